@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 pub(super) struct AscendingSet<Key> {
     line: VecDeque<Key>,
     /// Keys removed from the middle of the line. The ends of the line are never among them.
-    gone: BTreeSet<Key>,
+    removed: BTreeSet<Key>,
     /// Keys that were inserted out of order.
     others: BTreeSet<Key>,
 }
@@ -25,7 +25,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
     pub(super) fn insert(&mut self, key: Key) {
         if self.line.back().is_none_or(|last| *last < key) {
             self.line.push_back(key);
-        } else if !self.gone.remove(&key) {
+        } else if !self.removed.remove(&key) {
             self.others.insert(key);
         }
     }
@@ -39,7 +39,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
         } else if self.others.remove(key) || self.line.binary_search(key).is_err() {
             return;
         } else {
-            self.gone.insert(*key);
+            self.removed.insert(*key);
         }
         self.tidy();
     }
@@ -52,7 +52,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
 
     /// All keys in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Key> {
-        let in_line = self.line.iter().filter(|key| !self.gone.contains(*key));
+        let in_line = self.line.iter().filter(|key| !self.removed.contains(*key));
         let (mut line, mut others) = (in_line.peekable(), self.others.iter().peekable());
         std::iter::from_fn(move || {
             let is_other = match (line.peek(), others.peek()) {
@@ -68,16 +68,16 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
     }
 
     fn tidy(&mut self) {
-        if !self.gone.is_empty() {
-            while self.line.front().is_some_and(|first| self.gone.remove(first)) {
+        if !self.removed.is_empty() {
+            while self.line.front().is_some_and(|first| self.removed.remove(first)) {
                 self.line.pop_front();
             }
-            while self.line.back().is_some_and(|last| self.gone.remove(last)) {
+            while self.line.back().is_some_and(|last| self.removed.remove(last)) {
                 self.line.pop_back();
             }
-            if self.gone.len() > self.line.len() / 2 {
-                let gone = std::mem::take(&mut self.gone);
-                self.line.retain(|key| !gone.contains(key));
+            if self.removed.len() > self.line.len() / 2 {
+                let removed = std::mem::take(&mut self.removed);
+                self.line.retain(|key| !removed.contains(key));
             }
         }
         shrink(&mut self.line);
@@ -93,7 +93,7 @@ pub(super) fn shrink<T>(line: &mut VecDeque<T>) {
 
 impl<Key> Default for AscendingSet<Key> {
     fn default() -> Self {
-        AscendingSet { line: VecDeque::new(), gone: BTreeSet::new(), others: BTreeSet::new() }
+        AscendingSet { line: VecDeque::new(), removed: BTreeSet::new(), others: BTreeSet::new() }
     }
 }
 

@@ -54,8 +54,8 @@ impl From<QueueOp> for Request {
 
 /// The reply to a request that was converted from a [`QueueOp`].
 impl From<Response> for QueueReply {
-    fn from(answer: Response) -> Self {
-        match answer {
+    fn from(response: Response) -> Self {
+        match response {
             Response::Posted(ids) => QueueReply::all_posted(ids),
             Response::PostedEach(entries) => QueueReply::Posted(each(entries)),
             Response::Reserved(deliveries) => QueueReply::Reserved(Reserved {

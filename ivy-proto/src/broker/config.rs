@@ -109,8 +109,8 @@ impl BrokerConfig {
     }
 
     /// The requested lease; `None` if it was not given or zero.
-    pub(super) fn lease(&self, asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
-        let Some(lease) = asked.filter(|lease| !lease.is_zero()) else { return Ok(None) };
+    pub(super) fn lease(&self, requested: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+        let Some(lease) = requested.filter(|lease| !lease.is_zero()) else { return Ok(None) };
         if self.strict && lease < STRICT_MIN_LEASE {
             return Err(Refusal::Invalid("timeout must be from 30 to 86400 seconds"));
         }
@@ -128,11 +128,11 @@ fn length_in_json(written: &str) -> usize {
 }
 
 /// The count of a reserve or peek; the default if it is zero.
-pub(super) fn count(asked: usize) -> Result<usize, Refusal> {
-    if asked > RANGES.batch.reserve {
+pub(super) fn count(requested: usize) -> Result<usize, Refusal> {
+    if requested > RANGES.batch.reserve {
         return Err(Refusal::Invalid("n must be from 1 to 100"));
     }
-    Ok(asked.max(1))
+    Ok(requested.max(1))
 }
 
 pub(super) fn check_batch(length: usize) -> Result<(), Refusal> {
@@ -158,8 +158,8 @@ pub(super) fn check_delay(delay: Duration) -> Result<(), Refusal> {
 }
 
 /// The requested retention; `None` if it was not given or zero.
-pub(super) fn expiration(asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
-    let Some(expiration) = asked.filter(|expiration| !expiration.is_zero()) else {
+pub(super) fn expiration(requested: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+    let Some(expiration) = requested.filter(|expiration| !expiration.is_zero()) else {
         return Ok(None);
     };
     if expiration > MAX_EXPIRATION {
@@ -169,6 +169,6 @@ pub(super) fn expiration(asked: Option<Duration>) -> Result<Option<Duration>, Re
 }
 
 /// The length of a page of names. Values out of range are clamped, not refused.
-pub(super) fn page(asked: usize) -> usize {
-    asked.clamp(1, MAX_PAGE)
+pub(super) fn page(requested: usize) -> usize {
+    requested.clamp(1, MAX_PAGE)
 }

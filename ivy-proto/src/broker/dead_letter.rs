@@ -21,15 +21,15 @@ impl DeadLetterRule {
     /// The rule after a request: another rule, or none.
     pub(super) fn merged(
         rule: Option<&DeadLetterRule>,
-        asked: &DeadLetterSetting,
+        requested: &DeadLetterSetting,
     ) -> Result<Option<DeadLetterRule>, Refusal> {
-        if asked.queue.is_none() && asked.max_reservations.is_none() {
+        if requested.queue.is_none() && requested.max_reservations.is_none() {
             return Ok(None);
         }
-        let Some(queue) = asked.queue.as_ref().or(rule.map(|rule| &rule.queue)) else {
+        let Some(queue) = requested.queue.as_ref().or(rule.map(|rule| &rule.queue)) else {
             return Err(Refusal::Invalid("dead_letter needs a queue_name"));
         };
-        let max_reservations = asked
+        let max_reservations = requested
             .max_reservations
             .or(rule.map(|rule| rule.max_reservations))
             .unwrap_or(DEFAULT_RESERVATIONS);

@@ -33,7 +33,7 @@ pub struct Broker {
     /// Queues that have both a ready message and a waiting reserve.
     woken: BTreeSet<QueueName>,
     last_message: Sequence,
-    answers: VecDeque<(RequestId, Result<Response, Refusal>)>,
+    responses: VecDeque<(RequestId, Result<Response, Refusal>)>,
 }
 
 impl fmt::Debug for Broker {
@@ -42,7 +42,7 @@ impl fmt::Debug for Broker {
             .field("now", &self.now)
             .field("queues", &self.queues.len())
             .field("waiting", &self.waiting.len())
-            .field("answers", &self.answers.len())
+            .field("responses", &self.responses.len())
             .finish_non_exhaustive()
     }
 }
@@ -60,7 +60,7 @@ impl Broker {
             waiting: BTreeMap::new(),
             woken: BTreeSet::new(),
             last_message: Sequence::START,
-            answers: VecDeque::new(),
+            responses: VecDeque::new(),
         }
     }
 
@@ -88,8 +88,8 @@ impl Broker {
     /// The next output. Only drains what [`handle_input`](Broker::handle_input) has decided.
     #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
-        match self.answers.pop_front() {
-            Some((id, answer)) => Output::Response(id, answer),
+        match self.responses.pop_front() {
+            Some((id, response)) => Output::Response(id, response),
             None => Output::Wait(self.next_deadline()),
         }
     }
@@ -129,15 +129,15 @@ impl Broker {
         let Ok(queue) = self.queues.find_mut(name) else { return };
         while let Some(waiter) = queue.waiters.pop_ended(self.now) {
             self.waiting.remove(&waiter.request);
-            self.answers.push_back((waiter.request, Ok(Response::Reserved(Vec::new()))));
+            self.responses.push_back((waiter.request, Ok(Response::Reserved(Vec::new()))));
         }
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
         let queue = request.queue().cloned();
-        let answer = self.perform(id, request);
-        if let Some(answer) = answer.transpose() {
-            self.answers.push_back((id, answer));
+        let response = self.perform(id, request);
+        if let Some(response) = response.transpose() {
+            self.responses.push_back((id, response));
         }
         if let Some(queue) = queue {
             self.note_changes(&queue);
@@ -147,7 +147,7 @@ impl Broker {
 
     /// Executes a request. Returns `None` if it waits. A refused request has changed nothing.
     fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Response>, Refusal> {
-        let answer = match request {
+        let response = match request {
             Request::Post { queue, messages } => Response::Posted(self.post(&queue, messages)?),
             Request::PostEach { queue, messages } => {
                 Response::PostedEach(self.post_each(&queue, messages)?)
@@ -217,7 +217,7 @@ impl Broker {
                 Response::Queues(self.queues.list(&prefix, &previous, config::page(per_page)))
             }
         };
-        Ok(Some(answer))
+        Ok(Some(response))
     }
 
     fn post(
@@ -301,7 +301,7 @@ impl Broker {
         }
         for waiter in queue.waiters.into_all() {
             self.waiting.remove(&waiter.request);
-            self.answers.push_back((waiter.request, Err(Refusal::QueueNotFound)));
+            self.responses.push_back((waiter.request, Err(Refusal::QueueNotFound)));
         }
         Ok(())
     }
@@ -314,9 +314,10 @@ impl Broker {
                 match self.reserve(&name, &waiter.want) {
                     // All ready messages were dead letters: the waiter keeps its position.
                     Ok(deliveries) if deliveries.is_empty() => break,
-                    answer => {
+                    response => {
                         self.leave_line(&name, place, waiter.request);
-                        self.answers.push_back((waiter.request, answer.map(Response::Reserved)));
+                        self.responses
+                            .push_back((waiter.request, response.map(Response::Reserved)));
                     }
                 }
             }

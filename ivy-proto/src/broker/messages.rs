@@ -34,7 +34,7 @@ struct Slot {
 /// The location of a message. Valid until a message is inserted or the line is tidied.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Location {
-    ConnectionId(usize),
+    Line(usize),
     Other(Sequence),
 }
 
@@ -81,9 +81,7 @@ impl Messages {
     /// A message and its location.
     pub(super) fn find(&self, sequence: Sequence) -> Option<(Location, &Stored)> {
         match self.place(sequence) {
-            Some(place) => {
-                Some((Location::ConnectionId(place), self.line.get(place)?.stored.as_ref()?))
-            }
+            Some(place) => Some((Location::Line(place), self.line.get(place)?.stored.as_ref()?)),
             None => Some((Location::Other(sequence), self.others.get(&sequence)?)),
         }
     }
@@ -92,7 +90,7 @@ impl Messages {
     /// each and then [`tidy`](Messages::tidy).
     pub(super) fn take(&mut self, place: Location) -> Option<(Sequence, Stored)> {
         match place {
-            Location::ConnectionId(place) => {
+            Location::Line(place) => {
                 let slot = self.line.get_mut(place)?;
                 let stored = slot.stored.take()?;
                 self.gaps += 1;

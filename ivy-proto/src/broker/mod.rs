@@ -59,10 +59,10 @@
 //!
 //! // The loop of every driver: execute the outputs, and sleep until the next deadline.
 //! let mut now = Moment::EPOCH;
-//! let mut answers = Vec::new();
-//! while answers.len() < 2 {
+//! let mut responses = Vec::new();
+//! while responses.len() < 2 {
 //!     match broker.poll_output() {
-//!         Output::Response(request, answer) => answers.push((request, now, answer?)),
+//!         Output::Response(request, response) => responses.push((request, now, response?)),
 //!         Output::Wait(Some(deadline)) => {
 //!             assert_eq!(deadline.why, Timer::DelayEnds);
 //!             now = deadline.at;
@@ -72,7 +72,7 @@
 //!     }
 //! }
 //!
-//! let (request, at, Response::Reserved(messages)) = &answers[1] else { panic!("a reserve") };
+//! let (request, at, Response::Reserved(messages)) = &responses[1] else { panic!("a reserve") };
 //! assert_eq!((*request, at.since(Moment::EPOCH)), (RequestId(2), 3 * second));
 //! assert_eq!(messages[0].body.as_str(), "hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -42,12 +42,12 @@ impl Queues {
     pub(super) fn put(
         &mut self,
         name: &QueueName,
-        asked: &QueueSettings,
+        requested: &QueueSettings,
         config: &BrokerConfig,
     ) -> Result<QueueInfo, Refusal> {
         let settings = match self.0.get(name) {
-            Some(queue) => queue.settings.merged(asked, config)?,
-            None => Settings::new(asked, config)?,
+            Some(queue) => queue.settings.merged(requested, config)?,
+            None => Settings::new(requested, config)?,
         };
         if let Some(rule) = &settings.dead_letter {
             self.check_no_cycle(name, rule)?;

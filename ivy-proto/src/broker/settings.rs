@@ -31,31 +31,33 @@ impl Default for Settings {
 
 impl Settings {
     /// The settings of a new queue.
-    pub(super) fn new(asked: &QueueSettings, config: &BrokerConfig) -> Result<Self, Refusal> {
-        let reservable = asked.reservable.unwrap_or(true);
-        Settings { reservable, ..Settings::default() }.merged(asked, config)
+    pub(super) fn new(requested: &QueueSettings, config: &BrokerConfig) -> Result<Self, Refusal> {
+        let reservable = requested.reservable.unwrap_or(true);
+        Settings { reservable, ..Settings::default() }.merged(requested, config)
     }
 
     /// Replaces the given settings. Others stay unchanged.
     pub(super) fn merged(
         &self,
-        asked: &QueueSettings,
+        requested: &QueueSettings,
         config: &BrokerConfig,
     ) -> Result<Self, Refusal> {
-        if asked.reservable.is_some_and(|reservable| reservable != self.reservable) {
+        if requested.reservable.is_some_and(|reservable| reservable != self.reservable) {
             return Err(Refusal::KindIsFixed);
         }
-        let dead_letter = match &asked.dead_letter {
+        let dead_letter = match &requested.dead_letter {
             None => self.dead_letter.clone(),
             Some(_) if !self.reservable => {
                 return Err(Refusal::Invalid("only a pull queue can have a dead_letter"));
             }
-            Some(asked) => DeadLetterRule::merged(self.dead_letter.as_ref(), asked)?,
+            Some(requested) => DeadLetterRule::merged(self.dead_letter.as_ref(), requested)?,
         };
         Ok(Settings {
             reservable: self.reservable,
-            message_timeout: config.lease(asked.message_timeout)?.unwrap_or(self.message_timeout),
-            message_expiration: expiration(asked.message_expiration)?
+            message_timeout: config
+                .lease(requested.message_timeout)?
+                .unwrap_or(self.message_timeout),
+            message_expiration: expiration(requested.message_expiration)?
                 .unwrap_or(self.message_expiration),
             dead_letter,
         })

@@ -30,8 +30,8 @@ impl Display for Event {
                 write!(f, "{} was reserved", MessageInQueue(message, queue))
             }
             Event::MessageRetrieved { queue, message, deliveries } => {
-                let mail = MessageInQueue(message, queue);
-                write!(f, "{mail} was reserved again; it was delivered at most {deliveries} times")
+                let message = MessageInQueue(message, queue);
+                write!(f, "{message} was reserved again; it was delivered at most {deliveries} times")
             }
             Event::TaskExecuted { task, attempt, took, error: None } => {
                 write!(f, "{task} succeeded at attempt {attempt}, after {took:?}")
@@ -54,22 +54,22 @@ impl Display for Event {
                 write!(f, " was moved to the dead-letter queue {past} ({reason}): {detail}")
             }
             Event::DeadLetterRefused { queue, message, reason, fault } => {
-                let mail = MessageInQueue(message, queue);
-                write!(f, "{mail} could not be moved to the dead-letter queue ({reason}), and was released: {fault}")
+                let message = MessageInQueue(message, queue);
+                write!(f, "{message} could not be moved to the dead-letter queue ({reason}), and was released: {fault}")
             }
             Event::Released { queue, message, task, reason, detail, delay } => {
                 about(f, task.as_ref(), message, queue)?;
                 write!(f, " was released for {delay:?}: {reason}")?;
                 match (reason, detail) {
-                    (ReleaseReason::Undecided(DeadLetterReason::BadArgs), Some(misfit)) => {
-                        write!(f, ": {}", Escaped(misfit))
+                    (ReleaseReason::Undecided(DeadLetterReason::BadArgs), Some(mismatch)) => {
+                        write!(f, ": {}", Escaped(mismatch))
                     }
                     _ => Ok(()),
                 }
             }
             Event::LeaseLost { queue, message } => {
-                let mail = MessageInQueue(message, queue);
-                write!(f, "{mail}: its lease was lost, and it may be running elsewhere")
+                let message = MessageInQueue(message, queue);
+                write!(f, "{message}: its lease was lost, and it may be running elsewhere")
             }
             Event::WokenLate { late, lease, held } => write!(
                 f,
@@ -95,8 +95,8 @@ impl Display for Event {
                 )
             }
             Event::Replayed { queue, message } => {
-                let mail = MessageInQueue(message, queue);
-                write!(f, "{mail} was already completed here, and is deleted without being run")
+                let message = MessageInQueue(message, queue);
+                write!(f, "{message} was already completed here, and is deleted without being run")
             }
             Event::PeerFault { queue, message } => write!(
                 f,
@@ -115,8 +115,8 @@ impl Display for Event {
                 write!(f, "queue {queue}: {count} messages without id or reservation were ignored")
             }
             Event::IdReused { queue, message } => {
-                let mail = MessageInQueue(message, queue);
-                write!(f, "{mail}: its id was seen before with other bytes; both are handled")
+                let message = MessageInQueue(message, queue);
+                write!(f, "{message}: its id was seen before with other bytes; both are handled")
             }
             Event::OddAnswer { queue: Some(queue), oddity } => write!(f, "queue {queue}: {oddity}"),
             Event::OddAnswer { queue: None, oddity } => write!(f, "{oddity}"),

@@ -2,25 +2,25 @@
 
 use super::fault::{Fault, FaultKind};
 
-/// Checks that the reply has one entry for each of `asked` items.
+/// Checks that the reply has one entry for each of `requested` items.
 ///
 /// # Errors
 /// If the number differs: the entries cannot be assigned to the items then, so the outcome of each
 /// item is unknown.
 pub(crate) fn entries<T>(
-    answered: Vec<Result<T, Fault>>,
-    asked: usize,
+    replied: Vec<Result<T, Fault>>,
+    requested: usize,
 ) -> Result<Vec<Result<T, Fault>>, Fault> {
-    if answered.len() == asked {
-        return Ok(answered);
+    if replied.len() == requested {
+        return Ok(replied);
     }
-    let detail = format!("{} entries for a request of {asked}", answered.len());
+    let detail = format!("{} entries for a request of {requested}", replied.len());
     Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
 }
 
 /// The only entry of the reply to a request of one item.
-pub(crate) fn only_entry<T>(answered: Vec<Result<T, Fault>>) -> Result<T, Fault> {
-    let only = entries(answered, 1)?.pop();
+pub(crate) fn only_entry<T>(replied: Vec<Result<T, Fault>>) -> Result<T, Fault> {
+    let only = entries(replied, 1)?.pop();
     only.unwrap_or_else(|| Err(Fault::new(FaultKind::BadResponse)))
 }
 
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn a_reply_with_another_number_of_entries_is_an_unknown_outcome() {
-        for answered in [vec![], vec![Ok(()), Ok(())]] {
-            assert_eq!(only_entry(answered).map_err(|fault| fault.effect()), Err(Effect::Unknown));
+        for replied in [vec![], vec![Ok(()), Ok(())]] {
+            assert_eq!(only_entry(replied).map_err(|fault| fault.effect()), Err(Effect::Unknown));
         }
     }
 }

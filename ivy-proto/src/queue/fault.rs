@@ -10,7 +10,7 @@ use super::op::QueueOp;
 /// A request to a queue failed: what happened, whether it may have had an effect, and what to do
 /// next. Never contains a token or a message body.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}{}; {}", .0.kind, status(.0.status), said(&.0.detail), .0.advice())]
+#[error("{}{}{}; {}", .0.kind, status(.0.status), detail_text(&.0.detail), .0.advice())]
 pub struct Fault(Box<Parts>);
 
 /// Boxed, because a `Result` with a fault is frequent, and its success value is much smaller.
@@ -237,7 +237,7 @@ fn status(status: Option<u16>) -> String {
     status.map(|status| format!(" (status {status})")).unwrap_or_default()
 }
 
-fn said(detail: &str) -> String {
+fn detail_text(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {}", Escaped(detail)) }
 }
 
@@ -248,15 +248,15 @@ mod tests {
     #[test]
     fn a_backend_gives_its_own_advice() {
         let fault = Fault::new(FaultKind::Unauthorized).with_advice("ask for a new token");
-        let told = "the queue's server refused the credentials; ask for a new token";
-        assert_eq!(fault.to_string(), told);
+        let expected = "the queue's server refused the credentials; ask for a new token";
+        assert_eq!(fault.to_string(), expected);
     }
 
     #[test]
     fn an_unsupported_operation_is_named_with_an_alternative() {
         let op = QueueOp::ListQueues { prefix: String::new(), after: None, count: 1 };
         let fault = Fault::unsupported(&op, "ask the server's own console");
-        let told = "this kind of queue cannot list queues; ask the server's own console";
-        assert_eq!((fault.to_string().as_str(), fault.effect()), (told, Effect::Refused));
+        let expected = "this kind of queue cannot list queues; ask the server's own console";
+        assert_eq!((fault.to_string().as_str(), fault.effect()), (expected, Effect::Refused));
     }
 }

@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn a_callback_receives_arguments_and_result_as_values() {
-        let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
+        let (callbacks, (received, calls)) = (Callbacks::default(), mpsc::channel());
         let callback = move |(n,), result: Result<u64, Cause>| {
-            heard.send((n, result.map_err(|error| error.kind()))).unwrap();
+            received.send((n, result.map_err(|error| error.kind()))).unwrap();
         };
         callbacks.insert(&DOUBLE, callback).unwrap();
         for (args, outcome) in [
@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn a_later_callback_replaces_an_earlier_one() {
-        let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
-        let later = heard.clone();
-        callbacks.insert(&DOUBLE, move |_, _| heard.send("earlier").unwrap()).unwrap();
+        let (callbacks, (received, calls)) = (Callbacks::default(), mpsc::channel());
+        let later = received.clone();
+        callbacks.insert(&DOUBLE, move |_, _| received.send("earlier").unwrap()).unwrap();
         callbacks.insert(&DOUBLE, move |_, _| later.send("later").unwrap()).unwrap();
         let outcome = TaskOutcome::Done(json("2"));
         callbacks.ready(&double(), json("[1]"), &outcome).unwrap()().unwrap();

@@ -70,7 +70,7 @@ fn a_million_floats_of_random_bits_arrive_as_results() {
 fn handlers_and_callbacks_receive_exact_floats() {
     let (mut registry, callbacks) = (Registry::<()>::default(), Callbacks::default());
     registry.register(&ECHO, |a: f64, b: f32| async move { Ok::<_, TaskError>((a, b)) }).unwrap();
-    let (sender, heard) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let callback = move |args, result: Result<(f64, f32), Cause>| {
         sender.send((args, result.unwrap())).unwrap();
     };
@@ -88,7 +88,7 @@ fn handlers_and_callbacks_receive_exact_floats() {
             panic!("the handler is ready immediately");
         };
         callbacks.ready(&echo, args, &TaskOutcome::Done(result)).unwrap()().unwrap();
-        let (args, result): ((f64, f32), (f64, f32)) = heard.try_recv().unwrap();
+        let (args, result): ((f64, f32), (f64, f32)) = received.try_recv().unwrap();
         for arrived in [args, result] {
             assert_eq!(arrived.0.to_bits(), sent.0.to_bits());
             assert_eq!(arrived.1.to_bits(), sent.1.to_bits());

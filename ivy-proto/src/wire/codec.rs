@@ -64,7 +64,7 @@ impl Format {
 #[derive(Clone, Debug)]
 pub struct Codec {
     format: Format,
-    locks: Arc<QueuePolicies>,
+    policies: Arc<QueuePolicies>,
     max_body: usize,
 }
 
@@ -99,8 +99,12 @@ impl Codec {
         QueuePolicies::of(encryption).map(Codec::of)
     }
 
-    fn of(locks: QueuePolicies) -> Self {
-        Codec { format: Format::default(), locks: Arc::new(locks), max_body: DEFAULT_MAX_BODY }
+    fn of(policies: QueuePolicies) -> Self {
+        Codec {
+            format: Format::default(),
+            policies: Arc::new(policies),
+            max_body: DEFAULT_MAX_BODY,
+        }
     }
 
     /// Sets the limit of a body that is read, in bytes.
@@ -113,7 +117,7 @@ impl Codec {
     /// The policy of this physical queue.
     #[must_use]
     pub fn policy(&self, queue: &QueueName) -> Policy {
-        self.locks.queue(queue).policy
+        self.policies.queue(queue).policy
     }
 
     /// The form in which bodies for this physical queue are written.
@@ -126,7 +130,7 @@ impl Codec {
     #[must_use]
     pub fn seal(&self, envelope: &Envelope, queue: &QueueName, pool: &mut EntropyPool) -> Body {
         let text = self.format.write(envelope);
-        Body::new(self.locks.queue(queue).seal(&Binding::task(queue), text, pool))
+        Body::new(self.policies.queue(queue).seal(&Binding::task(queue), text, pool))
     }
 
     /// Reads the body of a message that was received from this physical queue.
@@ -154,9 +158,9 @@ impl Codec {
     fn open_with_key(&self, body: &Body, queue: &QueueName) -> Result<Opened, BadBody> {
         let text = self.measured(body)?;
         let policy = self.policy(queue);
-        let inside = self.locks.open(policy, &Binding::task(queue), text)?;
-        let envelope = read_inside(&inside)?;
-        Ok(Opened { envelope, message_key: inside.message_key })
+        let opened = self.policies.open(policy, &Binding::task(queue), text)?;
+        let envelope = read_opened(&opened)?;
+        Ok(Opened { envelope, message_key: opened.message_key })
     }
 
     /// Writes a dead letter for its physical queue. It is sealed if that queue sends authenticated
@@ -173,8 +177,8 @@ impl Codec {
         queue: &QueueName,
         pool: &mut EntropyPool,
     ) -> Body {
-        let lock = self.locks.queue(queue);
-        let form = lock.policy.sends();
+        let queue_policy = self.policies.queue(queue);
+        let form = queue_policy.policy.sends();
         if letter.reason.is_unopened() || form == BodyForm::Legacy {
             return DeadLetter { error: None, ..letter.clone() }.to_body();
         }
@@ -183,7 +187,7 @@ impl Codec {
             return body;
         }
         let text = body.as_str().to_owned();
-        Body::new(lock.seal(&Binding::dead_letter(queue), text, pool))
+        Body::new(queue_policy.seal(&Binding::dead_letter(queue), text, pool))
     }
 
     /// Reads a dead letter from its physical queue, in plaintext or sealed in any form that there
@@ -203,8 +207,8 @@ impl Codec {
             return DeadLetter::parse(body);
         }
         let text = self.measured(body)?;
-        let inside = self.locks.open_any(&Binding::dead_letter(queue), text)?;
-        DeadLetter::parse(&Body::new(inside.text.as_str()))
+        let opened = self.policies.open_any(&Binding::dead_letter(queue), text)?;
+        DeadLetter::parse(&Body::new(opened.text.as_str()))
     }
 
     /// Writes the notice of a task of this physical queue for a reply channel, in the form of the
@@ -217,8 +221,8 @@ impl Codec {
         channel: &ChannelName,
         pool: &mut EntropyPool,
     ) -> Body {
-        let lock = self.locks.queue(queue);
-        Body::new(lock.seal(&Binding::notice(channel), notice.to_text(), pool))
+        let policy = self.policies.queue(queue);
+        Body::new(policy.seal(&Binding::notice(channel), notice.to_text(), pool))
     }
 
     /// Reads a notice from a channel, in any form. Whether the form is acceptable is known only
@@ -256,8 +260,8 @@ impl Codec {
             return Ok((parse(payload)?, BodyForm::Plain));
         }
         let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
-        let inside = self.locks.open_any(&Binding::notice(channel), text)?;
-        Ok((parse(inside.text.as_str().as_bytes())?, inside.form))
+        let opened = self.policies.open_any(&Binding::notice(channel), text)?;
+        Ok((parse(opened.text.as_str().as_bytes())?, opened.form))
     }
 
     /// Whether a notice of a task of this physical queue is accepted in this form: on a reply
@@ -287,18 +291,18 @@ impl Codec {
 }
 
 /// Reads the content of a body.
-fn read_inside(inside: &OpenedBody<'_>) -> Result<Envelope, BadBody> {
-    let text = inside.text.as_str();
-    if inside.form == BodyForm::V2 && is_other_format(text.as_bytes()) {
+fn read_opened(opened: &OpenedBody<'_>) -> Result<Envelope, BadBody> {
+    let text = opened.text.as_str();
+    if opened.form == BodyForm::V2 && is_other_format(text.as_bytes()) {
         return Err(unsupported_format());
     }
-    if inside.form != BodyForm::Plain && text.starts_with('$') {
+    if opened.form != BodyForm::Plain && text.starts_with('$') {
         let rule = "the body is a frame within a frame, which is not supported";
         return Err(BadBody::new(DeadLetterReason::BadJson, rule));
     }
     Format::read(text).map_err(|bad| match bad.reason() {
         // The wrong key can produce valid padding by chance; then the content is not JSON.
-        DeadLetterReason::BadJson if inside.form == BodyForm::Legacy => undecryptable(),
+        DeadLetterReason::BadJson if opened.form == BodyForm::Legacy => undecryptable(),
         _ => bad.called_by(Caller::find(text)),
     })
 }

@@ -182,12 +182,12 @@ mod tests {
 
     #[test]
     fn the_error_is_truncated_to_a_kibibyte() {
-        let told = |error: &str| {
+        let reported = |error: &str| {
             let letter = DeadLetter { error: Some(error.to_owned()), ..letter("x") };
             DeadLetter::parse(&letter.to_body()).unwrap().error.unwrap()
         };
-        assert_eq!(told("out of\n\"luck\""), "out of\n\"luck\"");
-        assert_eq!(told(&"x".repeat(5000)), "x".repeat(1024));
+        assert_eq!(reported("out of\n\"luck\""), "out of\n\"luck\"");
+        assert_eq!(reported(&"x".repeat(5000)), "x".repeat(1024));
     }
 
     #[test]

@@ -164,13 +164,13 @@ impl Pair {
         let mut broker = BTreeMap::new();
         let deadline = loop {
             match self.broker.poll_output() {
-                Output::Response(id, answer) => {
-                    assert!(broker.insert(id, answer).is_none(), "{id:?} was answered twice");
+                Output::Response(id, response) => {
+                    assert!(broker.insert(id, response).is_none(), "{id:?} was answered twice");
                 }
                 Output::Wait(deadline) => break deadline,
             }
         };
-        let reference: BTreeMap<_, _> = self.reference.answers().into_iter().collect();
+        let reference: BTreeMap<_, _> = self.reference.responses().into_iter().collect();
         assert_eq!(
             broker.keys().collect::<Vec<_>>(),
             reference.keys().collect::<Vec<_>>(),
@@ -226,9 +226,9 @@ impl Verb {
 }
 
 /// The response without what the two name differently: reservations, and the texts of refusals.
-fn nameless(answer: Result<Response, Refusal>) -> Result<Response, Refusal> {
+fn nameless(response: Result<Response, Refusal>) -> Result<Response, Refusal> {
     let none = || ReservationId::new("");
-    match answer {
+    match response {
         Ok(Response::Reserved(deliveries)) => Ok(Response::Reserved(
             deliveries
                 .into_iter()

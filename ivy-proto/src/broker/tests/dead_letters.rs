@@ -174,8 +174,11 @@ fn a_rule_can_be_switched_off() {
 fn a_rule_without_a_queue_or_with_a_number_out_of_range_is_refused() {
     let mut scenario = Scenario::new();
     for (target, number) in [(None, Some(3)), (Some("dead"), Some(0)), (Some("dead"), Some(1001))] {
-        let answer = scenario.ask(rule("q", target, number));
-        assert!(matches!(answer, Err(Refusal::Invalid(_))), "{target:?} {number:?}: {answer:?}");
+        let response = scenario.ask(rule("q", target, number));
+        assert!(
+            matches!(response, Err(Refusal::Invalid(_))),
+            "{target:?} {number:?}: {response:?}"
+        );
     }
     assert_eq!(scenario.ask(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
 }
@@ -186,8 +189,8 @@ fn dead_letter_rules_must_not_form_a_cycle() {
     scenario.ask(rule("a", Some("b"), None)).unwrap();
     scenario.ask(rule("b", Some("c"), None)).unwrap();
     for target in ["a", "b", "c"] {
-        let answer = scenario.ask(rule("c", Some(target), None));
-        assert!(matches!(answer, Err(Refusal::Invalid(_))), "to {target}: {answer:?}");
+        let response = scenario.ask(rule("c", Some(target), None));
+        assert!(matches!(response, Err(Refusal::Invalid(_))), "to {target}: {response:?}");
     }
 }
 
@@ -196,8 +199,8 @@ fn an_unreservable_queue_cannot_have_a_rule() {
     let mut scenario = Scenario::new();
     let settings = QueueSettings { reservable: Some(false), ..QueueSettings::default() };
     scenario.ask(put(settings)).unwrap();
-    let answer = scenario.ask(rule("q", Some("dead"), None));
-    assert!(matches!(answer, Err(Refusal::Invalid(_))), "{answer:?}");
+    let response = scenario.ask(rule("q", Some("dead"), None));
+    assert!(matches!(response, Err(Refusal::Invalid(_))), "{response:?}");
 }
 
 #[test]

@@ -20,8 +20,8 @@ struct UsedIds {
 }
 
 impl UsedIds {
-    fn take(&mut self, answer: Response) {
-        match answer {
+    fn take(&mut self, response: Response) {
+        match response {
             Response::Posted(ids) => {
                 for id in ids {
                     assert!(self.messages.insert(id.clone()), "message id {id} twice");
@@ -62,9 +62,9 @@ proptest! {
                     broker.handle_input(Input::Request(id, touch), stamp).unwrap();
                 }
             }
-            for (_, answer) in drain(&mut broker).0 {
-                if let Ok(answer) = answer {
-                    given.take(answer);
+            for (_, response) in drain(&mut broker).0 {
+                if let Ok(response) = response {
+                    given.take(response);
                 }
             }
         }

@@ -139,11 +139,11 @@ pub(super) type Answered = (RequestId, Result<Response, Refusal>);
 
 /// The pending responses, and the output after them.
 pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     loop {
         match broker.poll_output() {
-            Output::Response(id, answer) => answers.push((id, answer)),
-            wait @ Output::Wait(_) => return (answers, wait),
+            Output::Response(id, response) => responses.push((id, response)),
+            wait @ Output::Wait(_) => return (responses, wait),
         }
     }
 }
@@ -159,11 +159,11 @@ fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Response, Refusal>> {
             requests.push(Request::GetMessage { queue: queue.clone(), message });
         }
     }
-    let asked = requests.into_iter().map(|request| {
+    let requested = requests.into_iter().map(|request| {
         broker.handle_input(Input::Request(RequestId(u64::MAX), request), now).unwrap();
         drain(broker).0.remove(0).1
     });
-    asked.collect()
+    requested.collect()
 }
 
 proptest! {
@@ -237,13 +237,13 @@ proptest! {
     fn late_polling_loses_and_reorders_nothing(inputs in vec((input(), stamp()), 1..80)) {
         let mut polled = Broker::new(BrokerConfig::default(), [9; 32]);
         let mut left_alone = Broker::new(BrokerConfig::default(), [9; 32]);
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for (input, stamp) in inputs {
             let _ = polled.handle_input(input.clone(), stamp);
-            answers.extend(drain(&mut polled).0);
+            responses.extend(drain(&mut polled).0);
             let _ = left_alone.handle_input(input, stamp);
         }
-        prop_assert_eq!(drain(&mut left_alone).0, answers);
+        prop_assert_eq!(drain(&mut left_alone).0, responses);
     }
 
     #[test]
@@ -324,16 +324,16 @@ proptest! {
                 delete: true,
             };
             broker.handle_input(Input::Request(id, reserve), now).unwrap();
-            let answers = loop {
+            let responses = loop {
                 match drain(&mut broker) {
-                    (answers, Output::Wait(Some(deadline))) if answers.is_empty() => {
+                    (responses, Output::Wait(Some(deadline))) if responses.is_empty() => {
                         now = deadline.at;
                         broker.handle_input(Input::Tick, now).unwrap();
                     }
-                    (answers, _) => break answers,
+                    (responses, _) => break responses,
                 }
             };
-            let Some((_, Ok(Response::Reserved(deliveries)))) = answers.into_iter().next() else {
+            let Some((_, Ok(Response::Reserved(deliveries)))) = responses.into_iter().next() else {
                 panic!("a reserve must be answered")
             };
             // A waiter receives the next message as long as there is one.
@@ -356,8 +356,8 @@ proptest! {
         for (id, request) in (0..).map(RequestId).zip(requests) {
             let before = seen(&mut broker, now);
             broker.handle_input(Input::Request(id, request.clone()), now).unwrap();
-            let (answers, _) = drain(&mut broker);
-            if answers.iter().any(|(answered, answer)| *answered == id && answer.is_err()) {
+            let (responses, _) = drain(&mut broker);
+            if responses.iter().any(|(answered, response)| *answered == id && response.is_err()) {
                 prop_assert_eq!(seen(&mut broker, now), before, "{:?}", request);
             }
         }

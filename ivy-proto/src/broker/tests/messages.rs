@@ -308,7 +308,7 @@ fn delete_each_deletes_every_message_that_it_can() {
     let (ready, reserved) = (unheld(&scenario.post("b")), unheld(&mine.message));
     let gone = unheld(&MessageId::new("1000000000000000099"));
     let targets = vec![reserved, gone, ready.clone(), mine, ready];
-    let answer = scenario.ask(Request::DeleteEach { queue: q(), targets });
+    let response = scenario.ask(Request::DeleteEach { queue: q(), targets });
     let expected = vec![
         Err(Refusal::ReservationRequired),
         Err(Refusal::MessageNotFound),
@@ -316,7 +316,7 @@ fn delete_each_deletes_every_message_that_it_can() {
         Ok(()),
         Err(Refusal::MessageNotFound),
     ];
-    assert_eq!(answer, Ok(Response::DeletedEach(expected)));
+    assert_eq!(response, Ok(Response::DeletedEach(expected)));
     assert_eq!(scenario.size(), 0);
 }
 
@@ -324,10 +324,10 @@ fn delete_each_deletes_every_message_that_it_can() {
 fn post_each_posts_every_message_that_is_not_refused() {
     let mut scenario = Scenario::with(BrokerConfig::default().with_max_body(3));
     let messages = ["one", "large", "two"].map(|text| new_message(text, Duration::ZERO)).into();
-    let answer = scenario.ask(Request::PostEach { queue: q(), messages });
+    let response = scenario.ask(Request::PostEach { queue: q(), messages });
     let id = |number: &str| Ok(MessageId::new(format!("100000000000000000{number}")));
     let expected = vec![id("1"), Err(Refusal::TooLarge), id("2")];
-    assert_eq!(answer, Ok(Response::PostedEach(expected)));
+    assert_eq!(response, Ok(Response::PostedEach(expected)));
     assert_eq!(scenario.size(), 2);
 }
 
@@ -338,8 +338,8 @@ fn the_first_invalid_item_of_a_batch_determines_the_refusal() {
     scenario.reserve_one();
     let gone = unheld(&MessageId::new("1000000000000000099"));
     let targets = vec![gone, reserved];
-    let answer = scenario.ask(Request::DeleteMany { queue: q(), targets });
-    assert_eq!(answer, Err(Refusal::MessageNotFound));
+    let response = scenario.ask(Request::DeleteMany { queue: q(), targets });
+    assert_eq!(response, Err(Refusal::MessageNotFound));
 }
 
 #[test]
@@ -354,8 +354,8 @@ fn a_reserve_can_delete_immediately() {
         delete: true,
     });
     assert_eq!(bodies(&taken), ["a"]);
-    let answer = scenario.ask(Request::GetMessage { queue: q(), message: id });
-    assert_eq!(answer, Err(Refusal::MessageNotFound));
+    let response = scenario.ask(Request::GetMessage { queue: q(), message: id });
+    assert_eq!(response, Err(Refusal::MessageNotFound));
     assert_eq!(scenario.info(&q()).total_messages, Some(1));
 }
 

@@ -263,10 +263,13 @@ fn the_page_size_is_clamped() {
         let queue = name(&format!("q{number}"));
         scenario.ask(Request::PutQueue { queue, settings }).unwrap();
     }
-    for (asked, expected) in [(0, 1), (101, 100), (usize::MAX, 100)] {
-        let list =
-            Request::ListQueues { prefix: String::new(), previous: String::new(), per_page: asked };
+    for (requested, expected) in [(0, 1), (101, 100), (usize::MAX, 100)] {
+        let list = Request::ListQueues {
+            prefix: String::new(),
+            previous: String::new(),
+            per_page: requested,
+        };
         let Ok(Response::Queues(names)) = scenario.ask(list) else { panic!("a list") };
-        assert_eq!(names.len(), expected, "{asked}");
+        assert_eq!(names.len(), expected, "{requested}");
     }
 }

@@ -51,13 +51,13 @@ pub(super) struct Reference {
     waiters: Vec<Waiter>,
     messages: u64,
     reservations: u64,
-    answers: Vec<(RequestId, Result<Response, Refusal>)>,
+    responses: Vec<(RequestId, Result<Response, Refusal>)>,
 }
 
 impl Reference {
     /// The responses since the last call.
-    pub(super) fn answers(&mut self) -> Vec<(RequestId, Result<Response, Refusal>)> {
-        std::mem::take(&mut self.answers)
+    pub(super) fn responses(&mut self) -> Vec<(RequestId, Result<Response, Refusal>)> {
+        std::mem::take(&mut self.responses)
     }
 
     pub(super) fn tick(&mut self, now: Moment) {
@@ -75,7 +75,7 @@ impl Reference {
         }
         self.serve();
         for waiter in self.waiters.extract_if(.., |waiter| waiter.until <= now) {
-            self.answers.push((waiter.request, Ok(Response::Reserved(Vec::new()))));
+            self.responses.push((waiter.request, Ok(Response::Reserved(Vec::new()))));
         }
     }
 
@@ -84,8 +84,8 @@ impl Reference {
     }
 
     pub(super) fn request(&mut self, id: RequestId, request: Request) {
-        if let Some(answer) = self.perform(id, request).transpose() {
-            self.answers.push((id, answer));
+        if let Some(response) = self.perform(id, request).transpose() {
+            self.responses.push((id, response));
         }
         self.serve();
     }
@@ -203,7 +203,7 @@ impl Reference {
                 self.find(&queue)?;
                 self.queues.retain(|other| other.name != queue);
                 for waiter in self.waiters.extract_if(.., |waiter| waiter.queue == queue) {
-                    self.answers.push((waiter.request, Err(Refusal::QueueNotFound)));
+                    self.responses.push((waiter.request, Err(Refusal::QueueNotFound)));
                 }
                 Response::QueueDeleted
             }
@@ -253,15 +253,15 @@ impl Reference {
         queue.messages.push(Message { id, body, count, failed, lost, state, expires });
     }
 
-    fn take(&mut self, asker: &Waiter) -> Vec<Delivery> {
+    fn take(&mut self, reserve: &Waiter) -> Vec<Delivery> {
         let mut taken = Vec::new();
-        while taken.len() < asker.count {
+        while taken.len() < reserve.count {
             self.reservations += 1;
             let (now, by) = (self.now, self.reservations);
-            let Ok(queue) = self.find(&asker.queue) else { break };
+            let Ok(queue) = self.find(&reserve.queue) else { break };
             let ready = |message: &Message| message.state == State::Ready;
             let Some(index) = queue.messages.iter().position(ready) else { break };
-            let until = now + asker.timeout.unwrap_or(queue.timeout);
+            let until = now + reserve.timeout.unwrap_or(queue.timeout);
             match queue.dead_letter.clone() {
                 Some((target, most)) if queue.messages[index].count >= most => {
                     let dead = queue.messages.remove(index);
@@ -280,7 +280,7 @@ impl Reference {
                         failed: message.failed,
                         lost: message.lost,
                     });
-                    if asker.delete {
+                    if reserve.delete {
                         queue.messages.remove(index);
                     }
                 }
@@ -297,7 +297,7 @@ impl Reference {
                 let taken = self.take(&self.waiters[first].clone());
                 if !taken.is_empty() {
                     let waiter = self.waiters.remove(first);
-                    self.answers.push((waiter.request, Ok(Response::Reserved(taken))));
+                    self.responses.push((waiter.request, Ok(Response::Reserved(taken))));
                 }
             }
         }
@@ -331,13 +331,13 @@ impl Reference {
         settings: &QueueSettings,
     ) -> Result<Option<(QueueName, u32)>, Refusal> {
         let old = self.find(queue).ok().and_then(|queue| queue.dead_letter.clone());
-        let Some(asked) = &settings.dead_letter else { return Ok(old) };
-        if asked.queue.is_none() && asked.max_reservations.is_none() {
+        let Some(requested) = &settings.dead_letter else { return Ok(old) };
+        if requested.queue.is_none() && requested.max_reservations.is_none() {
             return Ok(None);
         }
         let old_target = old.as_ref().map(|(target, _)| target.clone());
-        let target = asked.queue.clone().or(old_target).ok_or(Refusal::Invalid("no queue"))?;
-        let most = asked.max_reservations.or(old.map(|(_, most)| most)).unwrap_or(10);
+        let target = requested.queue.clone().or(old_target).ok_or(Refusal::Invalid("no queue"))?;
+        let most = requested.max_reservations.or(old.map(|(_, most)| most)).unwrap_or(10);
         let mut reached = Some(target.clone());
         while let Some(name) = reached {
             if name == *queue {

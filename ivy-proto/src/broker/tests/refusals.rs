@@ -53,7 +53,7 @@ fn a_wait_is_at_most_thirty_seconds() {
     let mut scenario = Scenario::new();
     scenario.ask(put(QueueSettings::default())).unwrap();
     let longest = scenario.start(waiting_reserve(1, 30 * SECOND));
-    assert_eq!(scenario.answer(longest), None);
+    assert_eq!(scenario.response(longest), None);
     assert!(is_invalid(&mut scenario, waiting_reserve(1, 31 * SECOND)));
 }
 

@@ -67,7 +67,7 @@ pub(super) struct Scenario {
     pub(super) broker: Broker,
     pub(super) now: Moment,
     requests: u64,
-    answers: BTreeMap<RequestId, (Moment, Result<Response, Refusal>)>,
+    responses: BTreeMap<RequestId, (Moment, Result<Response, Refusal>)>,
 }
 
 impl Scenario {
@@ -80,14 +80,14 @@ impl Scenario {
             broker: Broker::new(config, [7; 32]),
             now: Moment::EPOCH,
             requests: 0,
-            answers: BTreeMap::new(),
+            responses: BTreeMap::new(),
         }
     }
 
     /// Sends a request that is answered immediately.
     pub(super) fn ask(&mut self, request: Request) -> Result<Response, Refusal> {
         let id = self.start(request);
-        self.answers.remove(&id).expect("an immediate response").1
+        self.responses.remove(&id).expect("an immediate response").1
     }
 
     /// Sends a request that may have to wait.
@@ -103,17 +103,17 @@ impl Scenario {
     }
 
     /// The response to a request, if there is one, and how long after the start it was sent.
-    pub(super) fn answer(
+    pub(super) fn response(
         &mut self,
         id: RequestId,
     ) -> Option<(Duration, Result<Response, Refusal>)> {
-        let (at, answer) = self.answers.remove(&id)?;
-        Some((at.since(Moment::EPOCH), answer))
+        let (at, response) = self.responses.remove(&id)?;
+        Some((at.since(Moment::EPOCH), response))
     }
 
     /// The messages that a waiting reserve received, if it was answered, and after how long.
     pub(super) fn given(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
-        match self.answer(id)? {
+        match self.response(id)? {
             (at, Ok(Response::Reserved(deliveries))) => Some((at, deliveries)),
             other => panic!("not the response to a reserve: {other:?}"),
         }
@@ -198,8 +198,8 @@ impl Scenario {
     fn drain(&mut self) -> Option<Moment> {
         loop {
             match self.broker.poll_output() {
-                Output::Response(id, answer) => {
-                    let before = self.answers.insert(id, (self.now, answer));
+                Output::Response(id, response) => {
+                    let before = self.responses.insert(id, (self.now, response));
                     assert_eq!(before, None, "{id:?} was answered twice");
                 }
                 Output::Wait(deadline) => return deadline.map(|deadline| deadline.at),

@@ -135,8 +135,8 @@ fn a_waiting_reserve_can_delete_its_messages() {
 
 #[test]
 fn a_reserve_on_a_missing_queue_does_not_wait() {
-    let answer = Scenario::new().ask(waiting_reserve(1, 20 * SECOND));
-    assert_eq!(answer, Err(Refusal::QueueNotFound));
+    let response = Scenario::new().ask(waiting_reserve(1, 20 * SECOND));
+    assert_eq!(response, Err(Refusal::QueueNotFound));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn waiters_are_answered_when_their_queue_is_deleted() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
-    assert_eq!(scenario.answer(waiter), Some((Duration::ZERO, Err(Refusal::QueueNotFound))));
+    assert_eq!(scenario.response(waiter), Some((Duration::ZERO, Err(Refusal::QueueNotFound))));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_abandoned_wait_gets_no_message_and_no_response() {
     scenario.abandon(gone);
     scenario.post("a");
     scenario.pass(60 * SECOND);
-    assert_eq!(scenario.answer(gone), None);
+    assert_eq!(scenario.response(gone), None);
     assert_eq!(bodies(&scenario.given(still_there).unwrap().1), ["a"]);
 }
 

@@ -70,10 +70,10 @@ fn a_failure_contains_kind_message_and_attempts() {
     let notice = Notice::failure(&message(), &queue(), &name(), &ivy(), &failure);
     let payload = notice.to_payload();
     assert!(payload.as_str().contains(r#""outcome":"dead","error":{"kind":"Fatal","message":"é"#));
-    let TaskOutcome::Failed(told) = reread(&notice).outcome().unwrap() else {
+    let TaskOutcome::Failed(reported) = reread(&notice).outcome().unwrap() else {
         panic!("not failed")
     };
-    assert_eq!(told, TaskFailure { message: "é".repeat(512), ..failure });
+    assert_eq!(reported, TaskFailure { message: "é".repeat(512), ..failure });
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
 fn the_texts_of_a_released_message_are_truncated() {
     let long = "x".repeat(5000);
     let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
-    let told = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
-    assert_eq!((told.kind.len(), told.message.len()), (1024, 1024));
+    let reported = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
+    assert_eq!((reported.kind.len(), reported.message.len()), (1024, 1024));
 }
 
 #[test]

@@ -60,16 +60,16 @@ fn c26_each_problem_has_its_own_error() {
 
 #[test]
 fn c26_a_secret_must_be_32_to_64_bytes_that_are_not_all_zero() {
-    let told = |bytes: &[u8]| match error(&keyset(
+    let reported = |bytes: &[u8]| match error(&keyset(
         "\"a\"",
         &[entry("a", "enabled", &STANDARD.encode(bytes))],
     )) {
         BadKeyset::BadSecret { id, error } if id.as_str() == "a" => error,
         other => panic!("{other:?}"),
     };
-    assert_eq!(told(&[1; 31]), InvalidSecret::Length(31));
-    assert_eq!(told(&[1; 65]), InvalidSecret::Length(65));
-    assert_eq!(told(&[0; 32]), InvalidSecret::Zeros);
+    assert_eq!(reported(&[1; 31]), InvalidSecret::Length(31));
+    assert_eq!(reported(&[1; 65]), InvalidSecret::Length(65));
+    assert_eq!(reported(&[0; 32]), InvalidSecret::Zeros);
     let text = keyset("\"a\"", &[entry("a", "enabled", &ONE.replace('=', ""))]);
     let not_base64 = BadKeyset::BadSecret { id: id("a"), error: InvalidSecret::NotBase64 };
     assert_eq!(error(&text), not_base64);
@@ -128,6 +128,6 @@ fn no_secret_is_shown() {
     let keyset = Keyset::parse(&text).unwrap();
     let shown = format!("{keyset:?} {:?}", keyset.secret(&id("a")).unwrap());
     assert!(!shown.contains("AQEB") && !shown.contains("1, 1"), "{shown}");
-    let told = error(&text.replace("enabled", "on")).to_string();
-    assert!(!told.contains("AQEB"), "{told}");
+    let reported = error(&text.replace("enabled", "on")).to_string();
+    assert!(!reported.contains("AQEB"), "{reported}");
 }
