@@ -1,8 +1,9 @@
-//! Scripts for a Redis server that is a queue: its commands, the Lua scripts of a queue, waits, and
-//! trouble. The model and a real server answer the same, and have the same keys afterwards.
+//! Scripts for a Redis server with a queue: its commands, the queue's Lua scripts, waits, and
+//! failures. The model and a real server must give the same replies, and have the same keys
+//! afterwards.
 //!
-//! Times are comparable since each is a multiple of 1000 seconds away from the time of its step. To let
-//! time pass, the clock of the model is set, while on the real server all times are moved.
+//! Times are comparable because each is a multiple of 1000 seconds away from the time of its step.
+//! To let time pass, the model's clock is set, and on the real server all stored times are moved.
 
 mod drawn;
 mod lua;
@@ -19,12 +20,12 @@ use drawn::drawn;
 use model::Model;
 use real::Real;
 
-/// How many scripts are drawn.
+/// How many scripts are generated.
 const SCRIPTS: u64 = 60;
 
-// What the server logs is read meanwhile, on another thread.
+// The server's log is read meanwhile, on another thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_model_of_redis_does_what_a_real_redis_does() {
+async fn the_model_of_redis_behaves_as_a_real_redis() {
     let server = RedisServer::start().await;
     let mut answers: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..SCRIPTS {
@@ -54,18 +55,18 @@ async fn the_model_of_redis_does_what_a_real_redis_does() {
         "number",
         "text",
     ] {
-        assert!(answers.contains_key(expected), "no script brings {expected}: {answers:?}");
+        assert!(answers.contains_key(expected), "no script gives {expected}: {answers:?}");
     }
 }
 
 #[test]
-fn each_script_has_a_model_that_was_made_for_its_text() {
+fn each_script_has_a_model_of_its_current_text() {
     for (script, sha1) in MODELLED {
         assert_eq!(lua::sha1(script), sha1, "{script:?}: change the model, then its SHA-1");
     }
 }
 
-/// What kind of answer it is.
+/// The kind of a reply.
 fn kind(answer: &str) -> String {
     match answer.as_bytes() {
         [b'-', ..] => answer.split(' ').next().unwrap_or_default().to_owned(),

@@ -1,7 +1,7 @@
 //! A Redis server: its keys, its commands, the scripts of a queue, and its connections.
 //!
-//! [`Server`] takes in the bytes of connections and gives bytes back, at times that are handed in.
-//! Nothing in it waits. [`PubSub`] is the part that a notifier needs, without bytes.
+//! [`Server`] receives and returns the bytes of connections, at times that the caller passes. It
+//! never blocks. [`PubSub`] is the part that a notifier needs, without bytes.
 
 mod commands;
 mod connection;

@@ -1,4 +1,4 @@
-//! Scripts that are drawn at random.
+//! Random scripts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::lua;
 const STEPS: usize = 60;
 /// The keys of a queue, and two others.
 pub(super) const KEYS: [&str; 7] = ["q:r", "q:d", "q:l", "q:h", "q:p", "dead:r", "queues"];
-/// Stands for the number of the connection that waits.
+/// A placeholder for the number of the waiting connection.
 pub(super) const WAITER: &[u8] = b"WAITER";
 
 /// A step of a script.
@@ -18,7 +18,8 @@ pub(super) const WAITER: &[u8] = b"WAITER";
 pub(super) enum Step {
     /// Commands that are sent in one piece.
     Ask(Vec<Command>),
-    /// The same on another connection, on which they wait; and what is asked meanwhile.
+    /// Commands on another connection, on which they wait; and the commands that are sent
+    /// meanwhile.
     Wait(Vec<Command>, Vec<Command>),
     Pass(Duration),
     Trouble(Option<Kind>),
@@ -68,7 +69,7 @@ impl Drawing {
         format!("id-of-message-{:04}{counts}body", self.messages).into_bytes()
     }
 
-    /// A name of a reserve that was made already, or is the next.
+    /// The name of an earlier reserve, or of the next one.
     fn unique(&mut self) -> String {
         format!("reserve{:07}", self.rng.up_to(self.reserves))
     }
@@ -225,14 +226,14 @@ impl Drawing {
         Step::Wait(commands, meanwhile)
     }
 
-    /// What no program of ivy does.
+    /// Commands that ivy never sends.
     fn strange(&mut self) -> Vec<Command> {
         let key = KEYS[self.rng.up_to(4) as usize];
         match self.rng.up_to(6) {
             0 => vec![command(&["RPUSH", "q:r", "", "", "short"])],
             1 => vec![command(&["LPUSH", "q:r", "", ""])],
             2 => vec![command(&["RPUSH", "q:p", "", "id-of-somebody-00010000"])],
-            // As an eviction does.
+            // Like an eviction.
             3 => vec![command(&["UNLINK", "q:l"])],
             4 => vec![command(&["UNLINK", key]), command(&["HSET", key, "a", "b"])],
             5 => vec![command(&["UNLINK", key]), command(&["RPUSH", key, "a"])],

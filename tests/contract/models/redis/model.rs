@@ -1,4 +1,4 @@
-//! A script on the model.
+//! Runs a script on the model.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct Model {
     server: Server,
     short: ClientId,
     waiter: ClientId,
-    /// How much further its clock is than the real one, in milliseconds.
+    /// How far its clock is ahead of the real one, in milliseconds.
     ahead: i64,
     start: i64,
     waited: bool,
@@ -26,9 +26,9 @@ impl Model {
         Model { server, short, waiter, ahead: 0, start, waited: false }
     }
 
-    /// What each command of a step is answered, when the real clock shows this.
+    /// The replies to a step's commands, at this time of the real clock.
     pub(super) fn follow(&mut self, step: &Step, real_now: i64) -> Vec<String> {
-        let millis = u64::try_from(real_now + self.ahead).expect("it is not so long ago");
+        let millis = u64::try_from(real_now + self.ahead).expect("the time is after 1970");
         let now = Duration::from_millis(millis);
         self.waited = false;
         match step {
@@ -45,7 +45,7 @@ impl Model {
                 seen
             }
             Step::Pass(time) => {
-                self.ahead += i64::try_from(time.as_millis()).expect("it is short");
+                self.ahead += i64::try_from(time.as_millis()).expect("the time fits");
                 Vec::new()
             }
             Step::Trouble(Some(kind)) => {
@@ -59,7 +59,7 @@ impl Model {
         }
     }
 
-    /// Whether somebody has waited in the last step.
+    /// Whether a client has waited in the last step.
     pub(super) fn waits_after(&self, _: &Step) -> bool {
         self.waited
     }
@@ -81,7 +81,7 @@ impl Model {
         seen
     }
 
-    /// What all keys hold.
+    /// The contents of all keys.
     pub(super) fn keys(&self) -> Vec<(&'static str, Vec<String>)> {
         let start = self.start + self.ahead;
         let text = |bytes: &[u8]| seen::text(bytes, start);

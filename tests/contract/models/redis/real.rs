@@ -1,4 +1,4 @@
-//! A script on a real server.
+//! Runs a script on a real server.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -10,7 +10,8 @@ use redis::Value;
 use super::drawn::{KEYS, Step, WAITER, command};
 use super::seen;
 
-/// Moves all times back. A server whose memory is full lets a script go on that has written.
+/// Moves all times back. If the memory is full, the server allows a script to continue that has
+/// already written.
 const PASS: &str = "redis.call('UNLINK', 'nothing')
 for _, key in ipairs(KEYS) do
     if redis.call('TYPE', key).ok == 'zset' then
@@ -26,7 +27,7 @@ end";
 pub(super) struct Real {
     short: Client,
     waiter: Client,
-    /// Is asked about the server itself.
+    /// For requests about the server itself.
     operator: Client,
     start: i64,
     last: i64,
@@ -34,13 +35,13 @@ pub(super) struct Real {
 
 struct Client {
     stream: TcpStream,
-    /// Keeps what it has read of further answers.
+    /// Stores the beginning of further replies.
     parser: redis::Parser,
     number: String,
 }
 
 impl Real {
-    /// Begins with an empty server.
+    /// Starts with an empty server.
     pub(super) fn connect(port: u16) -> Self {
         let mut operator = Client::connect(port);
         operator.obey(&["FLUSHALL"]);
@@ -50,7 +51,7 @@ impl Real {
         Real { short, waiter, operator, start, last: start }
     }
 
-    /// When it began, in milliseconds.
+    /// The start of the script, in milliseconds.
     pub(super) fn start(&self) -> i64 {
         self.start
     }
@@ -64,7 +65,7 @@ impl Real {
         now
     }
 
-    /// What each command of a step is answered.
+    /// The replies to a step's commands.
     pub(super) fn follow(&mut self, step: &Step, waits: bool) -> Vec<String> {
         let mut seen = Vec::new();
         match step {
@@ -101,7 +102,8 @@ impl Real {
         seen
     }
 
-    /// The server waits for the waiter's list, unless that wait may have ended by itself.
+    /// Waits until the server waits for the waiter's list, unless that wait may have ended by
+    /// itself.
     fn wait_until_blocked(&mut self, may_be_over: bool) {
         let id = self.waiter.number.clone();
         let list = command(&["CLIENT", "LIST", "ID", &id]);
@@ -117,29 +119,29 @@ impl Real {
         }
     }
 
-    /// What all keys hold.
+    /// The contents of all keys.
     pub(super) fn keys(&mut self) -> Vec<(&'static str, Vec<String>)> {
         let keys = KEYS.map(|key| {
             let kind = match self.operator.value(&command(&["TYPE", key])) {
                 Value::SimpleString(kind) => kind,
-                other => panic!("a type: {other:?}"),
+                other => panic!("unexpected reply to TYPE: {other:?}"),
             };
             let read = match kind.as_str() {
                 "none" => return (key, Vec::new()),
                 "list" => command(&["LRANGE", key, "0", "-1"]),
                 "hash" => command(&["HGETALL", key]),
                 "zset" => command(&["ZRANGE", key, "0", "-1", "WITHSCORES"]),
-                other => panic!("nobody made a {other}"),
+                other => panic!("unexpected type {other}"),
             };
             let Value::Array(texts) = self.operator.value(&read) else { panic!("{key}") };
             let is_score = |place: usize| kind == "zset" && place % 2 == 1;
             let text = |(place, value): (usize, &Value)| match value {
                 Value::BulkString(text) if is_score(place) => {
                     let score = String::from_utf8_lossy(text);
-                    seen::time(score.parse().expect("it is a whole number"), self.start)
+                    seen::time(score.parse().expect("the score is a whole number"), self.start)
                 }
                 Value::BulkString(text) => seen::text(text, self.start),
-                other => panic!("{key} holds {other:?}"),
+                other => panic!("{key} contains {other:?}"),
             };
             (key, texts.iter().enumerate().map(text).collect())
         });
@@ -149,8 +151,9 @@ impl Real {
 
 impl Client {
     fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it takes connections");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it can be limited");
+        let stream =
+            TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
         let parser = redis::Parser::new();
         let mut client = Client { stream, parser, number: String::new() };
         let Value::Int(number) = client.value(&command(&["CLIENT", "ID"])) else {
@@ -162,7 +165,7 @@ impl Client {
 
     fn send(&mut self, commands: &[Command], waiter: &str) {
         let bytes = packed(commands, waiter);
-        self.stream.write_all(&bytes).expect("the connection stands");
+        self.stream.write_all(&bytes).expect("the connection is up");
     }
 
     fn read_value(&mut self) -> Value {
@@ -190,7 +193,9 @@ impl Client {
 
     /// The server's clock, in milliseconds.
     fn now(&mut self) -> i64 {
-        let Value::Array(time) = self.value(&command(&["TIME"])) else { panic!("it has a clock") };
+        let Value::Array(time) = self.value(&command(&["TIME"])) else {
+            panic!("the server has a clock")
+        };
         let number = |value: &Value| match value {
             Value::BulkString(text) => String::from_utf8_lossy(text).parse().unwrap_or(0),
             _ => 0,
@@ -199,7 +204,7 @@ impl Client {
     }
 }
 
-/// Commands as they travel. This number stands in the place of the waiter's.
+/// Commands as they are sent. This number replaces the placeholder of the waiter's.
 pub(super) fn packed(commands: &[Command], waiter: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for parts in commands {

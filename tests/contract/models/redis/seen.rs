@@ -1,13 +1,13 @@
-//! Answers and keys in a form in which those of the model and of a real server can be compared.
+//! Replies and keys in a form that is comparable between the model and a real server.
 
 use redis::Value;
 
-/// Times are compared in steps of so many milliseconds.
+/// Times are compared in steps of this many milliseconds.
 const STEP: i64 = 1_000_000;
-/// A number from here on is a time.
+/// Numbers from here on are times.
 const TIMES: i64 = 1_000_000_000_000;
 
-/// An answer, in words.
+/// A reply, in words.
 pub(super) fn answer(value: &Value, start: i64) -> String {
     match value {
         Value::Nil => "nil".to_owned(),
@@ -21,14 +21,14 @@ pub(super) fn answer(value: &Value, start: i64) -> String {
         }
         Value::ServerError(error) => {
             let said = format!("-{} {}", error.code(), error.details().unwrap_or_default());
-            // What follows names the script and the line.
+            // The rest names the script and the line.
             said.split(" script: ").next().unwrap_or_default().to_owned()
         }
-        other => panic!("a server of this protocol does not answer {other:?}"),
+        other => panic!("unexpected reply {other:?}"),
     }
 }
 
-/// A text. A number may be a time, or the rest of one.
+/// A text. A number may be a time, or the remainder of one.
 pub(super) fn text(bytes: &[u8], start: i64) -> String {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<i64>().ok());
     match number {
@@ -38,7 +38,7 @@ pub(super) fn text(bytes: &[u8], start: i64) -> String {
     }
 }
 
-/// A time, since the start.
+/// A time, relative to the start.
 pub(super) fn time(at: i64, start: i64) -> String {
     if at < TIMES {
         return at.to_string();

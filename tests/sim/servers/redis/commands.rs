@@ -43,7 +43,7 @@ impl From<WrongType> for Refusal {
 
 type Run = fn(&mut Store, &[Vec<u8>]) -> Result<ReplyTo, Refusal>;
 
-/// A command, without its name in front of the arguments.
+/// A command, without its name.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     run: Run,
@@ -66,7 +66,7 @@ const fn grows(least: usize, run: Run) -> Option<Known> {
     Some(Known { run, least, writes: true, grows: true })
 }
 
-/// The command of this name, in capital letters.
+/// The command with this name, in capital letters.
 pub(super) fn known(name: &str) -> Option<Known> {
     match name {
         "RPUSH" => grows(2, lists::rpush),
@@ -98,7 +98,7 @@ pub(super) fn known(name: &str) -> Option<Known> {
 }
 
 impl Known {
-    /// Whether so many arguments are enough.
+    /// Whether this many arguments are enough.
     pub(super) fn takes(&self, arguments: usize) -> bool {
         arguments >= self.least
     }
@@ -109,7 +109,7 @@ impl Known {
     }
 }
 
-/// What `TIME` answers: seconds and microseconds.
+/// The reply to `TIME`: seconds and microseconds.
 pub(super) fn time(now: Duration) -> ReplyTo {
     ReplyTo::texts([now.as_secs().to_string(), now.subsec_micros().to_string()])
 }
@@ -124,9 +124,9 @@ fn number(text: &[u8]) -> Result<i64, Refusal> {
     text.parse().map_err(|_| Refusal::NotANumber)
 }
 
-/// The places from one to another, which may be counted from the end.
+/// The positions from one to another, either of which may be counted from the end.
 fn range(from: &[u8], to: &[u8], length: usize) -> Result<std::ops::Range<usize>, Refusal> {
-    let length = i64::try_from(length).expect("memory is smaller");
+    let length = i64::try_from(length).expect("a length fits");
     let place = |place: i64| if place < 0 { (place + length).max(-1) } else { place };
     let (from, to) = (place(number(from)?).max(0), place(number(to)?).min(length - 1));
     if from > to {

@@ -10,16 +10,16 @@ pub(super) struct Connection {
     reader: CommandReader,
     replies: Vec<u8>,
     wait: Option<Wait>,
-    /// No command is read any more, and the connection ends when the replies are sent.
+    /// No further command is read, and the connection ends when the replies are sent.
     is_closing: bool,
 }
 
-/// A client waits until a list has an element, which goes to the end of another one.
+/// A client waits until a list has an element, which is then moved to the end of another list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) from: Vec<u8>,
     pub(super) to: Vec<u8>,
-    /// Until when, by the server's clock. Nothing if it is for as long as it takes.
+    /// The end of the wait, by the server's clock. None if the wait is unlimited.
     pub(super) until: Option<Duration>,
 }
 
@@ -67,7 +67,7 @@ impl Connection {
         self.wait = Some(wait);
     }
 
-    /// The wait ends with this.
+    /// The wait ends with this reply.
     pub(super) fn end_wait(&mut self, reply: &ReplyTo) {
         self.wait = None;
         self.reply(reply);

@@ -1,10 +1,10 @@
-//! Publishing: who is subscribed, and what goes to whom.
+//! Publish and subscribe: the subscribers of each channel.
 
 use std::collections::BTreeMap;
 
 use ivy_proto::ChannelName;
 
-/// A Redis server's publish and subscribe. `L` says who listens on a connection.
+/// A Redis server's publish and subscribe. `L` identifies the listener of a connection.
 #[derive(Debug)]
 pub struct PubSub<L> {
     subscribers: BTreeMap<usize, Subscriber<L>>,
@@ -23,17 +23,17 @@ impl<L> Default for PubSub<L> {
 }
 
 impl<L: Copy> PubSub<L> {
-    /// A connection subscribes, and drops what it had subscribed to before.
+    /// A connection subscribes, which replaces its earlier subscription.
     pub fn subscribe(&mut self, connection: usize, listener: L, channels: Vec<ChannelName>) {
         self.subscribers.insert(connection, Subscriber { listener, channels });
     }
 
-    /// A connection is gone, and with it who listened on it.
+    /// A connection has ended. Returns its listener.
     pub fn disconnect(&mut self, connection: usize) -> Option<L> {
         self.subscribers.remove(&connection).map(|subscriber| subscriber.listener)
     }
 
-    /// Who hears what is published on a channel.
+    /// The subscribers of a channel.
     pub fn listeners(&self, channel: &ChannelName) -> Vec<L> {
         let subscribers = self.subscribers.values();
         let listening = subscribers.filter(|subscriber| subscriber.channels.contains(channel));

@@ -1,14 +1,14 @@
-//! A replica, which hears of what is written a little later.
+//! A replica, which receives writes a little later.
 
 use std::collections::VecDeque;
 
 use super::resp::Command;
 use super::store::Store;
 
-/// So many writes a replica may be behind, at most.
+/// The maximum number of writes that a replica may lag behind.
 const MOST_BEHIND: usize = 32;
 
-/// A replica. What a script has written arrives as a whole, as from a real server.
+/// A replica. The writes of a script arrive as a whole, as from a real server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replica {
     store: Store,
@@ -21,7 +21,7 @@ impl Replica {
         Replica { store: store.clone(), behind: VecDeque::new() }
     }
 
-    /// It hears of commands that were written together, sooner or later.
+    /// It receives commands that were written together, sooner or later.
     pub(super) fn hear(&mut self, written: Vec<Command>) {
         self.behind.push_back(written);
         if self.behind.len() > MOST_BEHIND {
@@ -29,7 +29,7 @@ impl Replica {
         }
     }
 
-    /// What it has, but for so many of the last writes.
+    /// Its contents without this many of the last writes.
     pub(super) fn promote(mut self, lost: usize) -> Store {
         self.catch_up_to(lost);
         self.store

@@ -1,14 +1,14 @@
-//! The protocol, from the server's side: commands in, replies out.
+//! The protocol, from the server's side: parses commands, writes replies.
 
 /// A command: its name and its arguments.
 pub type Command = Vec<Vec<u8>>;
 
-/// What a command is answered with.
+/// The reply to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyTo {
-    /// No text.
+    /// A null text.
     Nil,
-    /// No array, as when a wait has ended.
+    /// A null array, as when a wait has timed out.
     NilArray,
     /// A status, such as `OK`.
     Status(&'static str),
@@ -16,9 +16,9 @@ pub enum ReplyTo {
     Int(i64),
     /// A text.
     Text(Vec<u8>),
-    /// An error: its code, and what it says.
+    /// An error: its code and its message.
     Error(String),
-    /// Several.
+    /// Several replies.
     Array(Vec<ReplyTo>),
 }
 
@@ -33,14 +33,14 @@ impl ReplyTo {
         ReplyTo::Array(texts.into_iter().map(ReplyTo::text).collect())
     }
 
-    /// A text, or none.
+    /// A text, or null.
     pub(super) fn text_or_nil(text: Option<impl AsRef<[u8]>>) -> Self {
         text.map_or(ReplyTo::Nil, ReplyTo::text)
     }
 
-    /// How many there are.
+    /// A count.
     pub(super) fn count(count: usize) -> Self {
-        ReplyTo::Int(i64::try_from(count).expect("memory is smaller"))
+        ReplyTo::Int(i64::try_from(count).expect("a count fits"))
     }
 
     /// An error.
@@ -48,7 +48,7 @@ impl ReplyTo {
         ReplyTo::Error(said.into())
     }
 
-    /// Writes it as it travels.
+    /// Serializes it.
     pub fn write(&self, to: &mut Vec<u8>) {
         match self {
             ReplyTo::Nil => to.extend_from_slice(b"$-1\r\n"),
@@ -71,26 +71,27 @@ impl ReplyTo {
     }
 }
 
-/// These bytes are no command: the server closes the connection.
+/// The bytes are no command: the server closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadCommand;
 
-/// Bytes that arrive in pieces of any size, and the commands in them.
+/// Parses the commands in bytes that arrive in pieces of any size.
 #[derive(Clone, Debug, Default)]
 pub struct CommandReader {
     buffer: Vec<u8>,
 }
 
 impl CommandReader {
-    /// Takes in bytes.
+    /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole command, if it is there.
+    /// The next complete command, if it has arrived.
     ///
     /// # Errors
-    /// [`BadCommand`] if no client of Redis wrote this.
+    ///
+    /// [`BadCommand`] if the bytes are not of a Redis client.
     pub fn next_command(&mut self) -> Result<Option<Command>, BadCommand> {
         let mut rest = self.buffer.as_slice();
         let Some(count) = number(&mut rest, b'*')? else { return Ok(None) };
@@ -111,7 +112,7 @@ impl CommandReader {
     }
 }
 
-/// Reads a line that begins so and holds a number.
+/// Parses a line with this prefix and a number.
 fn number(rest: &mut &[u8], kind: u8) -> Result<Option<usize>, BadCommand> {
     match rest.first() {
         None => return Ok(None),

@@ -1,7 +1,7 @@
 //! The scripts of a queue, each as a function that calls the same commands in the same order.
 //!
-//! A script is known by the SHA-1 of its text. One whose text has changed is not known any more, so that
-//! a model that was not changed with it is noticed.
+//! A script is identified by the SHA-1 of its text. A changed script is therefore unknown, so that
+//! a model that was not changed with it is detected.
 
 mod calls;
 mod giving_back;
@@ -20,21 +20,21 @@ pub enum Script {
     Post,
     /// Reserves messages.
     Reserve,
-    /// Shows the next messages.
+    /// Returns the next messages.
     Peek,
     /// Renews a lease.
     Touch,
-    /// Gives a message back.
+    /// Releases a message.
     Release,
     /// Moves an element that is no message to the dead-letter queue.
     Reject,
-    /// Puts back what is reserved without a lease.
+    /// Returns elements that are reserved without a lease to the queue.
     Orphans,
-    /// Looks for a message by its id.
+    /// Finds a message by its id.
     Get,
 }
 
-/// All scripts, and the SHA-1 of the text that each function below does the same as.
+/// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "699d415d3fc45b0e62fd26a8854d0008913afaba"),
     (Script::Reserve, "6fa602999f90b1d4482e2323cb47a66674ebad8e"),
@@ -53,7 +53,7 @@ impl Script {
         MODELLED.iter().find(|(_, known)| *known == sha1).map(|(script, _)| *script)
     }
 
-    /// Does what the script does.
+    /// Runs the script.
     pub(super) fn run(self, calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
         match self {
             Script::Post => posting::post(calls, given),
@@ -68,7 +68,7 @@ impl Script {
     }
 }
 
-/// What a script is given.
+/// The input of a script.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) keys: &'a [Vec<u8>],
@@ -76,23 +76,23 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// The key of this number, from 1 as in the script.
+    /// The key with this number, from 1 as in the script.
     fn key(&self, number: usize) -> Result<&'a [u8], Raised> {
         self.keys.get(number - 1).map(Vec::as_slice).ok_or_else(|| Raised::nil("key"))
     }
 
-    /// The argument of this number, from 1 as in the script.
+    /// The argument with this number, from 1 as in the script.
     fn argument(&self, number: usize) -> Result<&'a [u8], Raised> {
         self.arguments.get(number - 1).map(Vec::as_slice).ok_or_else(|| Raised::nil("argument"))
     }
 
-    /// The argument of this number as a whole number.
+    /// The argument with this number as a whole number.
     fn number(&self, number: usize) -> Result<i64, Raised> {
         let text = std::str::from_utf8(self.argument(number)?).ok();
         text.and_then(|text| text.parse().ok()).ok_or_else(|| Raised::nil("number"))
     }
 
-    /// The keys that the scripts of one queue begin with.
+    /// The keys that the scripts of one queue have in common.
     fn queue(&self) -> Result<Queue<'a>, Raised> {
         Ok(Queue {
             ready: self.key(1)?,

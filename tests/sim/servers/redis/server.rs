@@ -1,4 +1,4 @@
-//! The server as a whole: connections, the order of what they ask, and what befalls it.
+//! The server as a whole: connections, the order of their commands, and failures.
 
 mod asked;
 mod waits;
@@ -13,14 +13,14 @@ use super::scripts::Script;
 use super::store::Store;
 use super::trouble::{Kind, Trouble};
 
-/// The number of a client's connection, as `CLIENT ID` answers it.
+/// The number of a client's connection, as `CLIENT ID` returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
-/// Something was written: what one command or one script has changed.
+/// What one command or one script has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Who has asked for it.
+    /// The client that sent it.
     pub by: ClientId,
     /// The script, if it was one.
     pub script: Option<Script>,
@@ -33,12 +33,12 @@ pub struct Written {
 pub struct Server {
     store: Store,
     replica: Replica,
-    /// The SHA-1 of each script that it was sent.
+    /// The SHA-1 of each script that it has loaded.
     scripts: BTreeSet<String>,
     connections: BTreeMap<ClientId, Connection>,
-    /// Who waits, the longest waiting first.
+    /// The waiting clients, the longest waiting first.
     waiting: VecDeque<ClientId>,
-    /// Whose waits have ended, and whose next commands are not executed yet.
+    /// Clients whose waits have ended, and whose next commands are not executed yet.
     woken: VecDeque<ClientId>,
     clients: u64,
     trouble: Trouble,
@@ -62,15 +62,14 @@ impl Server {
         client
     }
 
-    /// The connection of a client ends: nothing waits for it, and what it has not sent whole is
-    /// forgotten.
+    /// The connection of a client ends: its wait and its incomplete command are dropped.
     pub fn disconnect(&mut self, client: ClientId) {
         self.connections.remove(&client);
         self.waiting.retain(|waiting| *waiting != client);
         self.woken.retain(|woken| *woken != client);
     }
 
-    /// Bytes arrive from a client. Those whose waits end by what it asks go on with
+    /// Bytes arrive from a client. Clients whose waits end by this continue with
     /// [`wake`](Server::wake).
     pub fn receive(&mut self, client: ClientId, bytes: &[u8], now: Duration) {
         if let Some(connection) = self.connections.get_mut(&client) {
@@ -79,20 +78,20 @@ impl Server {
         }
     }
 
-    /// Those whose waits have ended go on.
+    /// Clients whose waits have ended continue.
     pub fn wake(&mut self, now: Duration) {
         while let Some(client) = self.woken.pop_front() {
             self.work_on(client, now);
         }
     }
 
-    /// Whether anybody's wait has ended who has not gone on.
+    /// Whether the wait of a client has ended that has not continued yet.
     #[must_use]
     pub fn has_woken(&self) -> bool {
         !self.woken.is_empty()
     }
 
-    /// What is sent to a client.
+    /// The bytes that are sent to a client.
     pub fn take_replies(&mut self, client: ClientId) -> Vec<u8> {
         self.connections.get_mut(&client).map(Connection::take_replies).unwrap_or_default()
     }
@@ -114,12 +113,12 @@ impl Server {
         &self.store
     }
 
-    /// What was written last and not taken yet.
+    /// The writes since the last call.
     pub fn next_written(&mut self) -> Option<Written> {
         self.written.pop_front()
     }
 
-    /// Something is wrong from now on.
+    /// The server is in this trouble from now on.
     pub fn trouble(&mut self, kind: Kind) {
         self.trouble = Trouble::of(kind);
         if kind == Kind::ReadOnly {
@@ -127,17 +126,17 @@ impl Server {
         }
     }
 
-    /// Nothing is wrong any more.
+    /// The trouble ends.
     pub fn recover(&mut self) {
         self.trouble = Trouble::default();
     }
 
-    /// The next script fails after so many of its commands.
+    /// The next script fails after this many of its commands.
     pub fn fail_script_after(&mut self, commands: u32) {
         self.script_fails_after = Some(commands);
     }
 
-    /// No script fails by itself any more.
+    /// No script is made to fail any more.
     pub fn fail_no_script(&mut self) {
         self.script_fails_after = None;
     }
@@ -148,8 +147,8 @@ impl Server {
         self.replica = Replica::of(&self.store);
     }
 
-    /// The replica takes over, which has not heard of so many of the last writes. All connections are
-    /// gone, and no script is known.
+    /// The replica takes over, without this many of the last writes. All connections end, and no
+    /// script is loaded.
     pub fn fail_over(&mut self, lost: usize) {
         self.begin_anew(|replica| replica.promote(lost));
     }
@@ -165,7 +164,7 @@ impl Server {
         *self = Server { replica: Replica::of(&store), store, clients, ..Server::default() };
     }
 
-    /// Executes what a client has sent, until it waits.
+    /// Executes the commands of a client, until it waits.
     fn work_on(&mut self, client: ClientId, now: Duration) {
         while let Some(command) =
             self.connections.get_mut(&client).and_then(Connection::next_command)

@@ -1,14 +1,14 @@
-//! Keys, and what they hold.
+//! Keys and their values.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::commands;
 use super::resp::Command;
 
-/// What a key holds. One that holds nothing is no key.
+/// The value of a key. A key whose value becomes empty is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// Texts in an order.
+    /// Texts in order.
     List(VecDeque<Vec<u8>>),
     /// Fields, each with a text.
     Hash(Hash),
@@ -16,7 +16,7 @@ pub enum Value {
     SortedSet(SortedSet),
 }
 
-/// A key holds something of another kind.
+/// A key has a value of another type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WrongType;
 
@@ -26,7 +26,7 @@ pub struct Store {
     keys: BTreeMap<Vec<u8>, Value>,
 }
 
-/// What a value of one kind needs to be found under a key.
+/// What a type of value needs to be stored under a key.
 pub(super) trait Kept: Default {
     fn of(value: &Value) -> Option<&Self>;
     fn of_mut(value: &mut Value) -> Option<&mut Self>;
@@ -35,12 +35,12 @@ pub(super) trait Kept: Default {
 }
 
 impl Store {
-    /// All keys, and what they hold.
+    /// All keys and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Value)> {
         self.keys.iter().map(|(key, value)| (key.as_slice(), value))
     }
 
-    /// What a key holds.
+    /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&Value> {
         self.keys.get(key)
@@ -54,19 +54,20 @@ impl Store {
     /// Executes a command that was executed elsewhere.
     ///
     /// # Panics
+    ///
     /// If there is no such command.
     pub fn apply(&mut self, command: &Command) {
         let Some((name, arguments)) = command.split_first() else { return };
         let known = std::str::from_utf8(name).ok().and_then(commands::known);
-        known.expect("it was executed before").execute(self, arguments);
+        known.expect("the command was executed before").execute(self, arguments);
     }
 
-    /// What a key holds, if it holds anything of this kind.
+    /// The value of a key, if it has one of this type.
     pub(super) fn read<K: Kept>(&self, key: &[u8]) -> Result<Option<&K>, WrongType> {
         self.keys.get(key).map(|value| K::of(value).ok_or(WrongType)).transpose()
     }
 
-    /// Changes what a key holds, which is nothing at first.
+    /// Changes the value of a key, which is empty at first.
     pub(super) fn change<K: Kept, T>(
         &mut self,
         key: &[u8],
@@ -89,7 +90,7 @@ impl Store {
     }
 }
 
-/// A hash whose fields have the order in which they were added, as in a small one of a server.
+/// A hash whose fields keep the order in which they were added, as in a server's small hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hash {
     order: BTreeMap<u64, Vec<u8>>,
@@ -98,24 +99,24 @@ pub struct Hash {
 }
 
 impl Hash {
-    /// What a field holds.
+    /// The value of a field.
     #[must_use]
     pub fn get(&self, field: &[u8]) -> Option<&Vec<u8>> {
         self.fields.get(field).map(|(_, text)| text)
     }
 
-    /// All fields, and what they hold.
+    /// All fields and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.page(0).map(|(_, field, text)| (field, text))
     }
 
-    /// How many fields there are.
+    /// The number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
@@ -140,7 +141,7 @@ impl Hash {
         true
     }
 
-    /// Returns whether there was such a field.
+    /// Returns whether the field existed.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some((number, _)) = self.fields.remove(field) else { return false };
         self.order.remove(&number);
@@ -167,13 +168,13 @@ impl SortedSet {
         self.order.iter().map(|(score, member)| (member.as_slice(), *score))
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.scores.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.scores.is_empty()
@@ -189,7 +190,7 @@ impl SortedSet {
         before.is_none()
     }
 
-    /// Returns whether there was such a member.
+    /// Returns whether the member existed.
     pub(super) fn remove(&mut self, member: &[u8]) -> bool {
         let Some(score) = self.scores.remove(member) else { return false };
         self.order.remove(&(score, member.to_vec()))

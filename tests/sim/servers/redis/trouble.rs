@@ -1,15 +1,15 @@
-//! What a server refuses while something is wrong with it.
+//! Error replies of a server in trouble.
 
 /// What is wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It reads its data, and serves nobody.
+    /// It is loading its data, and serves no client.
     Loading,
-    /// It has become a replica, and takes no writes.
+    /// It has become a replica, and accepts no writes.
     ReadOnly,
     /// Its memory is full.
     Full,
-    /// It cannot write to its disk, and takes no writes.
+    /// It cannot write to its disk, and accepts no writes.
     NoDisk,
 }
 
@@ -28,7 +28,7 @@ const NO_DISK: &str = "MISCONF Redis is configured to save RDB snapshots, but it
     (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
 impl Trouble {
-    /// This is wrong.
+    /// A server with this trouble.
     #[must_use]
     pub fn of(kind: Kind) -> Self {
         Trouble { kind: Some(kind) }
@@ -40,7 +40,7 @@ impl Trouble {
         self.kind
     }
 
-    /// What a command is refused with that writes, or makes keys larger.
+    /// The error of a command that writes, or that makes keys larger.
     pub(super) fn refusal(&self, writes: bool, grows: bool) -> Option<&'static str> {
         match self.kind? {
             Kind::Loading => Some(LOADING),

@@ -4,7 +4,7 @@ use super::{Refusal, number};
 use crate::redis::resp::ReplyTo;
 use crate::redis::store::{Hash, Store};
 
-/// A hash of so many fields is scanned in pages. A smaller one is answered as a whole.
+/// A hash of at least this many fields is scanned in pages. A smaller one is returned as a whole.
 const SCANNED_AS_A_WHOLE: usize = 512;
 
 pub(super) fn hset(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
@@ -62,7 +62,7 @@ pub(super) fn hscan(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo,
     Ok(page(0, found))
 }
 
-/// What a scan answers: where to go on, and what it found.
+/// The reply to a scan: the next cursor, and what it found.
 pub(super) fn page(cursor: u64, found: Vec<ReplyTo>) -> ReplyTo {
     ReplyTo::Array(vec![ReplyTo::text(cursor.to_string()), ReplyTo::Array(found)])
 }

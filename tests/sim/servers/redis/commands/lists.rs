@@ -24,7 +24,7 @@ pub(super) fn lpush(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo,
     Ok(ReplyTo::count(length))
 }
 
-/// `LMOVE from to LEFT RIGHT`, the only way in which anything is moved.
+/// `LMOVE from to LEFT RIGHT`, the only direction in which elements are moved.
 pub(super) fn lmove(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
     if arguments[2..] != [b"LEFT".to_vec(), b"RIGHT".to_vec()] {
         return Err(Refusal::Syntax);
@@ -69,7 +69,7 @@ pub(super) fn llen(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, 
     Ok(ReplyTo::count(store.read::<List>(&arguments[0])?.map_or(0, VecDeque::len)))
 }
 
-/// `LPOS key element MAXLEN n`: its place, if it is among the first.
+/// `LPOS key element MAXLEN n`: its position, if it is among the first.
 pub(super) fn lpos(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
     let most = match &arguments[2..] {
         [] => usize::MAX,

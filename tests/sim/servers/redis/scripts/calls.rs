@@ -1,4 +1,4 @@
-//! What a script calls, one command after the other.
+//! The commands that a script calls.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::redis::resp::{Command, ReplyTo};
 use crate::redis::store::Store;
 use crate::redis::trouble::Trouble;
 
-/// An error that ends a script. What it has done before is not undone.
+/// An error that ends a script. Its earlier commands are not undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::redis) struct Raised(pub(in crate::redis) String);
 
 impl Raised {
-    /// The script has asked for what was not given.
+    /// The script has used a missing value.
     pub(super) fn nil(what: &str) -> Self {
         Raised(format!("ERR user_script:1: attempt to use a nil {what}"))
     }
@@ -44,10 +44,10 @@ impl<'a> Calls<'a> {
         self.written
     }
 
-    /// The server's clock, in milliseconds, as a script asks for it.
+    /// The server's clock, in milliseconds, as a script reads it.
     pub(super) fn now(&mut self) -> Result<i64, Raised> {
         self.count_step()?;
-        Ok(i64::try_from(self.now.as_millis()).expect("it is in this age"))
+        Ok(i64::try_from(self.now.as_millis()).expect("the time fits"))
     }
 
     /// Calls a command.
@@ -79,7 +79,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// The texts that a command answers.
+    /// The reply of a command, as texts.
     pub(super) fn texts(
         &mut self,
         name: &str,
@@ -89,7 +89,7 @@ impl<'a> Calls<'a> {
         Ok(replies.into_iter().map(text).collect())
     }
 
-    /// The text that a command answers.
+    /// The reply of a command, as a text.
     pub(super) fn text(
         &mut self,
         name: &str,
@@ -98,7 +98,7 @@ impl<'a> Calls<'a> {
         Ok(text(self.call(name, arguments)?))
     }
 
-    /// The number that a command answers.
+    /// The reply of a command, as a number.
     pub(super) fn number(
         &mut self,
         name: &str,
@@ -120,8 +120,8 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// A server that refuses commands refuses those of a script too. One whose memory is full lets a
-    /// script go on that has written.
+    /// A server that refuses commands refuses those of a script, too. If its memory is full, it
+    /// allows a script to continue that has already written.
     fn check_allowed(&self, known: &Known) -> Result<(), Raised> {
         let full = known.grows && self.written.is_empty();
         match self.trouble.refusal(known.writes, full) {

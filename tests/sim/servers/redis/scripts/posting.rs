@@ -1,4 +1,4 @@
-//! `post.lua`, and `nudge.lua`, which others use too.
+//! `post.lua`, and `nudge.lua`, which other scripts include.
 
 use super::{Calls, Given, Queue, Raised};
 use crate::redis::resp::ReplyTo;
@@ -25,7 +25,7 @@ pub(super) fn post(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, 
     Ok(ReplyTo::count(posted))
 }
 
-/// Adds delayed messages, and a nudge where one of them is the first that is due.
+/// Adds delayed messages, and a nudge if one of them is due first.
 pub(super) fn delay(
     calls: &mut Calls<'_>,
     queue: &Queue<'_>,

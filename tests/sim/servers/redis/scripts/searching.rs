@@ -1,9 +1,9 @@
-//! `get.lua`: looks for a message by its id.
+//! `get.lua`: finds a message by its id.
 
 use super::{Calls, Given, Raised};
 use crate::redis::resp::ReplyTo;
 
-/// How many elements are looked at, at most, where that is up to the script.
+/// The maximum number of elements that are searched, if the script decides that.
 const PAGE: i64 = 100;
 
 pub(super) fn get(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {

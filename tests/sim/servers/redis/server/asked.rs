@@ -1,4 +1,4 @@
-//! What a client asks, and what it is answered.
+//! The commands of clients, and their replies.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const NO_PASSWORD: &str = "ERR AUTH <password> called without any password confi
     default user. Are you sure your configuration is correct?";
 
 impl Server {
-    /// Executes a command. Gives no reply where the client waits.
+    /// Executes a command. Returns no reply if the client waits.
     pub(super) fn execute(
         &mut self,
         client: ClientId,
@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// A command on keys, at once.
+    /// Executes a command on keys immediately.
     fn of_keys(&mut self, client: ClientId, name: &str, command: &Command) -> ReplyTo {
         let arguments = &command[1..];
         let Some(known) = commands::known(name) else { return unknown(command) };
@@ -89,7 +89,7 @@ impl Server {
         time: &[u8],
         now: Duration,
     ) -> Option<ReplyTo> {
-        let known = commands::known("LMOVE").expect("it is known");
+        let known = commands::known("LMOVE").expect("LMOVE is known");
         if let Some(said) = self.refusal(&known) {
             return Some(ReplyTo::error(said));
         }
@@ -120,7 +120,7 @@ impl Server {
         now: Duration,
     ) -> ReplyTo {
         let script = Script::of_sha1(sha1);
-        let script = script.unwrap_or_else(|| panic!("no model does what the script {sha1} does"));
+        let script = script.unwrap_or_else(|| panic!("the script {sha1} has no model"));
         let keys = arguments.first().and_then(|count| std::str::from_utf8(count).ok());
         let Some(keys) = keys.and_then(|count| count.parse::<usize>().ok()) else {
             return ReplyTo::error("ERR value is not an integer or out of range");
@@ -140,7 +140,7 @@ impl Server {
 
     fn client(&mut self, client: ClientId, what: &[u8], rest: &[Vec<u8>]) -> ReplyTo {
         match (what.to_ascii_uppercase().as_slice(), rest) {
-            (b"ID", []) => ReplyTo::Int(i64::try_from(client.0).expect("it is small")),
+            (b"ID", []) => ReplyTo::Int(i64::try_from(client.0).expect("the number fits")),
             (b"SETNAME" | b"SETINFO", _) => ReplyTo::Status("OK"),
             (b"UNBLOCK", [id, how @ ..]) => {
                 let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
@@ -153,7 +153,7 @@ impl Server {
     }
 
     fn hello(&self, client: ClientId) -> ReplyTo {
-        let id = i64::try_from(client.0).expect("it is small");
+        let id = i64::try_from(client.0).expect("the number fits");
         ReplyTo::Array(vec![
             ReplyTo::text("server"),
             ReplyTo::text("redis"),

@@ -12,14 +12,14 @@ const FORCED: &str = "UNBLOCKED force unblock from blocking operation, instance 
 const BY_COMMAND: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Server {
-    /// Until when the next wait lasts.
+    /// The end of the next wait.
     #[must_use]
     pub fn next_wait_ends(&self) -> Option<Duration> {
         let waits = self.waiting.iter().filter_map(|client| self.wait_of(*client));
         waits.filter_map(|wait| wait.until).min()
     }
 
-    /// Time has passed: waits that have lasted long enough end.
+    /// Time has passed: ends the waits that have timed out.
     pub fn tick(&mut self, now: Duration) {
         let is_over = |wait: &Wait| wait.until.is_some_and(|until| until <= now);
         let over = |client: &ClientId| self.wait_of(*client).is_some_and(is_over);
@@ -37,7 +37,7 @@ impl Server {
         }
     }
 
-    /// `CLIENT UNBLOCK`: whether the client has waited.
+    /// `CLIENT UNBLOCK`: whether the client was waiting.
     pub(super) fn unblock(&mut self, client: ClientId, with_error: bool) -> bool {
         let waits = self.waiting.contains(&client);
         if waits {
@@ -47,7 +47,7 @@ impl Server {
         waits
     }
 
-    /// The server has become a replica: nobody can wait any more.
+    /// The server has become a replica: waiting is no longer possible.
     pub(super) fn end_all_waits(&mut self) {
         for client in self.waiting.clone() {
             self.end_wait(client, &ReplyTo::error(FORCED));
@@ -57,7 +57,7 @@ impl Server {
         }
     }
 
-    /// Gives elements to those who wait for them: one to each, the longest waiting first.
+    /// Gives elements to waiting clients: one to each, the longest waiting first.
     pub(super) fn serve_waiting(&mut self) {
         for client in self.waiting.clone() {
             let Some(Wait { from, to, .. }) = self.wait_of(client).cloned() else { continue };
