@@ -1,4 +1,4 @@
-//! What can be measured, by name: `machines/ivy/1000`, `broker/cycle/1000000`.
+//! The loads that can be measured, by name: `machines/ivy/1000`, `broker/cycle/1000000`.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,18 @@ use crate::{
     round_trip, sending, serve, working,
 };
 
-/// Work that is repeated as often as somebody measures it.
+/// Work that is repeated as often as it is measured.
 pub struct Load {
-    /// Does a part of it.
+    /// Runs a step of it.
     pub step: Box<dyn FnMut() -> Step>,
-    /// The servers that do the other part of it.
+    /// The servers that do a part of the work.
     pub servers: Vec<Server>,
-    /// The programs of others that do it instead of this process.
+    /// The programs that do the work instead of this process.
     pub peers: Vec<Process>,
 }
 
 impl Load {
-    /// The load of this name.
+    /// The load with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Load> {
         match name.split('/').collect::<Vec<_>>()[..] {
@@ -67,7 +67,7 @@ impl Load {
         }
     }
 
-    /// A load without servers, of which every step counts as a whole.
+    /// A load without servers, each step of which is measured as a whole.
     pub(crate) fn of(mut step: impl FnMut() -> u64 + 'static) -> Load {
         Load::timed(move || {
             let started = Instant::now();
@@ -76,19 +76,19 @@ impl Load {
         })
     }
 
-    /// A load without servers, of which every step tells how long it took.
+    /// A load without servers, each step of which reports how long it took.
     pub(crate) fn timed(step: impl FnMut() -> Step + 'static) -> Load {
         Load { step: Box::new(step), servers: Vec::new(), peers: Vec::new() }
     }
 
-    /// The processes that work on it beside this one.
+    /// The other processes that do a part of the work.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let peers = self.peers.iter().map(Process::pid);
         self.servers.iter().map(Server::pid).chain(peers).collect()
     }
 }
 
-/// A part of a load that was done.
+/// A step that was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// How many operations were measured.
@@ -103,7 +103,7 @@ impl std::fmt::Debug for Load {
     }
 }
 
-/// A load that does the same thing so many times in one step.
+/// A load that repeats the same operation this many times in one step.
 pub(crate) fn repeated(times: u64, mut work: impl FnMut() + 'static) -> Load {
     Load::of(move || {
         for _ in 0..times {

@@ -10,7 +10,7 @@ use crate::load::{Load, Step};
 use crate::server::{PROJECT, Process, Server, TOKEN};
 use crate::wire::QUEUE;
 
-/// How many calls wait for their results at a time in memory.
+/// How many calls in memory wait for their results at a time.
 const CALLS: &str = "1000";
 
 /// The Node original of ivy.
@@ -30,7 +30,7 @@ fn over_http(script: &str, server: &str, queue: &str) -> Load {
     Load { servers: vec![server], ..peer.load() }
 }
 
-/// One call and its result by BullMQ, whose worker is a process of its own.
+/// One call and its result with BullMQ, whose worker is a separate process.
 pub(crate) fn bullmq_call() -> Load {
     let redis = Server::redis();
     let worker = Peer::start("bullmq-work.js", &[&redis.redis_url()], None);
@@ -92,7 +92,8 @@ struct Peer {
 }
 
 impl Peer {
-    /// Starts a script on the cores of this process. The Node original finds its queues at `server`.
+    /// Starts a script on the cores of this process. The Node original finds its queues at
+    /// `server`.
     fn start(script: &str, args: &[&str], server: Option<&Server>) -> Peer {
         let packages = tools().join("peers/node_modules");
         let mut command = Command::new("node");
@@ -129,18 +130,18 @@ impl Peer {
     }
 }
 
-/// What is written to a script, and what it prints.
+/// The input and output of a script.
 struct Lines {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Lines {
-    /// Lets it do a step, and waits until it has.
+    /// Requests a step, and waits until it is done.
     fn step(&mut self) -> Step {
         writeln!(self.input).expect("the script reads");
         let line = self.read();
-        step_of(&line).unwrap_or_else(|| panic!("this tells no step: {line}"))
+        step_of(&line).unwrap_or_else(|| panic!("this is no step: {line}"))
     }
 
     fn read(&mut self) -> String {
@@ -150,7 +151,7 @@ impl Lines {
     }
 }
 
-/// A step as a line tells it: how many operations, and how many microseconds they took.
+/// Parses a step: how many operations, and how many microseconds they took.
 fn step_of(line: &str) -> Option<Step> {
     let (operations, micros) = line.split_once(' ')?;
     let operations = operations.parse().ok()?;
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_how_many_operations_took_how_long() {
+    fn a_line_contains_the_number_of_operations_and_their_duration() {
         let step = Step { operations: 1000, took: Duration::from_nanos(5_501_684) };
         assert_eq!(step_of("1000 5501.684"), Some(step));
         let step = Step { operations: 1, took: Duration::from_nanos(1_744_906) };
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_a_program_prints_is_no_step() {
+    fn any_other_output_is_no_step() {
         for line in ["", "ready", "1000", "many 12.5", "1000 NaN", "1000 -1", "1000 5 5"] {
             assert_eq!(step_of(line), None, "{line}");
         }

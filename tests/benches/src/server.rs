@@ -1,4 +1,4 @@
-//! Servers that loads talk to, each pinned to its core.
+//! Servers that loads use, each pinned to its core.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The variable that says to which cores servers are pinned, as `taskset` reads it.
+/// The variable with the cores that servers are pinned to, as `taskset` parses it.
 pub const SERVER_CORES: &str = "BENCH_SERVER_CORES";
 
-/// The variable that, if it is set, has the instructions of servers counted, by valgrind. It tells
-/// them where this program writes its errors.
+/// The variable that makes valgrind count the instructions of servers. It contains the path of this
+/// program's error output.
 pub const SERVER_COUNTER: &str = "BENCH_SERVER_COUNTER";
-/// With what a program is started whose instructions are counted.
+/// The command that starts a program whose instructions are counted.
 pub const COUNTER: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
 
 /// A server that ends when it is dropped.
@@ -44,7 +44,8 @@ impl Server {
         Server::start(program("bench"), &[subcommand])
     }
 
-    /// Redis, without anything on disk: that of `IVY_TEST_REDIS_SERVER`, or else the system's.
+    /// Redis, without anything on disk: the program in `IVY_TEST_REDIS_SERVER`, or else the
+    /// system's.
     #[must_use]
     pub fn redis() -> Server {
         let program = env::var_os("IVY_TEST_REDIS_SERVER").unwrap_or("redis-server".into());
@@ -61,17 +62,17 @@ impl Server {
         server
     }
 
-    /// Starts a program that first of all prints an address.
+    /// Starts a program whose first output is an address.
     fn start(program: impl AsRef<OsStr>, args: &[&str]) -> Server {
         let mut process = counted_or_pinned(program.as_ref(), args)
             .stdout(Stdio::piped())
             .spawn()
             .expect("taskset runs; it is part of util-linux");
         let mut line = String::new();
-        let output = process.stdout.as_mut().expect("its output was asked for");
-        BufReader::new(output).read_line(&mut line).expect("a server says where it listens");
+        let output = process.stdout.as_mut().expect("its output is piped");
+        BufReader::new(output).read_line(&mut line).expect("a server prints its address");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        Server { process: Process(process), port: port.expect("a server says where it listens") }
+        Server { process: Process(process), port: port.expect("a server prints its address") }
     }
 
     /// The port it listens on.
@@ -80,12 +81,12 @@ impl Server {
         self.port
     }
 
-    /// The address of the queues that it serves.
+    /// The address of its queues.
     pub(crate) fn ironmq_url(&self) -> String {
         format!("ironmq+http://{TOKEN}@127.0.0.1:{}/{PROJECT}", self.port)
     }
 
-    /// The address of the Redis that it is.
+    /// The address of the Redis server.
     pub(crate) fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -102,13 +103,13 @@ impl Server {
 pub struct Process(pub(crate) Child);
 
 impl Process {
-    /// Its number.
+    /// Its id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    /// Lets it end by itself, so that what counts its instructions can tell them.
+    /// Requests it to end by itself, so that valgrind can report its count.
     fn end(&self) -> std::io::Result<()> {
         let process = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
@@ -124,8 +125,8 @@ impl Drop for Process {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be bound");
+    listener.local_addr().expect("the listener has an address").port()
 }
 
 /// A program of this build.

@@ -1,4 +1,4 @@
-//! What is compared with what, and how much is enough.
+//! What is compared with what, and the gates.
 
 /// A comparison of ivy with something else.
 #[derive(Clone, Copy, Debug)]
@@ -9,24 +9,24 @@ pub struct Measure {
     pub what: &'static str,
     /// Ivy's load.
     pub ivy: &'static str,
-    /// The load beside it: that of the raw parts, or of a peer.
+    /// The load that it is compared with: the raw parts', or a peer's.
     pub beside: &'static str,
-    /// What must be held.
+    /// The gate.
     pub against: Against,
     /// Where client and server run.
     pub placement: Placement,
 }
 
-/// What must be held.
+/// A gate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Against {
-    /// At least so many times the other's operations in a second.
+    /// At least this multiple of the other's operations per second.
     Rate(f64),
-    /// At least so many times the other's operations in a second of work.
+    /// At least this multiple of the other's operations per second of processor time.
     WorkRate(f64),
-    /// At most so many times the work that an operation is for the other.
+    /// At most this multiple of the other's processor time per operation.
     Work(f64),
-    /// At most so many times the other's median and 99th percentile.
+    /// At most these multiples of the other's median and 99th percentile.
     Latency(f64, f64),
 }
 
@@ -43,12 +43,12 @@ pub enum Placement {
 
 type Line = (&'static str, &'static str, &'static str, &'static str, Against, Placement);
 
-/// All comparisons with limits: the raw parts doing the same work without ivy.
+/// All comparisons with limits: the same work done by the raw parts without ivy.
 pub fn targets() -> impl Iterator<Item = Measure> {
     measures(LIMITS)
 }
 
-/// All comparisons with peers: programs of others that do the same for their users.
+/// All comparisons with peers: other programs with the same purpose.
 pub fn beside_peers() -> impl Iterator<Item = Measure> {
     measures(PEERS)
 }
@@ -88,10 +88,10 @@ const LIMITS: &[Line] = &[
     ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "memory/limit/tokio/1000", Work(2.5), Alone),
     ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "memory/limit/async-std/1000", Work(2.5), Alone),
     ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "memory/limit/blocking/1000", Work(2.5), Alone),
-    ("S2", "memory, async-std beside tokio", "memory/ivy/async-std/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
-    ("S2", "memory, blocking beside tokio", "memory/ivy/blocking/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
-    ("S2", "ivy serve and Redis, async-std beside tokio", "round-trip/ivy/async-std/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
-    ("S2", "ivy serve and Redis, blocking beside tokio", "round-trip/ivy/blocking/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
+    ("S2", "memory, async-std against tokio", "memory/ivy/async-std/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
+    ("S2", "memory, blocking against tokio", "memory/ivy/blocking/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
+    ("S2", "ivy serve and Redis, async-std against tokio", "round-trip/ivy/async-std/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
+    ("S2", "ivy serve and Redis, blocking against tokio", "round-trip/ivy/blocking/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
     ("M2", "memory, 1 call at a time, tokio", "memory/ivy/tokio/1", "memory/limit/tokio/1", Latency(5.0, 5.0), Same),
     ("M2", "memory, 1 call at a time, blocking", "memory/ivy/blocking/1", "memory/limit/blocking/1", Latency(1.5, 1.5), Same),
     ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy/tokio/1", "round-trip/limit/tokio", Latency(1.6, 2.0), Same),
@@ -100,7 +100,7 @@ const LIMITS: &[Line] = &[
     ("R8", "result published to caller resumed, Redis, tokio", "resumed/ivy/tokio", "resumed/limit/tokio", Latency(1.4, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, async-std", "resumed/ivy/async-std", "resumed/limit/async-std", Latency(1.4, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, blocking", "resumed/ivy/blocking", "resumed/limit/blocking", Latency(1.4, 2.0), Same),
-    ("I1", "10,000 sends at a time, server that only answers", "send/ivy/many", "send/limit/many", Rate(0.3), Split),
+    ("I1", "10,000 sends at a time, server that only responds", "send/ivy/many", "send/limit/many", Rate(0.3), Split),
     ("I2", "64 callers with single sends, ivy serve", "send/ivy/callers", "send/limit/callers", Rate(0.5), Split),
     ("I3", "no-op tasks worked off, 100 a request", "work/ivy/800", "work/limit/8", Rate(0.3), Split),
     ("Q1", "Redis: calls handed over by the 10,000", "redis/send/ivy/many", "redis/send/limit", Rate(0.4), Split),
@@ -120,8 +120,8 @@ const LIMITS: &[Line] = &[
 
 #[rustfmt::skip]
 const PEERS: &[Line] = &[
-    ("I1", "sends over HTTP, server that only answers", "send/ivy/many", "original/send", Rate(100.0), Split),
-    ("I3", "no-op tasks worked off over HTTP", "work/ivy/800", "original/work", Rate(30.0), Split),
+    ("I1", "sends over HTTP, server that only responds", "send/ivy/many", "original/send", Rate(100.0), Split),
+    ("I3", "no-op tasks run over HTTP", "work/ivy/800", "original/work", Rate(30.0), Split),
     ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "original/memory", WorkRate(6.0), Alone),
     ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "original/memory", WorkRate(6.0), Alone),
     ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "original/memory", WorkRate(6.0), Alone),
@@ -140,23 +140,23 @@ const PEERS: &[Line] = &[
     ("RT", "call to result, beside BullMQ with Redis", "round-trip/ivy/tokio/1", "bullmq/call", Latency(0.3, 0.3), Same),
 ];
 
-/// What must not cost more where there are many of something.
+/// Work that must not cost more among many of something.
 #[derive(Clone, Copy, Debug)]
 pub struct Growth {
     /// What is done, and among how many of what.
     pub what: &'static str,
-    /// The load among few, which is the measure.
+    /// The load among few, which is the reference.
     pub few: &'static str,
-    /// The load among more, less the number.
+    /// The load among many, without the number.
     pub load: &'static str,
-    /// The steps on the way to many.
+    /// The numbers.
     pub counts: &'static [u32],
 }
 
-/// How many times the work among few the work among many may be.
+/// The maximum cost among many, as a multiple of the cost among few.
 pub const GROWTH_GATE: f64 = 1.3;
 
-/// Whatever there can be many of.
+/// Everything that there can be many of.
 #[rustfmt::skip]
 pub const GROWTH: &[Growth] = &[
     Growth { what: "a message through the broker, so many queued", few: "broker/cycle/100", load: "broker/cycle", counts: &[1, 10_000, 100_000, 1_000_000] },
@@ -172,8 +172,8 @@ pub const GROWTH: &[Growth] = &[
     Growth { what: "the same bytes in a bare map, so many tasks", few: "worker/bare/100", load: "worker/bare", counts: &[1, 1_000, 10_000] },
 ];
 
-/// Below how many bytes a long poll that waits must stay.
+/// The maximum memory of a waiting long poll, in bytes.
 pub const POLL_BYTES: f64 = 10_240.0;
-/// Below which part of a core the work for all that wait must stay. Nothing at all would be less than
-/// the system's clock can tell.
+/// The maximum processor time of all waiting long polls, as a part of a core. Zero could not be
+/// distinguished with the system's clock.
 pub const POLLS_WORK: f64 = 0.01;
