@@ -36,14 +36,14 @@ pub enum Script {
 
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
-    (Script::Post, "699d415d3fc45b0e62fd26a8854d0008913afaba"),
-    (Script::Reserve, "6fa602999f90b1d4482e2323cb47a66674ebad8e"),
-    (Script::Peek, "ea03b9452f2fc6344d40f504c263d3d5a8c2ce3e"),
-    (Script::Touch, "d9b284c471f63f4bcc68b64e50cbb424385ae1b8"),
-    (Script::Release, "7c955ddf8954e22bd2387f5cc8453e9f84523fda"),
-    (Script::Reject, "8864b5eebb8d08a66740af4e0a84f2a1c7b1dbdf"),
-    (Script::Orphans, "4cb49f05d1a92b669f943ca1dc9e606e5f65924e"),
-    (Script::Get, "de96271014e7784a31f679ca481841a759c65955"),
+    (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
+    (Script::Reserve, "bfd9bd050684c3e802a25b068a507a34b858bcd3"),
+    (Script::Peek, "e3a3cec5ed689b5c6a3f3c1e90e38bd5561c20ba"),
+    (Script::Touch, "8d9948543cddf908085545e632daf016ff219a30"),
+    (Script::Release, "2c9293b49999d7940e0f5585f48a81f77204cdfb"),
+    (Script::Reject, "d045e7a2c054d6d993cb6514b937b77c1e513282"),
+    (Script::Orphans, "dba68947d767d82e4ff339c0ac8c28840410e152"),
+    (Script::Get, "099f00d3f249db172ef97760ce9ae42b1ae12334"),
 ];
 
 impl Script {
