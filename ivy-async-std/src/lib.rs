@@ -21,11 +21,11 @@
 //!
 //! # #[async_std::main]
 //! # async fn main() -> ivy_async_std::Result<()> {
-//! // Everything in this process. A real program uses `ironmq://` and `redis://`, or
+//! // Everything in this process. A real program uses `redis://`, or
 //! // `Ivy::from_env()`.
 //! let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build()?;
 //!
-//! // The worker, mostly in another process.
+//! // The worker, usually in another process.
 //! let worker = ivy.worker().register(&FACTORIAL, factorial).start().await?;
 //!
 //! // The producer.

@@ -1,4 +1,5 @@
-//! The `ivy` program: tools for developing with ivy.
+//! The `ivy` program: `ivy serve`, a local IronMQ v3 server for development and tests, and `ivy keys`,
+//! which creates, lists and rotates keyset files.
 
 mod keys;
 mod serve;

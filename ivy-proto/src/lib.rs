@@ -1,4 +1,51 @@
-//! The protocol core of ivy, a distributed task library, without any IO.
+//! The core of ivy, a distributed task library, without IO: time, randomness and bytes are arguments.
+//!
+//! Programs use one of the adapters `ivy-tokio`, `ivy-async-std` and `ivy-blocking`. Use this crate for
+//! contracts that several programs share ([`Task`]), for a custom [`backend`], or to drive the state
+//! machines in a loop of your own, in a simulation or in a fuzz target.
+//!
+//! module | contents
+//! --- | ---
+//! [`task`] | what programs write: tasks, call options, handlers, errors
+//! [`producer`], [`worker`], [`broker`] | state machines: calls become messages, messages become results, a queue in memory
+//! [`queue`], [`notify`] | operations, replies, capabilities and faults of queues and notifiers
+//! [`wire`] | the message format and its encryption
+//! [`backend`] | traits for backends, and how URLs name them
+//! [`config`] | configuration from URLs, the environment and code
+//! [`event`] | what machines report to operators
+//!
+//! # Driving a machine
+//!
+//! A machine is fed with [`handle_input`](producer::Producer::handle_input), and then asked with
+//! [`poll_output`](producer::Producer::poll_output) until it returns [`Wait`](producer::Output::Wait)
+//! with the time of its next timer. It never blocks, reads a clock or starts anything.
+//!
+//! ```
+//! use ivy_proto::producer::{Input, Output, Producer, ProducerConfig, ReplyTo};
+//! use ivy_proto::queue::Capabilities;
+//! use ivy_proto::task::CallOptions;
+//! use ivy_proto::wire::Codec;
+//! use ivy_proto::{Moment, Task, TaskId, WallClock};
+//!
+//! const FACTORIAL: Task<(u64,), u64> = Task::new("docs.factorial").queue("docs");
+//!
+//! let config = ProducerConfig::new(Capabilities::broker(), Codec::plain());
+//! let mut producer = Producer::new(config, [7; 32], WallClock::default());
+//!
+//! let (id, options) = (TaskId::from_random([1; 16]), CallOptions::new());
+//! let call = FACTORIAL.to_call(id, &(5,), &options, ReplyTo::None)?;
+//! producer.handle_input(Input::Calls(vec![call]), Moment::EPOCH)?;
+//!
+//! assert!(matches!(producer.poll_output(), Output::Queue(..)));
+//! assert!(matches!(producer.poll_output(), Output::Wait(None)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Limits
+//!
+//! Arguments are a tuple of up to eight values; arguments and results are nested up to 125 levels deep.
+//! The size of a message is limited by its queue ([`queue::Capabilities`]), that of a notice to 1 MiB.
+//! Input from the network never panics, and never allocates or recurses without a bound.
 
 pub mod admin;
 pub mod backend;

@@ -14,11 +14,11 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> ivy_tokio::Result<()> {
-//! // Everything in this process. A real program uses `ironmq://` and `redis://`, or
+//! // Everything in this process. A real program uses `redis://`, or
 //! // `Ivy::from_env()`.
 //! let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build()?;
 //!
-//! // The worker, mostly in another process.
+//! // The worker, usually in another process.
 //! let worker = ivy.worker().register(&FACTORIAL, factorial).start().await?;
 //!
 //! // The producer.

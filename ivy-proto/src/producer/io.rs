@@ -37,7 +37,7 @@ pub struct Call {
 /// Who waits for a task's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyTo {
-    /// Nobody: fire and forget.
+    /// No one: fire and forget.
     None,
     /// A result handle, until [`Input::Forget`].
     Handle,

@@ -107,6 +107,10 @@ use outbox::{Outbox, PostLimits};
 use pending::Pending;
 use subscription::{Subscription, WaitingCall, reply_channel};
 
+/// The former name of [`ReplyTo`].
+#[deprecated(note = "renamed to `ReplyTo`: a queue's reply is `QueueReply`")]
+pub type Reply = ReplyTo;
+
 /// The producer's state machine. See the [module documentation](self) for how to drive it.
 #[derive(Debug)]
 pub struct Producer {
