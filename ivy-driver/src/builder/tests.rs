@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use ivy_proto::backend::{BackendUrl, BoxFuture, Exchange, QueueBackend, Step};
+use ivy_proto::backend::{
+    BackendUrl, BoxFuture, Exchange, Input, Output, QueueBackend, Session, Step,
+};
 use ivy_proto::config::{ConfigError, Environment};
-use ivy_proto::queue::{Capabilities, Fault, NameRule, Oddity, QueueOp, QueueReply};
-use ivy_proto::{ErrorKind, Task, TaskError};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, NameRule, Oddity, QueueOp, QueueReply};
+use ivy_proto::{ErrorKind, Moment, QueueName, Task, TaskError};
 
 use super::*;
 use crate::testing::Tokio;
@@ -109,6 +111,32 @@ async fn a_queue_that_panics_while_checking_a_name_refuses_calls_and_workers() {
     );
     // The producer continues.
     assert_panicked(ivy.call(&task, ()).await);
+}
+
+/// A session that answers nothing.
+#[derive(Debug)]
+struct Silent;
+
+impl Session for Silent {
+    fn handle_input(&mut self, _: Input<'_>, _: Moment) {}
+
+    fn poll_output(&mut self) -> Output {
+        Output::Wait(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_of_a_queue_that_is_a_session_ends_in_time() {
+    let silent = |_: &BackendUrl, _: &Environment<'_>| {
+        Ok(QueueBackend::session(Capabilities::broker(), false, || Silent))
+    };
+    let plug = Plug::new("own", &["own"]).with_queue("own://HOST", silent);
+    let builder = Ivy::<Tokio>::builder().backend(plug).queue_url("own://host");
+    let queue = builder.notifier_url("memory://").build().unwrap().queue();
+    let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
+    let limit = op.time_limit() + Duration::from_secs(1);
+    let fault = tokio::time::timeout(limit, queue.execute(op)).await.unwrap().unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::AnswerLost);
 }
 
 /// What is compiled in.
