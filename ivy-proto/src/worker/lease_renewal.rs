@@ -123,7 +123,10 @@ impl Worker {
     pub(super) fn end_hold(&mut self, job: JobId) {
         let Some(held) = self.jobs.get(&job) else { return };
         match held.stage {
-            Stage::Waiting => self.release(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
+            Stage::Waiting => {
+                self.leave_waiting(job);
+                self.release(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
+            }
             Stage::Running { .. } => self.stop_overdue(job, CancelReason::LeaseLimit),
             Stage::Settling(_) => {}
         }
@@ -148,11 +151,10 @@ impl Worker {
         }
     }
 
-    /// Removes a job and its timers.
-    pub(super) fn forget(&mut self, job: JobId) {
-        let Some(held) = self.jobs.remove(&job) else { return };
+    /// Removes a job from those that wait for a slot, if it is one.
+    fn leave_waiting(&mut self, job: JobId) {
         self.suspects.ended(job);
-        self.replacing.ended(job);
+        let Some(held) = self.jobs.get(&job) else { return };
         if let Stage::Waiting = held.stage
             && let Some(jobs) = self.waiting.get_mut(&held.queue)
         {
@@ -161,6 +163,13 @@ impl Worker {
                 self.waiting.remove(&held.queue);
             }
         }
+    }
+
+    /// Removes a job and its timers.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.leave_waiting(job);
+        let Some(held) = self.jobs.remove(&job) else { return };
+        self.replacing.ended(job);
         self.fx.timers.stop(&Timer::Touch(job));
         self.fx.timers.stop(&Timer::LeaseEnds(job));
         if self.config.capabilities.longest_hold.is_some() {

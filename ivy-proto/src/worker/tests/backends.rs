@@ -59,6 +59,22 @@ fn deletes_are_not_batched_without_a_linger() {
 }
 
 #[test]
+fn a_waiting_message_is_not_started_after_its_longest_hold() {
+    const HOLD: Duration = Duration::from_secs(300);
+    let mut worker = started_with(with(|capabilities| capabilities.longest_hold = Some(HOLD)));
+    // A suspect waits until nothing else runs.
+    worker.deliver_counted(&[(&plain_body(), 1), (&lost_body(5), 1)]);
+    let run = worker.runs.pop_front().unwrap();
+    assert!(worker.runs.is_empty());
+    assert_eq!(worker.worker.waiting_count(), 1);
+    worker.advance_renewing(HOLD - 2 * LEASE);
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLimit)]);
+    assert_eq!(worker.worker.waiting_count(), 0);
+    worker.end(&run, JobOutcome::Cancelled);
+    assert!(worker.runs.is_empty(), "its message is being released");
+}
+
+#[test]
 fn leases_lost_by_the_backend_cancel_their_handlers_and_settle_nothing() {
     let mut worker = started_with(of_connections().with_concurrency(3));
     let body = plain_body();
