@@ -18,8 +18,9 @@ pub(crate) struct OpenTouches {
 }
 
 impl OpenTouches {
-    /// Records that a touch of this reservation is sent. `until` is when its effect has ended.
-    pub(crate) fn sent(&mut self, reservation: &Reservation, until: Moment, now: Moment) {
+    /// Records that a touch of this reservation is sent. `until` is when its effect has ended. Returns
+    /// whether it is the first one without a reply.
+    pub(crate) fn sent(&mut self, reservation: &Reservation, until: Moment, now: Moment) -> bool {
         if self.until.len() >= MOST {
             self.until.retain(|_, until| *until > now);
             let first = self.until.iter().min_by_key(|(_, until)| **until);
@@ -29,7 +30,7 @@ impl OpenTouches {
                 self.until.remove(&field);
             }
         }
-        self.until.insert(reservation.field(), until);
+        self.until.insert(reservation.field(), until).is_none()
     }
 
     /// Records that the touch got a reply.
@@ -66,6 +67,16 @@ mod tests {
         assert_eq!(next.field(), "NoNcE12300000100.1");
         open.answered(&reservation());
         assert_eq!(open.holder(reservation()).next, None);
+    }
+
+    #[test]
+    fn only_the_first_touch_without_a_reply_is_the_first() {
+        let mut open = OpenTouches::default();
+        let later = Moment::EPOCH + Duration::from_secs(1);
+        assert!(open.sent(&reservation(), later, Moment::EPOCH));
+        assert!(!open.sent(&reservation(), later, Moment::EPOCH));
+        open.answered(&reservation());
+        assert!(open.sent(&reservation(), later, Moment::EPOCH));
     }
 
     #[test]

@@ -24,12 +24,20 @@ const TOUCH_MARGIN: Duration = Duration::from_secs(60);
 pub(super) enum Asked {
     Post(Vec<Result<MessageId, Fault>>),
     Delete(Vec<Option<Holder>>),
-    Touch(MessageId, Reservation),
+    Touch {
+        message: MessageId,
+        reservation: Reservation,
+        /// Whether no earlier touch of it is without a reply.
+        is_first: bool,
+    },
     Release,
     Peek,
     Search(Keys, Search),
     Clear,
-    Queue { name: QueueName, is_created: bool },
+    Queue {
+        name: QueueName,
+        is_created: bool,
+    },
     DeleteQueue,
     Names,
 }
@@ -72,8 +80,9 @@ impl Operations {
             QueueOp::Touch { queue, receipt, lease } => {
                 let reservation = held_by(&receipt)?;
                 let command = encode::touch(&keys(&queue), &reservation, lease);
-                self.touches.sent(&reservation, now + lease + TOUCH_MARGIN, now);
-                (Asked::Touch(receipt.message, reservation), vec![command])
+                let is_first = self.touches.sent(&reservation, now + lease + TOUCH_MARGIN, now);
+                let message = receipt.message;
+                (Asked::Touch { message, reservation, is_first }, vec![command])
             }
             QueueOp::Release { queue, receipt, delay, failed } => {
                 let holder = self.touches.holder(held_by(&receipt)?);
@@ -132,7 +141,8 @@ impl Operations {
 
     /// Handles that an operation was cancelled before it was sent, or could not be sent.
     pub(super) fn was_not_sent(&mut self, asked: &Asked) {
-        if let Asked::Touch(_, reservation) = asked {
+        // An earlier touch may still have been executed.
+        if let Asked::Touch { reservation, is_first: true, .. } = asked {
             self.touches.answered(reservation);
         }
     }
@@ -150,7 +160,7 @@ impl Operations {
                 Ok(QueueReply::Posted(entries))
             }
             Asked::Delete(asked) => decoder.delete(&asked, answers),
-            Asked::Touch(message, reservation) => {
+            Asked::Touch { message, reservation, .. } => {
                 let answer = decoder.touch(message, &reservation, only(answers));
                 let is_known = match &answer {
                     Ok(_) => true,
