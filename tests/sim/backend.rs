@@ -19,6 +19,8 @@ pub(crate) enum Backend {
     ExactSucceeding,
     /// Accepts late receipts, and counts deliveries without renewals, like SQS.
     LateReceipts,
+    /// A Redis server, over the connections that ivy's session opens. It counts like `Exact`.
+    Redis,
     /// Leases belong to connections, and it counts deliveries, including released ones, like
     /// RabbitMQ's quorum queues.
     Connections,
@@ -41,11 +43,12 @@ pub(crate) enum Counts {
 }
 
 impl Backend {
-    pub(crate) const ALL: [Backend; 6] = [
+    pub(crate) const ALL: [Backend; 7] = [
         Backend::CountsRenewals,
         Backend::Exact,
         Backend::ExactSucceeding,
         Backend::LateReceipts,
+        Backend::Redis,
         Backend::Connections,
         Backend::ConnectionsWithFlag,
     ];
@@ -53,7 +56,7 @@ impl Backend {
     pub(crate) fn counts(self) -> Counts {
         match self {
             Backend::CountsRenewals => Counts::DeliveriesAndRenewals,
-            Backend::Exact | Backend::ExactSucceeding => Counts::Ends,
+            Backend::Exact | Backend::ExactSucceeding | Backend::Redis => Counts::Ends,
             Backend::LateReceipts | Backend::Connections => Counts::Deliveries,
             Backend::ConnectionsWithFlag => Counts::Flag,
         }
@@ -79,6 +82,16 @@ impl Backend {
         self != Backend::CountsRenewals
     }
 
+    /// Whether each process runs a session, which opens connections to the server.
+    pub(crate) fn has_sessions(self) -> bool {
+        self == Backend::Redis
+    }
+
+    /// Whether a receipt is accepted after the end of its lease until the message is made ready.
+    pub(crate) fn keeps_ended_leases(self) -> bool {
+        self == Backend::Redis
+    }
+
     /// Whether requests and responses can travel as bytes.
     pub(crate) fn has_bytes(self) -> bool {
         self == Backend::CountsRenewals
@@ -86,9 +99,15 @@ impl Backend {
 
     /// The capabilities that it reports to the machines.
     pub(crate) fn capabilities(self) -> Capabilities {
-        let retry = if self == Backend::Exact { Retry::Release } else { Retry::Successor };
+        let retry = match self {
+            Backend::Exact | Backend::Redis => Retry::Release,
+            _ => Retry::Successor,
+        };
         let mut capabilities = Capabilities::broker().with_retry(retry);
         capabilities.refuses_stale_receipts = self.refuses_late_receipts();
+        if self.has_sessions() {
+            capabilities = capabilities.with_reserves_taken_back();
+        }
         if self.leases_by_connection() {
             capabilities.lease = Lease::Connection;
             capabilities.takes_back_reserves = true;

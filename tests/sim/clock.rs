@@ -58,6 +58,13 @@ impl Clock {
         self.base = now + time;
     }
 
+    /// Sets it back by this much.
+    pub(crate) fn leap_back(&mut self, now: Moment, by: Duration) {
+        let shown = self.show(now).since(Moment::EPOCH);
+        self.local = Moment::after_epoch(shown.saturating_sub(by));
+        self.base = now.max(self.base);
+    }
+
     /// Advances it by this much.
     pub(crate) fn leap(&mut self, now: Moment, by: Duration) {
         self.local = self.show(now) + by;

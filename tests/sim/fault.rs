@@ -38,9 +38,12 @@ pub(crate) enum Class {
     Limits,
     /// F16: workers of an older version, or of another program, on the same queue.
     Deployments,
+    /// F17: a server that loses what was written last, or everything, or a key, or whose clock is set.
+    Server,
 }
 
 impl Class {
+    /// Those that every kind of server may have.
     pub(crate) const ALL: [Class; 16] = [
         Class::Requests,
         Class::Answers,
@@ -84,10 +87,12 @@ pub(crate) enum Opportunity {
     Publish,
     /// A producer subscribes.
     Subscribe,
+    /// Bytes arrive at a server over a connection.
+    Server,
 }
 
 impl Opportunity {
-    pub(crate) const ALL: [Opportunity; 10] = [
+    pub(crate) const ALL: [Opportunity; 11] = [
         Opportunity::Request,
         Opportunity::Reserve,
         Opportunity::Touch,
@@ -98,6 +103,7 @@ impl Opportunity {
         Opportunity::Handler,
         Opportunity::Publish,
         Opportunity::Subscribe,
+        Opportunity::Server,
     ];
 }
 
@@ -213,6 +219,14 @@ pub(crate) enum Fault {
     SubscribeRefused,
     /// The connection ends while subscribing.
     SubscribeCut,
+    /// A replica takes over that has not heard of what was written last.
+    FailsOver,
+    /// The server restarts without any key.
+    RestartsEmpty,
+    /// The server drops a key of each queue.
+    Evicts,
+    /// The clock of the server is set, forward or back.
+    ServerClockSet,
 }
 
 impl Fault {
@@ -297,4 +311,8 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Opportunity::Publish, Fault::SubscriberKicked, Class::Notifier, 2),
     entry(Opportunity::Subscribe, Fault::SubscribeRefused, Class::Notifier, 2),
     entry(Opportunity::Subscribe, Fault::SubscribeCut, Class::Notifier, 1),
+    entry(Opportunity::Server, Fault::FailsOver, Class::Server, 4),
+    entry(Opportunity::Server, Fault::RestartsEmpty, Class::Server, 1),
+    entry(Opportunity::Server, Fault::Evicts, Class::Server, 2),
+    entry(Opportunity::Server, Fault::ServerClockSet, Class::Server, 2),
 ];

@@ -147,7 +147,7 @@ impl Odds {
             | Opportunity::Reserve
             | Opportunity::Batch
             | Opportunity::Delivery => fault_rates.one_request_in,
-            Opportunity::Step => fault_rates.one_step_in,
+            Opportunity::Step | Opportunity::Server => fault_rates.one_step_in,
             Opportunity::Handler => fault_rates.one_handler_in,
             Opportunity::Publish | Opportunity::Subscribe => fault_rates.one_publish_in,
         };

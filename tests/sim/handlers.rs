@@ -21,7 +21,7 @@ impl World {
                 .checker
                 .broken("S2", || format!("{who:?} runs a task that was not scheduled"));
         };
-        let broker_is_punctual = self.setup.broker_speed == 1_000;
+        let broker_is_punctual = self.setup.broker_speed == 1_000 && !self.sessions.clock_was_set;
         self.checker.begins(who, &run, self.now, broker_is_punctual);
         let task = &self.checker.tasks[number];
         if task.sender != Sender::Stranger && run.args.as_str() != args(number) {
@@ -165,7 +165,7 @@ impl World {
     /// No handler starts on a lease that is about to end, as far as its worker can know.
     fn check_margin(&mut self, who: ProcessId, run: &Run) {
         let honest = self.host(who).is_some_and(|host| host.honest);
-        if !honest || self.setup.broker_speed != 1_000 {
+        if !honest || self.setup.broker_speed != 1_000 || self.sessions.clock_was_set {
             return;
         }
         if let Some(lack) = self.checker.lease_lacks(who, &run.message, self.broker_now()) {

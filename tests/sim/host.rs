@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ivy_proto::backend::ConnectionId;
 use ivy_proto::notify::NotifyFault;
 use ivy_proto::producer::Producer;
 use ivy_proto::queue::{Body, Fault, QueueReply};
@@ -13,6 +14,7 @@ use ivy_proto::{
 
 use crate::clock::{Clock, HostWallClock};
 use crate::pairs::{Kind, SubscriptionState, WorkerState};
+use crate::sessions::ConnectionInput;
 use crate::task::ProcessId;
 
 /// A host and its process, if one runs.
@@ -132,6 +134,10 @@ pub(crate) enum ProcessInput {
     Forget(TaskId),
     OperatorAction(OperatorAction),
     Drain(Duration),
+    /// For its session: something happened to one of its connections.
+    Connection(ConnectionId, ConnectionInput),
+    /// For its session: time has passed.
+    SessionTick,
     /// For a worker of the original.
     Original(crate::original::OriginalInput),
 }
@@ -235,6 +241,7 @@ impl ProcessInput {
             ProcessInput::OperatorAction(OperatorAction::ResumeNotifier) => "resume notifier",
             ProcessInput::OperatorAction(OperatorAction::Nudge) => "nudge",
             ProcessInput::Drain(_) => "drain",
+            ProcessInput::Connection(..) | ProcessInput::SessionTick => "connection",
             ProcessInput::Original(_) => "original",
         }
     }

@@ -7,6 +7,8 @@ mod blame;
 mod connections;
 mod counts;
 mod due;
+mod ids;
+mod moves;
 mod queries;
 mod work;
 
@@ -20,6 +22,7 @@ use ivy_proto::wire::{Codec, DeadLetter};
 use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
 
 pub(crate) use connections::HeldMessage;
+use ids::Ids;
 
 use crate::backend::{Backend, Counts};
 use crate::network::Line;
@@ -29,8 +32,6 @@ use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Task, number_in};
 pub(crate) const RELEASES: u32 = 10;
 /// Up to this count a message is started and released unchanged.
 const STARTS_AS_IT_IS: u32 = 5;
-/// Added to a message's index to get its id at the broker.
-const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 
 /// A broken law, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,7 @@ pub(crate) struct LawChecker {
     /// Bodies of other programs' messages that do not identify their task.
     strays: BTreeMap<String, usize>,
     messages: Vec<Message>,
+    ids: Ids,
     grants: BTreeMap<(ProcessId, usize), Grant>,
     /// When a message first arrived at a process.
     first_arrived: BTreeMap<(ProcessId, usize), Moment>,
@@ -140,6 +142,7 @@ impl LawChecker {
             queues,
             strays: BTreeMap::new(),
             messages: Vec::new(),
+            ids: Ids::default(),
             grants: BTreeMap::new(),
             first_arrived: BTreeMap::new(),
             started: BTreeMap::new(),
@@ -201,7 +204,7 @@ impl LawChecker {
     }
 
     pub(crate) fn task_of_message(&self, id: &MessageId) -> Option<usize> {
-        self.messages.get(index(id)?)?.task
+        self.messages.get(self.ids.at(id)?)?.task
     }
 
     // What the broker did.
@@ -218,8 +221,8 @@ impl LawChecker {
         let in_dead_queue = queue.as_str().ends_with(".dead");
         for (message, id) in messages.iter().zip(ids) {
             let task = self.task_of(message.body.as_str());
-            if index(id) != Some(self.messages.len()) {
-                self.broken("S3", || format!("the broker assigned {id} out of order"));
+            if !self.ids.give(id) {
+                self.broken("S3", || format!("{id} was assigned twice"));
                 return;
             }
             let says = self.said_by(&message.body);
@@ -296,7 +299,7 @@ impl LawChecker {
                 if original.ends_with(".dead") {
                     self.broken("S1", || format!("task {number}: a dead letter of {original}"));
                 }
-                match index(&letter.id).and_then(|at| self.messages.get_mut(at)) {
+                match self.ids.at(&letter.id).and_then(|at| self.messages.get_mut(at)) {
                     Some(message) if message.task == Some(number) => message.copied_by.push(who),
                     _ => self.broken("S2", || {
                         format!("task {number}: a dead letter of the message {}", letter.id)
@@ -318,7 +321,7 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         for delivery in deliveries {
-            let Some(at) = index(&delivery.message) else { continue };
+            let Some(at) = self.ids.at(&delivery.message) else { continue };
             let Some(message) = self.messages.get_mut(at) else { continue };
             let before = message.holder.replace(Holder {
                 who: line.0,
@@ -350,7 +353,7 @@ impl LawChecker {
 
     /// How the deliveries of a message ended.
     pub(crate) fn exact_count(&self, id: &MessageId) -> DeliveryCount {
-        let message = index(id).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(id).and_then(|at| self.messages.get(at));
         let (failed, lost) = message.map_or((0, 0), |message| (message.failed, message.lost));
         DeliveryCount::Exact { failed, lost }
     }
@@ -364,7 +367,7 @@ impl LawChecker {
         now: Moment,
     ) {
         for receipt in receipts {
-            let Some(at) = index(&receipt.message) else { continue };
+            let Some(at) = self.ids.at(&receipt.message) else { continue };
             self.first_arrived.entry((who, at)).or_insert(now);
             let until = self.messages.get(at).and_then(|message| message.holder.as_ref());
             let Some(holder) = until.filter(|h| h.reservation == receipt.reservation) else {
@@ -386,7 +389,7 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         self.check_reservation(old, broker_now);
-        let Some(at) = index(&old.message) else { return };
+        let Some(at) = self.ids.at(&old.message) else { return };
         let counts_renewals = self.backend.counts() == Counts::DeliveriesAndRenewals;
         let Some(message) = self.messages.get_mut(at) else { return };
         message.counted += u32::from(counts_renewals);
@@ -402,7 +405,9 @@ impl LawChecker {
 
     /// A worker is informed that a message was released, which may be wrong.
     pub(crate) fn believes_given_back(&mut self, who: ProcessId, message: &MessageId) {
-        let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else { return };
+        let Some(message) = self.ids.at(message).and_then(|at| self.messages.get_mut(at)) else {
+            return;
+        };
         message.given_back_by.push(who);
         if let Some(task) = message.task {
             self.tasks[task].given_back = true;
@@ -430,7 +435,7 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         self.check_reservation(receipt, broker_now);
-        let Some(at) = index(&receipt.message) else { return };
+        let Some(at) = self.ids.at(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
         message.failed += u32::from(failed);
         if let Some(holder) = message.holder.take() {
@@ -454,7 +459,7 @@ impl LawChecker {
 
     /// A message was deleted.
     pub(crate) fn deleted(&mut self, who: ProcessId, receipt: &Receipt, broker_now: Moment) {
-        let Some(at) = index(&receipt.message) else { return };
+        let Some(at) = self.ids.at(&receipt.message) else { return };
         // One batch may contain the same message twice, after the broker delivered it twice.
         if self.messages.get(at).is_some_and(|message| !message.alive) {
             return;
@@ -486,24 +491,15 @@ impl LawChecker {
     }
 
     fn check_reservation(&mut self, receipt: &Receipt, broker_now: Moment) {
-        let message = index(&receipt.message).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(&receipt.message).and_then(|at| self.messages.get(at));
         let holder = message.and_then(|message| message.holder.as_ref());
         let valid = holder.is_some_and(|holder| {
-            holder.reservation == receipt.reservation && holder.until > broker_now
+            let lasts = holder.until > broker_now || self.backend.keeps_ended_leases();
+            holder.reservation == receipt.reservation && lasts
         });
-        if !valid && self.backend.refuses_late_receipts() {
+        let may_come_twice = self.backend.has_sessions() && self.may_come_twice(&receipt.message);
+        if !valid && self.backend.refuses_late_receipts() && !may_come_twice {
             self.broken("S4", || format!("a stale reservation changed {}", receipt.message));
         }
     }
-}
-
-/// The id of the message with this index.
-fn id_of(at: usize) -> MessageId {
-    MessageId::new((FIRST_ID + 1 + at as u64).to_string())
-}
-
-/// The index of a message.
-fn index(id: &MessageId) -> Option<usize> {
-    let number = id.as_str().parse::<u64>().ok()?.checked_sub(FIRST_ID + 1)?;
-    usize::try_from(number).ok()
 }

@@ -38,6 +38,7 @@ impl World {
         self.hosts[host].come_up(machine, clock, wall, speed == 1_000);
         let who = self.hosts[host].who;
         let now = self.now;
+        self.start_session(who);
         self.trace.note(now, who, || "comes up".to_owned());
         match self.hosts[host].machine {
             Machine::OriginalWorker => self.start_original_worker(who),
@@ -112,6 +113,13 @@ impl World {
 
     /// Feeds a process an input and carries out the outputs.
     pub(crate) fn feed(&mut self, who: ProcessId, heard: ProcessInput) {
+        match &heard {
+            ProcessInput::Connection(line, heard) => {
+                return self.connection_input(who, *line, heard);
+            }
+            ProcessInput::SessionTick => return self.tick_session(who),
+            _ => {}
+        }
         let host = &mut self.hosts[who.host];
         if let ProcessInput::Tick = heard {
             // Only the tick that was set last counts.

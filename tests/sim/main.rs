@@ -5,10 +5,10 @@
 //!
 //! | law | what it requires | where |
 //! | --- | --- | --- |
-//! | S1 | each accepted task is queued, held, done or dead-lettered; the broker contains what the law checker expects | `LawChecker::deleted`, `LawChecker::posted`, `World::check_sizes` |
+//! | S1 | each accepted task is queued, held, done or dead-lettered; the broker contains what the law checker expects | `LawChecker::deleted`, `LawChecker::posted`, `World::check_sizes`; on Redis each write is checked, and that every reservation has a lease: `sessions::accounting` |
 //! | S2 | a message is deleted only after its handler returned `Ok`, or its copy or successor was accepted | `LawChecker::deleted`, `LawChecker::put_aside` |
 //! | S3 | `Ok` means that the message is stored; a second copy exists only after an `Unknown` or a doubled request; the outcome of every call is reported once | `LawChecker::accepted`, `World::sent`, `World::end_calls` |
-//! | S4 | a stale receipt changes nothing; if a server accepts one, no worker that is awake uses it; a worker that knows its connection to have ended uses none of its receipts and has cancelled their handlers | `LawChecker::check_reservation`, `LawChecker::reserved`, `World::check_receipts`, `World::check_stopped` |
+//! | S4 | a stale receipt changes nothing; if a server accepts one, no worker that is awake uses it; a worker that knows its connection to have ended uses none of its receipts and has cancelled their handlers | `LawChecker::check_reservation`, `LawChecker::reserved`, `World::check_receipts`, `World::check_stopped`, `laws::moves` |
 //! | S5 | runs are bounded, and each repeated run has a cause | `LawChecker::run` |
 //! | S6 | no handler starts without the margin of its lease | `World::check_margin` |
 //! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; a call is refused only because of handles that are held; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |
@@ -25,7 +25,7 @@
 //! | L1 | every accepted task reaches its end | `World::report_unsettled` |
 //! | L2 | the reasons in dead letters are true | `LawChecker::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
-//! | L4 | after the fault phase a task is run immediately | `World::check_last` |
+//! | L4 | after the fault phase a task is run immediately; the script behind a wait takes what the wait moved | `World::check_last`, `World::check_nothing_is_aside` |
 //! | L5 | when there is no work, machines wait only for the next poll | `World::check_quiet` |
 //! | L6 | valid work keeps half of its rate during a flood of messages that no worker can process | `World::check_progress` |
 //! | L7 | among workers that do not know a task, the one that knows it gets it soon | `World::check_waits` |
@@ -54,6 +54,7 @@ mod host;
 mod interrupted;
 mod keys;
 mod laws;
+
 mod machines;
 mod many_messages;
 mod network;
@@ -68,6 +69,7 @@ mod regressions;
 mod replay;
 mod run;
 mod seeds;
+mod sessions;
 mod setup;
 mod shared;
 mod strays;

@@ -115,6 +115,8 @@ impl World {
         }
         let requester = Requester::Machine(op_id);
         match self.throw_at(who.host, &op) {
+            None if self.has_sessions() => self.execute_by_session(who, op_id, op, None),
+            Some(hit) if self.has_sessions() => self.execute_with_fault(who, op_id, op, hit),
             None => self.send(who, requester, op, Duration::ZERO, Fate::Arrives),
             Some(hit) if matches!(hit.fault, Fault::EntryRefused | Fault::EntryMissing) => {
                 self.leave_one_out(who, op_id, &op, hit);
@@ -139,6 +141,9 @@ impl World {
 
     /// Another program sends a request to the queue.
     pub(crate) fn ask_for_stranger(&mut self, op: QueueOp) {
+        if self.has_sessions() {
+            return self.post_as_stranger(&op);
+        }
         // The index after the last host.
         let stranger = ProcessId { host: self.hosts.len(), life: 0 };
         self.send(stranger, Requester::Stranger, op, Duration::ZERO, Fate::Arrives);
@@ -154,7 +159,10 @@ impl World {
             QueueOp::Post { queue, .. } if queue.as_str().ends_with(".dead") => {
                 self.throw(host, Opportunity::DeadLetter)
             }
-            op if batch_size(op) > 0 && self.setup.backend.answers_by_entry() => {
+            op if batch_size(op) > 0
+                && self.setup.backend.answers_by_entry()
+                && !self.has_sessions() =>
+            {
                 self.throw(host, Opportunity::Batch)
             }
             _ => None,

@@ -3,6 +3,8 @@
 //! Built only with `--cfg ivy_planted`: see `tests/run`.
 
 use ivy_proto::planted::{Bug, choose};
+use ivy_redis::planted as session;
+use ivy_sim::planted as script;
 
 use crate::frames::try_frames;
 use crate::laws::Breach;
@@ -50,6 +52,35 @@ fn each_planted_bug_is_found() {
         keep(bug, seed, &breach);
         assert!(laws(bug).contains(&breach.law), "{bug:?} breaks another law: {breach}");
     }
+}
+
+/// Bugs of the session of Redis, and of its scripts, with the laws that they may be found by.
+#[test]
+fn each_bug_that_is_planted_in_the_queue_of_redis_is_found() {
+    use script::Bug::{OldPlaceFirst, SweepForgetsTouched};
+    use session::Bug::{ReservesNamedByCounter, TouchForgotten, WaitWithoutScript};
+    for bug in session::Bug::ALL {
+        let laws = match bug {
+            ReservesNamedByCounter => &["S1", "S4"][..],
+            TouchForgotten => &["S1"],
+            WaitWithoutScript => &["L4"],
+        };
+        find(&format!("{bug:?}"), laws, |chosen| session::choose(chosen.then_some(bug)));
+    }
+    for bug in script::Bug::ALL {
+        let laws = match bug {
+            OldPlaceFirst | SweepForgetsTouched => &["S1"],
+        };
+        find(&format!("{bug:?}"), laws, |chosen| script::choose(chosen.then_some(bug)));
+    }
+}
+
+/// Looks for a bug that is chosen so.
+fn find(bug: &str, laws: &[&str], choose: impl Fn(bool) + Sync) {
+    let found = run_seeds(0..SEEDS, Profile::Swarm, || choose(true)).failure;
+    let (seed, breach) = found.unwrap_or_else(|| panic!("{bug} is not found in {SEEDS} seeds"));
+    println!("{bug}: found on seed {seed}, {breach}");
+    assert!(laws.contains(&breach.law), "{bug} breaks another law: {breach}");
 }
 
 fn find_in_frames(bug: Bug) -> Option<(u64, Breach)> {

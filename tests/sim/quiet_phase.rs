@@ -67,6 +67,8 @@ impl World {
                 self.kill(host);
             }
         }
+        self.recover_server();
+        self.end_silent_connections();
         self.start(self.checker.workers.start);
         self.event_queue.add(now, Due::Probe);
     }
@@ -82,6 +84,7 @@ impl World {
         let who = self.hosts[host].who;
         self.hang_up(who, None);
         self.close_connection(who);
+        self.end_session(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
     }
@@ -171,7 +174,9 @@ impl World {
     /// Whether no request of the fault phase is left: one that was damaged, or whose process has
     /// died, may still reserve a message.
     fn requests_settled(&self) -> bool {
-        self.requests.values().all(|sent| sent.is_healthy() && self.host(sent.who).is_some())
+        let are_healthy =
+            self.requests.values().all(|sent| sent.is_healthy() && self.host(sent.who).is_some());
+        are_healthy && self.connections_are_settled()
     }
 
     /// Everything is settled: schedules a last task, which must be done immediately.

@@ -249,7 +249,13 @@ impl Setup {
         let fault_seconds = to + 20;
         let broker_speed = 1_000;
         let classes = Vec::new();
-        Setup { classes, outage, fault_seconds, broker_speed, strays: 0, ..Setup::swarm(seed) }
+        let mut setup =
+            Setup { classes, outage, fault_seconds, broker_speed, strays: 0, ..Setup::swarm(seed) };
+        // How a server that is gone shows it is said in HTTP.
+        if setup.backend.has_sessions() {
+            setup.backend = Backend::Exact;
+        }
+        setup
     }
 
     fn swarm(seed: u64) -> Setup {
@@ -314,6 +320,14 @@ impl Setup {
             Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),
             backend => backend,
         };
+        // A stream of its own, so that the other worlds stay as they were.
+        let mut rng = stream_of(seed, SETTINGS + 4);
+        if setup.original_producers == 0 && one_in(&mut rng, 4) {
+            setup.backend = Backend::Redis;
+            if !fair && one_in(&mut rng, 2) {
+                setup.classes.push(Class::Server);
+            }
+        }
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.ignorant_workers = 1,

@@ -172,6 +172,8 @@ pub(crate) struct Task {
     pub(crate) finished: u32,
     /// Whether a worker of the original has deleted it, whatever its outcome.
     pub(crate) dropped_by_original: bool,
+    /// Whether the server lost one of its messages.
+    pub(crate) lost_by_server: bool,
     /// Whether an ivy worker released one of its messages.
     pub(crate) given_back: bool,
     pub(crate) told: Option<SendResult>,
@@ -217,6 +219,7 @@ impl Task {
             dead: 0,
             finished: 0,
             dropped_by_original: false,
+            lost_by_server: false,
             given_back: false,
             told: None,
             sent_at: None,
@@ -268,7 +271,7 @@ impl Task {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.finished > 0 || self.dead > 0 || self.dropped_by_original
+        self.finished > 0 || self.dead > 0 || self.dropped_by_original || self.lost_by_server
     }
 }
 

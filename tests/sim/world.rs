@@ -21,6 +21,7 @@ use crate::laws::LawChecker;
 use crate::network::{Connections, RecentDeliveries, RequestInTransit};
 use crate::pairs::broker_input;
 use crate::rates::RequestRates;
+use crate::sessions::{ConnectionDue, Sessions};
 use crate::setup::{Kind, Setup, TOKEN, kinds};
 use crate::task::ProcessId;
 use crate::trace::Trace;
@@ -70,6 +71,8 @@ pub(crate) enum Due {
     Probe,
     /// Everything has reached its end.
     Finish,
+    /// Something happens to a connection.
+    Connection(ConnectionDue),
 }
 
 pub(crate) struct World {
@@ -88,6 +91,7 @@ pub(crate) struct World {
     /// What the broker delivered and what was deleted recently.
     pub(crate) handed: RecentDeliveries,
     pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
     pub(crate) ironmq: IronMq,
     /// Who is subscribed, and with which of its subscriptions.
     pub(crate) redis: PubSub<(ProcessId, u32)>,
@@ -112,6 +116,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(setup: Setup) -> World {
+        #[cfg(ivy_planted)]
+        ivy_redis::planted::begin_counter();
         let hosts: Vec<Host> = (0..setup.hosts()).map(Host::down).collect();
         // After the hosts' streams comes the broker's.
         let injector =
@@ -141,6 +147,7 @@ impl World {
             asked: 0,
             handed: RecentDeliveries::default(),
             connections: Connections::default(),
+            sessions: Sessions::default(),
             ironmq: IronMq::new(&address, token),
             redis: PubSub::default(),
             checker,
@@ -222,6 +229,7 @@ impl World {
             Due::QuietPhase => self.stop_faults(),
             Due::Probe => self.probe(),
             Due::Finish => self.finish(),
+            Due::Connection(due) => self.connection_due(due),
         }
     }
 
@@ -278,6 +286,9 @@ impl World {
 
     /// How many messages a queue contains at the broker.
     pub(crate) fn size_of(&mut self, queue: &QueueName) -> u64 {
+        if self.has_sessions() {
+            return self.copies_in(queue);
+        }
         let now = self.broker_now();
         let look = RequestId(u64::MAX);
         let request = broker::Request::GetQueue { queue: queue.clone() };

@@ -148,6 +148,10 @@ mod effects;
 mod frame;
 mod handshake;
 mod notifier;
+#[cfg(ivy_planted)]
+pub mod planted;
+#[cfg(not(ivy_planted))]
+mod planted;
 mod plug;
 mod probe;
 mod queue;

@@ -2,7 +2,7 @@
 
 use ivy_proto::{MessageId, QueueName, Receipt};
 
-use super::{LawChecker, id_of, index};
+use super::LawChecker;
 use crate::network::Line;
 use crate::task::ProcessId;
 
@@ -17,7 +17,8 @@ impl LawChecker {
     pub(crate) fn held_on(&self, line: Line) -> Vec<HeldMessage> {
         let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
             let holder = message.holder.as_ref().filter(|holder| holder.line == line)?;
-            let receipt = Receipt { message: id_of(at), reservation: holder.reservation.clone() };
+            let receipt =
+                Receipt { message: self.ids.of(at), reservation: holder.reservation.clone() };
             Some(HeldMessage { queue: message.queue.clone(), receipt })
         });
         held.collect()
@@ -27,7 +28,7 @@ impl LawChecker {
     pub(crate) fn lose_held(&mut self, line: Line) -> Vec<HeldMessage> {
         let held = self.held_on(line);
         for HeldMessage { receipt, .. } in &held {
-            let Some(at) = index(&receipt.message) else { continue };
+            let Some(at) = self.ids.at(&receipt.message) else { continue };
             let message = &mut self.messages[at];
             message.holder = None;
             message.lost += 1;
@@ -45,7 +46,7 @@ impl LawChecker {
     /// Returns a message to its queue that arrived on this connection for a cancelled request, if
     /// it is still held under this receipt.
     pub(crate) fn take_back(&mut self, line: Line, receipt: &Receipt) -> Option<HeldMessage> {
-        let at = index(&receipt.message)?;
+        let at = self.ids.at(&receipt.message)?;
         let message = self.messages.get_mut(at)?;
         let holder = message.holder.as_ref()?;
         if holder.line != line || holder.reservation != receipt.reservation {
@@ -63,7 +64,7 @@ impl LawChecker {
         let lost = lost.iter().map(|receipt| &receipt.message);
         let mut lost = lost.filter(|message| !self.may_come_twice(message));
         let runs = |message: &&MessageId| {
-            let at = index(message);
+            let at = self.ids.at(message);
             let mut started = self.started.iter().filter(|((by, _), _)| *by == who);
             started.any(|(_, started)| Some(started.message) == at && !started.orphaned)
         };

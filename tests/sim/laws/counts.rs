@@ -2,7 +2,7 @@
 
 use ivy_proto::wire::DeadLetter;
 
-use super::{LawChecker, index};
+use super::LawChecker;
 use crate::task::{Cause, Sender};
 
 /// If a task allows no retries, the queue's count is used instead, and may be this many times
@@ -30,7 +30,7 @@ impl LawChecker {
     /// Whether so many deliveries were lost that the message had to be dead-lettered.
     pub(super) fn was_lost_too_often(&self, number: usize, letter: &DeadLetter) -> bool {
         let task = &self.tasks[number];
-        let Some(message) = index(&letter.id).and_then(|at| self.messages.get(at)) else {
+        let Some(message) = self.ids.at(&letter.id).and_then(|at| self.messages.get(at)) else {
             return false;
         };
         let limit = self.max_deliveries;

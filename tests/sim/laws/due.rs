@@ -8,7 +8,7 @@ use ivy_proto::queue::{Body, NewMessage};
 use ivy_proto::wire::IvyOptions;
 use ivy_proto::worker::Run;
 
-use super::{LawChecker, index};
+use super::LawChecker;
 use crate::setup::UNIX_AT_START;
 use crate::task::{AttemptInfo, ProcessId};
 
@@ -95,7 +95,7 @@ impl LawChecker {
         now: Moment,
         broker_is_punctual: bool,
     ) {
-        let message = index(&run.message).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(&run.message).and_then(|at| self.messages.get(at));
         let Some((says, number)) = message.and_then(|m| Some((m.says, m.task?))) else { return };
         self.began.insert((who, number), now);
         let is_right = broker_is_punctual && self.tasks[number].has_recorded_rightly(says);

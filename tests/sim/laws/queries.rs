@@ -2,7 +2,7 @@
 
 use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 
-use super::{LawChecker, index};
+use super::LawChecker;
 use crate::task::{Cause, ProcessId};
 
 impl LawChecker {
@@ -29,19 +29,19 @@ impl LawChecker {
 
     /// The reservation that holds a message now, if any.
     pub(crate) fn holding(&self, id: &MessageId, broker_now: Moment) -> Option<ReservationId> {
-        let holder = self.messages.get(index(id)?)?.holder.as_ref()?;
+        let holder = self.messages.get(self.ids.at(id)?)?.holder.as_ref()?;
         (holder.until > broker_now).then(|| holder.reservation.clone())
     }
 
     /// How often a message was delivered, including this time.
     pub(crate) fn deliveries_of(&self, id: &MessageId) -> u32 {
-        let message = index(id).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(id).and_then(|at| self.messages.get(at));
         message.map_or(1, |message| message.counted)
     }
 
     /// When a message first arrived at this process.
     pub(crate) fn first_arrived(&self, who: ProcessId, id: &MessageId) -> Option<Moment> {
-        self.first_arrived.get(&(who, index(id)?)).copied()
+        self.first_arrived.get(&(who, self.ids.at(id)?)).copied()
     }
 
     /// Whether the broker delivered this message although it should not have.

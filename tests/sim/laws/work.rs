@@ -7,7 +7,7 @@ use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::worker::{JobOutcome, Run};
 use ivy_proto::{JobId, MessageId, Moment};
 
-use super::{LawChecker, RELEASES, Started, index};
+use super::{LawChecker, RELEASES, Started};
 use crate::task::{Cause, Plan, ProcessId, Sender};
 
 /// A delete may be delayed to share a request, and by a renewal in flight.
@@ -16,7 +16,7 @@ const LONGEST_ACK: Duration = Duration::from_millis(400);
 impl LawChecker {
     /// A handler was started.
     pub(crate) fn run(&mut self, who: ProcessId, run: &Run) -> Option<usize> {
-        let at = index(&run.message)?;
+        let at = self.ids.at(&run.message)?;
         let number = self.messages.get(at)?.task?;
         let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
         self.started.insert((who, run.job), started);
@@ -60,7 +60,7 @@ impl LawChecker {
         message: &MessageId,
         broker_now: Moment,
     ) -> Option<Duration> {
-        let at = index(message)?;
+        let at = self.ids.at(message)?;
         let task = self.messages.get(at)?.task?;
         // A message that was delivered by mistake has no lease.
         if self.tasks[task].causes.has(Cause::Delivery) {
@@ -127,7 +127,7 @@ impl LawChecker {
             _ => return,
         };
         for receipt in receipts {
-            let Some(at) = index(&receipt.message) else { continue };
+            let Some(at) = self.ids.at(&receipt.message) else { continue };
             let Some(done_at) = self.done_at.remove(&(who, at)) else { continue };
             let waited = now.since(done_at);
             // Under another reservation the same message may be held for another run.
@@ -151,7 +151,7 @@ impl LawChecker {
 
     /// Whether a worker may report that the task of this message is done or dead-lettered.
     pub(crate) fn may_tell(&self, who: ProcessId, message: &MessageId, succeeded: bool) -> bool {
-        let Some(message) = index(message).and_then(|at| self.messages.get(at)) else {
+        let Some(message) = self.ids.at(message).and_then(|at| self.messages.get(at)) else {
             return false;
         };
         let by = if succeeded { &message.done_by } else { &message.copied_by };
@@ -162,14 +162,14 @@ impl LawChecker {
     /// Whether a worker may report that this message waits for another worker: it must have
     /// released it. A notice that was certainly not published may be published again.
     pub(crate) fn may_tell_held(&self, who: ProcessId, message: &MessageId) -> bool {
-        let message = index(message).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(message).and_then(|at| self.messages.get(at));
         message.is_some_and(|message| message.given_back_by.contains(&who))
     }
 
     /// The reason of a dead letter must be true.
     pub(super) fn check_reason(&mut self, who: ProcessId, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];
-        let message = index(&letter.id).and_then(|at| self.messages.get(at));
+        let message = self.ids.at(&letter.id).and_then(|at| self.messages.get(at));
         let counted = message.map_or(0, |message| message.counted);
         let released = message.and_then(|message| message.released_by.get(&who).copied());
         // Another version of the worker, or one with another key, may be able to run it.

@@ -176,6 +176,7 @@ impl World {
     fn cancel(&mut self, who: ProcessId, op: OpId) {
         if self.hosts[who.host].asked.contains_key(&op) {
             match self.setup.capabilities().takes_back_reserves {
+                true if self.has_sessions() => self.cancel_by_session(who, op),
                 true => self.withdraw(who, op),
                 false => self.hang_up(who, Some(op)),
             }

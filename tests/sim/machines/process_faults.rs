@@ -91,6 +91,7 @@ impl World {
             host.tick_at = Some(at);
             self.event_queue.add(at, Due::ProcessInput(who, ProcessInput::Tick));
         }
+        self.reset_session_tick(who);
     }
 
     /// A process dies and is restarted after some time.
@@ -107,6 +108,7 @@ impl World {
         let who = self.hosts[host].who;
         self.hang_up(who, None);
         self.close_connection(who);
+        self.end_session(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
         let rest = Duration::from_millis(10 + self.injector.nature(host).up_to(8_000));

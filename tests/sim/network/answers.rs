@@ -240,7 +240,7 @@ impl World {
     }
 
     /// What is wrong with a process when it receives a message.
-    fn causes_at(&self, who: ProcessId) -> [Option<Cause>; 3] {
+    pub(crate) fn causes_at(&self, who: ProcessId) -> [Option<Cause>; 3] {
         let Some(host) = self.host(who) else { return [Some(Cause::Crash), None, None] };
         let clocks = host.clock.is_true(self.now) && self.broker_clock.is_true(self.now);
         let paused = host.paused_until > self.now;

@@ -2,6 +2,7 @@
 
 use super::element::ID;
 use super::receipt::{UNIQUE, Unique};
+use crate::planted::{Bug, count, planted};
 
 /// The characters of base64url in ASCII order, so that encoded numbers sort as numbers.
 const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
@@ -41,8 +42,12 @@ impl Names {
     pub(crate) fn reserve(&mut self) -> Unique {
         self.reserves += 1;
         let mut unique = String::with_capacity(UNIQUE);
-        push(&mut unique, self.of_reserves, 8);
-        push(&mut unique, self.reserves, 6);
+        let (nonce, number) = match planted(Bug::ReservesNamedByCounter) {
+            true => (0, count()),
+            false => (self.of_reserves, self.reserves),
+        };
+        push(&mut unique, nonce, 8);
+        push(&mut unique, number, 6);
         Unique::parse(&unique).expect("it has this length and is ASCII")
     }
 }

@@ -6,6 +6,7 @@ use ivy_proto::Moment;
 
 use super::encode::Holder;
 use super::receipt::Reservation;
+use crate::planted::{Bug, planted};
 
 /// The most that are remembered. The one with the earliest end is dropped first.
 const MOST: usize = 10_000;
@@ -40,7 +41,9 @@ impl OpenTouches {
 
     /// The reservations that may hold the message of this one.
     pub(crate) fn holder(&self, reservation: Reservation) -> Holder {
-        let is_open = !self.until.is_empty() && self.until.contains_key(&reservation.field());
+        let is_open = !self.until.is_empty()
+            && self.until.contains_key(&reservation.field())
+            && !planted(Bug::TouchForgotten);
         let next = is_open.then(|| reservation.touched(reservation.end()));
         Holder { reservation, next }
     }

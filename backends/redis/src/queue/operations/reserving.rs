@@ -8,7 +8,8 @@ use ivy_proto::{Moment, QueueName, Receipt};
 use redis::Value;
 
 use super::{InFlight, Io, Operations};
-use crate::queue::command::By;
+use crate::planted::{Bug, planted};
+use crate::queue::command::{By, Command};
 use crate::queue::decode::{Brought, Decoder, odd};
 use crate::queue::encode::{self, From, Reserve};
 use crate::queue::exchange::Exchange;
@@ -84,6 +85,9 @@ impl Operations {
     /// Handles the end of a server's wait: whether a message arrived, and what the script after it
     /// reserved.
     pub(super) fn waited(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
+        if planted(Bug::WaitWithoutScript) {
+            return self.reserve(reserving, io);
+        }
         let Ok([wait, script]) = <[Value; 2]>::try_from(answers) else {
             return end(&reserving, Err(odd()), io);
         };
@@ -113,7 +117,10 @@ impl Operations {
         }
         let piece = left.min(LONGEST_PIECE).min(reserving.lease).min(due.unwrap_or(left));
         let time = piece.max(SHORTEST_PIECE);
-        let reserve = self.script(&mut reserving, From::Behind, true).command(&reserving.keys);
+        let reserve = match planted(Bug::WaitWithoutScript) {
+            true => Command::new("TIME"),
+            false => self.script(&mut reserving, From::Behind, true).command(&reserving.keys),
+        };
         let (mut commands, mut script) = (Vec::new(), Vec::new());
         encode::wait(&reserving.keys, time).write(By::Name, &mut commands);
         reserve.write(By::Name, &mut commands);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::posting::delay;
 use super::reserving::frees;
 use super::{Calls, Given, Queue, Raised};
+use crate::planted::{Bug, planted};
 use crate::redis::resp::ReplyTo;
 
 /// Where the counts of an element begin, from 1 as in the scripts.
@@ -40,6 +41,9 @@ pub(super) fn release(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyT
         let Some(mut element) = calls.text("HGET", &[queue.held, field])? else { continue };
         if given.argument(2)? == b"1" {
             element = one_more(element, FAILED);
+        }
+        if planted(Bug::OldPlaceFirst) {
+            calls.call("HDEL", &[queue.held, field])?;
         }
         if given.argument(1)? == b"0" {
             calls.call("LPUSH", &[queue.ready, &element])?;

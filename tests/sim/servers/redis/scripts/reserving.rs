@@ -2,6 +2,7 @@
 
 use super::giving_back::put_back;
 use super::{Calls, Given, Queue, Raised};
+use crate::planted::{Bug, planted};
 use crate::redis::resp::ReplyTo;
 
 /// The most messages that share a lease.
@@ -48,6 +49,9 @@ pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyT
     let mut held = vec![queue.held.to_vec()];
     held.append(&mut chosen.pairs);
     let name = [unique, b"/", size.to_string().as_bytes()].concat();
+    if planted(Bug::OldPlaceFirst) {
+        trim(calls, queue.ready, std::mem::take(&mut of_ready))?;
+    }
     calls.call("HSET", &held)?;
     calls.call("ZADD", &[queue.leases, till.as_bytes(), &name])?;
     trim(calls, aside, of_aside)?;
@@ -155,7 +159,9 @@ fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Rai
     }
     let ended = due(calls, queue.leases, now, b"10")?;
     for lease in &ended {
-        put_back(calls, queue, &fields_of(lease))?;
+        if shared(lease).is_some() || !planted(Bug::SweepForgetsTouched) {
+            put_back(calls, queue, &fields_of(lease))?;
+        }
         calls.call("ZREM", &[queue.leases, lease])?;
     }
     Ok(!delayed.is_empty() || !ended.is_empty())

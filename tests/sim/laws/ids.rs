@@ -1,0 +1,31 @@
+//! The ids of messages, and their indices.
+
+use std::collections::BTreeMap;
+
+use ivy_proto::MessageId;
+
+/// All ids that were ever assigned.
+#[derive(Default)]
+pub(super) struct Ids {
+    places: BTreeMap<MessageId, usize>,
+    ids: Vec<MessageId>,
+}
+
+impl Ids {
+    /// The index of a message.
+    pub(super) fn at(&self, id: &MessageId) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// The id of the message with this index.
+    pub(super) fn of(&self, at: usize) -> MessageId {
+        self.ids[at].clone()
+    }
+
+    /// Assigns the next index to an id. Returns whether the id is new.
+    pub(super) fn give(&mut self, id: &MessageId) -> bool {
+        let is_new = self.places.insert(id.clone(), self.ids.len()).is_none();
+        self.ids.push(id.clone());
+        is_new
+    }
+}

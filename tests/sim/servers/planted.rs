@@ -1,0 +1,40 @@
+//! Bugs planted on purpose in what the models do in the place of scripts, as in the core.
+
+// Only a build that plants bugs has anybody who could reach them.
+#![allow(unreachable_pub)]
+
+/// A mistake in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A message leaves its old place before it is written to the new one.
+    OldPlaceFirst,
+    /// What is due again leaves out messages that were touched.
+    SweepForgetsTouched,
+}
+
+#[cfg(ivy_planted)]
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 2] = [Bug::OldPlaceFirst, Bug::SweepForgetsTouched];
+}
+
+#[cfg(not(ivy_planted))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(ivy_planted)]
+pub(crate) fn planted(bug: Bug) -> bool {
+    CHOSEN.get() == Some(bug)
+}
+
+#[cfg(ivy_planted)]
+thread_local! {
+    static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Chooses the bug that this thread's models have from now on, or none.
+#[cfg(ivy_planted)]
+pub fn choose(bug: Option<Bug>) {
+    CHOSEN.set(bug);
+}

@@ -1,0 +1,262 @@
+//! Reports to the law checker what each write of the server does to messages.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::queue::{Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::{MessageId, Moment, QueueName, Receipt, ReservationId};
+use ivy_sim::redis::{Command, Script, Value, Written};
+
+use super::copies::{Copies, look_through};
+use crate::setup::UNIX_AT_START;
+use crate::task::{Cause, ProcessId};
+use crate::world::World;
+
+/// The length of the unique name of a reserve.
+const UNIQUE: usize = 14;
+
+impl World {
+    /// Reports the server's writes, one by one.
+    pub(super) fn account(&mut self) {
+        while let Some(written) = self.sessions.server.next_written() {
+            let now = self.now;
+            self.trace.note(now, None, || format!("the server writes {}", in_words(&written)));
+            for command in &written.commands {
+                self.sessions.seen.apply(command);
+            }
+            if written.commands.iter().any(concerns_messages) {
+                let after = look_through(&self.sessions.seen);
+                let before = std::mem::replace(&mut self.sessions.copies, after.clone());
+                for (id, (before, after)) in changed(before, after) {
+                    self.account_for(&written, &id, before.as_ref(), after.as_ref());
+                }
+            }
+            if written.script.is_some() {
+                self.check_leases();
+            }
+        }
+    }
+
+    /// Reports the differences after the server's keys changed without a command.
+    pub(super) fn account_for_mishap(&mut self) {
+        self.sessions.seen = self.sessions.server.store().clone();
+        let after = look_through(&self.sessions.seen);
+        let before = std::mem::replace(&mut self.sessions.copies, after.clone());
+        for (id, (_, after)) in changed(before, after) {
+            let holder = after.as_ref().and_then(|after| {
+                let field = after.held.first()?;
+                let who = self.owner_of(field)?;
+                let (reservation, until) = self.reservation(after, field)?;
+                Some((who, reservation, until))
+            });
+            let counts = after.as_ref().map(|after| after.counts);
+            self.checker.changed_by_mishap(&id, counts, holder);
+        }
+    }
+
+    fn account_for(
+        &mut self,
+        written: &Written,
+        id: &MessageId,
+        before: Option<&Copies>,
+        after: Option<&Copies>,
+    ) {
+        let by = self.sessions.clients.get(&written.by).map(|(who, _)| *who);
+        let stranger = ProcessId { host: self.hosts.len(), life: 0 };
+        let by = by.unwrap_or(stranger);
+        let Some(before) = before else {
+            let after = after.expect("one of both is there");
+            let delay = Duration::ZERO;
+            let message = NewMessage { body: Body::new(after.body.as_str()), delay };
+            let (messages, ids) = ([message], [id.clone()]);
+            return self.checker.posted(by, &after.queue, &messages, &ids, false);
+        };
+        let none = Vec::new();
+        let (free, held) = after.map_or((0, &none), |after| (after.free, &after.held));
+        if free + held.len() as u32 > 1 {
+            self.checker.blame_message(id, Cause::Delivery);
+        }
+        if written.script == Some(Script::Touch) {
+            return self.account_for_touch(by, id, after);
+        }
+        let gone = before.held.iter().filter(|field| !held.contains(field));
+        let failed = after.is_some_and(|after| after.counts.0 > before.counts.0);
+        for _ in gone {
+            self.account_for_end(written.script, by, id, failed, after.is_some());
+        }
+        let broker_now = self.broker_now();
+        let taken = held.iter().filter(|field| !before.held.contains(field));
+        for field in taken {
+            let after = after.expect("something is reserved");
+            let Some((reservation, until)) = self.reservation(after, field) else {
+                // The command that should have added its lease failed.
+                self.checker.blame_message(id, Cause::Delivery);
+                continue;
+            };
+            self.sessions.owners.insert(field[..UNIQUE].to_vec(), by);
+            self.sessions.granted.insert(id.clone(), self.now);
+            self.checker.taken(by, id, reservation, until, after.counts, broker_now);
+            for cause in self.causes_at(by).into_iter().flatten() {
+                self.checker.blame_message(id, cause);
+            }
+        }
+        if after.is_none() && before.held.is_empty() {
+            self.checker.broken("S1", || format!("{id} vanished: {written:?}"));
+        }
+    }
+
+    /// Every reserved message has a lease, which ends.
+    fn check_leases(&mut self) {
+        let is_endless = |(_, copies): &(&MessageId, &Copies)| {
+            copies.held.iter().any(|field| self.reservation(copies, field).is_none())
+        };
+        let mut endless = self.sessions.copies.iter().filter(is_endless);
+        let found = endless.find(|(id, _)| !self.checker.may_come_twice(id));
+        if let Some(id) =
+            found.map(|(id, _)| id.clone()).filter(|_| !self.sessions.leases_were_lost)
+        {
+            self.checker.broken("S1", || format!("{id} is reserved, and has no lease"));
+        }
+    }
+
+    /// The script behind a wait has taken what the wait moved, unless the request was cut.
+    pub(super) fn check_nothing_is_aside(&mut self) {
+        let mut keys = self.sessions.server.store().iter().map(|(key, _)| key);
+        if keys.any(|key| key.ends_with(b"}:p")) && !self.sessions.requests_were_cut {
+            self.checker.broken("L4", || "a wait moved a message that no script took".to_owned());
+        }
+    }
+
+    /// A message that its worker may take to be deleted is not held by that worker.
+    pub(super) fn check_deleted(
+        &mut self,
+        who: ProcessId,
+        op: &QueueOp,
+        reply: &Result<QueueReply, Fault>,
+    ) {
+        let is_gone = |fault: &Fault| fault.kind() == FaultKind::NoMessage;
+        let deleted: Vec<&Receipt> = match (op, reply) {
+            (QueueOp::Delete { receipt, .. }, Ok(QueueReply::Deleted(entries))) => {
+                entries.iter().filter(|entry| entry.is_ok()).map(|_| receipt).collect()
+            }
+            (QueueOp::Delete { receipt, .. }, Err(fault)) if is_gone(fault) => vec![receipt],
+            (QueueOp::DeleteMany { receipts, .. }, Ok(QueueReply::Deleted(entries))) => {
+                let entries = receipts.items().iter().zip(entries);
+                let is_deleted = |entry: &Result<(), Fault>| match entry {
+                    Ok(()) => true,
+                    Err(fault) => is_gone(fault),
+                };
+                entries.filter(|(_, entry)| is_deleted(entry)).map(|(receipt, _)| receipt).collect()
+            }
+            _ => Vec::new(),
+        };
+        for Receipt { message, .. } in deleted {
+            let held = self.sessions.copies.get(message).map_or(&[][..], |copies| &copies.held);
+            let is_held = held.iter().any(|field| self.owner_of(field) == Some(who));
+            if is_held && !self.checker.may_come_twice(message) {
+                self.checker.broken("S1", || format!("{who:?} was told that {message} is deleted"));
+            }
+        }
+    }
+
+    /// A reservation has ended: its message was deleted, released, or its lease has ended.
+    fn account_for_end(
+        &mut self,
+        script: Option<Script>,
+        by: ProcessId,
+        id: &MessageId,
+        failed: bool,
+        is_there: bool,
+    ) {
+        let broker_now = self.broker_now();
+        if !is_there && script.is_some_and(|script| script != Script::Reject) {
+            return self.checker.broken("S1", || format!("{id} vanished in {script:?}"));
+        }
+        match script {
+            Some(Script::Release) => self.checker.gave_back(by, id, failed, broker_now),
+            // It may have been reserved again at once.
+            Some(Script::Reserve | Script::Peek | Script::Orphans) => {
+                let may_be_early = self.sessions.leases_were_lost || self.sessions.clock_was_set;
+                self.checker.put_back(id, may_be_early, broker_now);
+            }
+            _ if is_there => self.checker.blame_message(id, Cause::Delivery),
+            _ => self.checker.removed(by, id, broker_now),
+        }
+    }
+
+    fn account_for_touch(&mut self, by: ProcessId, id: &MessageId, after: Option<&Copies>) {
+        let Some(after) = after else {
+            return self.checker.broken("S1", || format!("{id} vanished while it was touched"));
+        };
+        // The newest of its names.
+        let Some(field) = after.held.last() else { return };
+        if let Some((reservation, until)) = self.reservation(after, field) {
+            let broker_now = self.broker_now();
+            self.checker.renewed(by, id, reservation, until, broker_now);
+        }
+    }
+
+    /// The reservation of a field, in the form that receipts contain, and the end of its lease by the
+    /// broker's clock.
+    fn reservation(&self, copies: &Copies, field: &[u8]) -> Option<(ReservationId, Moment)> {
+        let key = format!("ivy1:{{{}}}:l", copies.queue.as_str());
+        let Some(Value::SortedSet(leases)) = self.sessions.seen.get(key.as_bytes()) else {
+            return None;
+        };
+        let until = |end: i64| {
+            let unix = Duration::from_millis(u64::try_from(end).unwrap_or(0));
+            Moment::after_epoch(unix.saturating_sub(UNIX_AT_START))
+        };
+        let name = std::str::from_utf8(field).ok()?;
+        if let Some(end) = leases.score(field) {
+            return Some((ReservationId::new(format!("{name}@{end:x}")), until(end)));
+        }
+        let unique = [&field[..UNIQUE], b"/"].concat();
+        let (lease, end) = leases.iter().find(|(lease, _)| lease.starts_with(&unique))?;
+        let size = std::str::from_utf8(&lease[unique.len()..]).ok()?;
+        Some((ReservationId::new(format!("{name}@{end:x}/{size}")), until(end)))
+    }
+
+    /// The number of messages in a queue.
+    pub(crate) fn copies_in(&self, queue: &QueueName) -> u64 {
+        self.sessions.copies.values().filter(|copies| copies.queue == *queue).count() as u64
+    }
+
+    fn owner_of(&self, field: &[u8]) -> Option<ProcessId> {
+        self.sessions.owners.get(&field[..UNIQUE]).copied()
+    }
+}
+
+/// Whether a command changes a key that contains messages.
+fn concerns_messages(command: &Command) -> bool {
+    let parts: [&[u8]; 4] = [b"}:r", b"}:d", b"}:h", b"}:p"];
+    command.get(1).is_some_and(|key| parts.iter().any(|part| key.ends_with(part)))
+}
+
+/// The messages whose copies differ.
+fn changed(
+    before: BTreeMap<MessageId, Copies>,
+    after: BTreeMap<MessageId, Copies>,
+) -> BTreeMap<MessageId, (Option<Copies>, Option<Copies>)> {
+    let mut all: BTreeMap<MessageId, (Option<Copies>, Option<Copies>)> = BTreeMap::new();
+    for (id, copies) in before {
+        all.entry(id).or_default().0 = Some(copies);
+    }
+    for (id, copies) in after {
+        all.entry(id).or_default().1 = Some(copies);
+    }
+    all.retain(|_, (before, after)| before != after);
+    all
+}
+
+/// A write, for traces.
+fn in_words(written: &Written) -> String {
+    let commands = written.commands.iter().map(|command| {
+        let parts = command.iter().map(|part| {
+            let part = String::from_utf8_lossy(part);
+            part.chars().take(24).collect::<String>()
+        });
+        parts.collect::<Vec<_>>().join(" ")
+    });
+    format!("{:?} {:?}: {}", written.by, written.script, commands.collect::<Vec<_>>().join("; "))
+}
