@@ -128,7 +128,7 @@ impl Session for Silent {
 #[tokio::test(start_paused = true)]
 async fn an_operation_of_a_queue_that_is_a_session_ends_in_time() {
     let silent = |_: &BackendUrl, _: &Environment<'_>| {
-        Ok(QueueBackend::session(Capabilities::broker(), false, || Silent))
+        Ok(QueueBackend::session(Capabilities::broker(), false, |_| Silent))
     };
     let plug = Plug::new("own", &["own"]).with_queue("own://HOST", silent);
     let builder = Ivy::<Tokio>::builder().backend(plug).queue_url("own://host");
