@@ -60,7 +60,8 @@ impl<R: Runtime> Ivy<R> {
     ///
     /// * the queue from `IVY_QUEUE_URL`, or a token and project from the places that IronMQ's
     ///   clients use: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
-    /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
+    /// * the notifier from `IVY_NOTIFIER_URL`; otherwise it is the server of the queue, if that is
+    ///   Redis, or the one in `REDIS_URL`;
     /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
     /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`;
     /// * the keyset from `IVY_KEYSET`: its JSON, or the path of a file that only its owner may
@@ -87,9 +88,10 @@ impl<R: Runtime> IvyBuilder<R> {
         }
     }
 
-    /// The queue: `memory://`, or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the same
-    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`. If neither the URL nor
-    /// the environment names a host, IronMQ's own is used, `mq-aws-us-east-1-1.iron.io`.
+    /// The queue: `memory://`; `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]`, or
+    /// `rediss://` for the same over TLS; or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the
+    /// same with `ironmq+http://` for a server without TLS, such as `ivy serve`. If neither the URL
+    /// nor the environment names a host, IronMQ's own is used, `mq-aws-us-east-1-1.iron.io`.
     pub fn queue_url(mut self, url: &str) -> Self {
         self.config = self.config.queue_url(url);
         self

@@ -1,11 +1,10 @@
 //! A worker that computes factorials until it receives a signal.
 //!
-//! It reads its configuration from the environment: see `Ivy::from_env`. With a local server, for
+//! It reads its configuration from the environment: see `Ivy::from_env`. With a local Redis, for
 //! example:
 //!
 //! ```text
-//! export IVY_QUEUE_URL=ironmq+http://token@127.0.0.1:8080/0123456789abcdef01234567
-//! export IVY_NOTIFIER_URL=redis://127.0.0.1
+//! export IVY_QUEUE_URL=redis://127.0.0.1
 //! cargo run -p ivy-tokio --example worker
 //! ```
 //!

@@ -35,10 +35,11 @@ macro_rules! adapter {
                 type Builder = $ivy::WorkerBuilder;
 
                 fn connect(place: &HarnessConfig) -> $ivy::Result<Self> {
-                    let mut builder = $ivy::Ivy::builder()
-                        .queue_url(&place.queue)
-                        .notifier_url(&place.notifier)
-                        .channel(&place.channel);
+                    let mut builder =
+                        $ivy::Ivy::builder().queue_url(&place.queue).channel(&place.channel);
+                    if let Some(notifier) = &place.notifier {
+                        builder = builder.notifier_url(notifier);
+                    }
                     if let Some(password) = &place.encryption_key {
                         builder = builder.encryption_key(password);
                     }

@@ -23,8 +23,9 @@ pub(crate) const BEGUN: &str = "begun";
 /// Starts a worker that serves the `DOUBLE` tasks of the scenario's queue and never finishes one.
 pub(crate) fn start<H: Harness>(fixture: &Fixture<H>) -> Process {
     let HarnessConfig { queue, notifier, .. } = fixture.place();
-    let variables =
-        [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NOTIFIER, notifier), (NAME, fixture.name)];
+    let variables = [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NAME, fixture.name)];
+    let notifier = notifier.as_deref().map(|notifier| (NOTIFIER, notifier));
+    let variables = variables.into_iter().chain(notifier);
     let program = env::current_exe().expect("a test knows its own path");
     let _runtime = runtime().enter();
     Process::spawn(
@@ -44,7 +45,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
     let name: &'static str = variable(NAME).leak();
     let place = HarnessConfig {
         queue: variable(QUEUE),
-        notifier: variable(NOTIFIER),
+        notifier: env::var(NOTIFIER).ok(),
         channel: name.to_owned(),
         encryption_key: None,
         encryption: None,

@@ -108,7 +108,10 @@ impl<H: Harness> Fixture<H> {
     /// How many messages were ever posted to a queue.
     pub(crate) fn posted(&self, queue: &str) -> u64 {
         match &self.pair.queue.outside {
-            Some(outside) => (outside.posted)(&self.servers, queue),
+            Some(outside) => {
+                let posted = outside.posted.expect("the scenario is left out where nobody counts");
+                posted(&self.servers, queue)
+            }
             None => self.memory_queue(queue, |info| info.total_messages),
         }
     }
@@ -140,6 +143,21 @@ impl<H: Harness> Fixture<H> {
     /// Posts a message as another program would.
     pub(crate) fn post(&self, body: &str) {
         (self.outside().post)(&self.servers, self.name, body);
+    }
+
+    /// Delivers the first message of the scenario's queue so often to workers that crash.
+    pub(crate) fn deliver_without_delete(&self, times: u8) {
+        (self.outside().deliver_in_vain)(&self.servers, self.name, times);
+    }
+
+    /// The port that the queue's server listens on.
+    pub(crate) fn queue_port(&self) -> u16 {
+        (self.outside().port)(&self.servers)
+    }
+
+    /// The URL of the queue over TLS, at this host and port.
+    pub(crate) fn queue_over_tls_at(&self, host: &str, port: u16) -> String {
+        (self.outside().tls_url_at)(&self.servers, host, port)
     }
 
     fn outside(&self) -> &'static Outside {

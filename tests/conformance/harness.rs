@@ -94,7 +94,8 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct HarnessConfig {
     pub(crate) queue: String,
-    pub(crate) notifier: String,
+    /// Nothing where the queue's own server is the notifier.
+    pub(crate) notifier: Option<String>,
     pub(crate) channel: String,
     pub(crate) encryption_key: Option<String>,
     /// The keys, and what the queues send and accept.

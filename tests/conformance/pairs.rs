@@ -33,17 +33,25 @@ pub(crate) struct Queue {
 pub(crate) struct Outside {
     /// How many messages it contains, in any state.
     pub(crate) size: fn(&Servers, &str) -> u64,
-    /// How many messages were ever posted to it.
-    pub(crate) posted: fn(&Servers, &str) -> u64,
+    /// How many messages were ever posted to it, if its server counts them.
+    pub(crate) posted: Option<fn(&Servers, &str) -> u64>,
     /// The bodies of its ready messages.
     pub(crate) peek: fn(&Servers, &str) -> Vec<String>,
     pub(crate) post: fn(&Servers, &str, &str),
+    /// Delivers the first message this many times to workers that crash.
+    pub(crate) deliver_in_vain: fn(&Servers, &str, u8),
+    /// The port that its server listens on.
+    pub(crate) port: fn(&Servers) -> u16,
+    /// Its URL over TLS, at this host and port.
+    pub(crate) tls_url_at: fn(&Servers, &str, u16) -> String,
+    /// Whether it is an IronMQ: reached by HTTP requests, and counting renewals as deliveries.
+    pub(crate) is_ironmq: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    /// Starts its server, if it has one, and returns its address.
-    pub(crate) start: fn(&Servers) -> String,
+    /// Starts its server, if it has one, and returns its address. Nothing if it is the queue's server.
+    pub(crate) start: fn(&Servers) -> Option<String>,
     /// Whether only its own ivy can reach it, so that it cannot fail.
     pub(crate) private: bool,
 }
@@ -54,17 +62,42 @@ const IRONMQ: Queue = Queue {
     start: |servers| servers.ironmq().url(),
     outside: Some(Outside {
         size: |servers, queue| wait(servers.ironmq().size(queue)),
-        posted: |servers, queue| wait(servers.ironmq().posted(queue)),
+        posted: Some(|servers, queue| wait(servers.ironmq().posted(queue))),
         peek: |servers, queue| wait(servers.ironmq().peek(queue)),
         post: |servers, queue, body| {
             wait(servers.ironmq().post(queue, body));
         },
+        deliver_in_vain: |servers, queue, times| {
+            wait(servers.ironmq().deliver_without_delete(queue, times.into()));
+        },
+        port: |servers| servers.ironmq().port(),
+        tls_url_at: |servers, host, port| servers.ironmq().tls_url_at(host, port),
+        is_ironmq: true,
     }),
 };
 
-const MEMORY_NOTIFIER: Notifier = Notifier { start: in_memory, private: true };
+const REDIS_QUEUE: Queue = Queue {
+    start: |servers| servers.redis().url(),
+    outside: Some(Outside {
+        size: |servers, queue| wait(servers.redis().size(queue)),
+        posted: None,
+        peek: |servers, queue| wait(servers.redis().peek(queue)),
+        post: |servers, queue, body| wait(servers.redis().post(queue, body)),
+        deliver_in_vain: |servers, queue, times| {
+            wait(servers.redis().deliver_without_delete(queue, times));
+        },
+        port: |servers| servers.redis().port(),
+        tls_url_at: |servers, host, port| servers.redis().tls_url_at(host, port),
+        is_ironmq: false,
+    }),
+};
 
-const REDIS: Notifier = Notifier { start: |servers| servers.redis().url(), private: false };
+const MEMORY_NOTIFIER: Notifier =
+    Notifier { start: |servers| Some(in_memory(servers)), private: true };
+
+const REDIS: Notifier = Notifier { start: |servers| Some(servers.redis().url()), private: false };
+
+const OF_QUEUE: Notifier = Notifier { start: |_| None, private: false };
 
 fn in_memory(_: &Servers) -> String {
     "memory://".to_owned()
@@ -75,7 +108,7 @@ const OWN_NOTIFIER: &str = "memory_and_redis";
 /// For scenarios that bring a queue of their own.
 const OWN_QUEUE: &str = "ironmq_and_memory";
 
-pub(crate) static PAIRS: [Pair; 4] = [
+pub(crate) static PAIRS: [Pair; 5] = [
     Pair {
         name: "memory_and_memory",
         queue: MEMORY_QUEUE,
@@ -85,6 +118,7 @@ pub(crate) static PAIRS: [Pair; 4] = [
     Pair { name: OWN_NOTIFIER, queue: MEMORY_QUEUE, notifier: REDIS, for_all_adapters: false },
     Pair { name: OWN_QUEUE, queue: IRONMQ, notifier: MEMORY_NOTIFIER, for_all_adapters: false },
     Pair { name: "ironmq_and_redis", queue: IRONMQ, notifier: REDIS, for_all_adapters: true },
+    Pair { name: "redis_alone", queue: REDIS_QUEUE, notifier: OF_QUEUE, for_all_adapters: true },
 ];
 
 /// Which pairs an adapter runs over.
@@ -125,9 +159,17 @@ const fn exception(holds: fn(&Pair) -> bool, reason: &'static str) -> Exception 
 pub(crate) const PRIVATE_QUEUE: Exception =
     exception(|pair| pair.queue.outside.is_none(), "only its own ivy reaches a memory queue");
 
-/// For scenarios in which requests to the queue or their responses are lost.
-pub(crate) const NO_NETWORK: Exception =
-    exception(|pair| pair.queue.outside.is_none(), "a memory queue is not behind a network");
+/// For scenarios in which HTTP requests to the queue or their responses are lost.
+pub(crate) const NO_HTTP: Exception = exception(
+    |pair| !pair.queue.outside.as_ref().is_some_and(|outside| outside.is_ironmq),
+    "the faults are those of HTTP requests, and this queue receives none",
+);
+
+/// For scenarios about delivery counts that include renewals.
+pub(crate) const COUNTS_EXACTLY: Exception = exception(
+    |pair| !pair.queue.outside.as_ref().is_some_and(|outside| outside.is_ironmq),
+    "the queue counts only lost deliveries",
+);
 
 /// For scenarios in which others publish or subscribe, or the notifier fails.
 pub(crate) const PRIVATE_NOTIFIER: Exception = exception(

@@ -65,6 +65,21 @@ async fn the_producer_prints_what_the_worker_computed_in_the_order_of_its_argume
 }
 
 #[tokio::test]
+async fn one_redis_carries_tasks_and_results() {
+    for adapter in ADAPTERS {
+        let redis = RedisServer::start().await;
+        let run = |name: &str, args: &[&str]| {
+            let env = [("IVY_QUEUE_URL".to_owned(), redis.url())];
+            Process::spawn(name, example(&format!("{adapter}{name}")).as_os_str(), args, env)
+        };
+        let mut worker = run("worker", &[]);
+        worker.line().await;
+        let lines = run("producer", &["5", "3"]).success().await;
+        assert_eq!(lines, ["5! = 120", "3! = 6"]);
+    }
+}
+
+#[tokio::test]
 async fn producer_and_worker_share_the_queue_that_both_name() {
     for adapter in ADAPTERS {
         let fixture = Fixture::start(adapter).await;

@@ -250,7 +250,7 @@ pub(crate) fn a_call_that_is_too_large_is_not_sent<H: Harness>(fixture: &Fixture
     let echo = fixture.own(ECHO);
     let error = fixture.ivy.call(&echo, ("x".repeat(300 << 10),)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(fixture.posted(fixture.name), 0);
+    assert_eq!(fixture.size(fixture.name), 0);
 }
 
 /// When too many calls wait to be sent, the next one is returned to the caller, and none of the

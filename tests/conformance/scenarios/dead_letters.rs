@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::fixture::Fixture;
 use crate::harness::{Builder, Handle, Harness, Worker};
 use crate::helpers::{Journal, eventually_eq};
-use crate::runtime::wait;
 use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
 
 /// A task that has finally failed is stored only in the dead-letter queue, with the reason, the
@@ -85,7 +84,7 @@ pub(crate) fn a_message_that_may_kill_workers_is_dead_lettered<H: Harness>(fixtu
     let double = fixture.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "lost": 2 } });
     fixture.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
-    wait(fixture.ironmq().deliver_without_delete(fixture.name, 1));
+    fixture.deliver_without_delete(1);
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
@@ -104,7 +103,7 @@ pub(crate) fn a_message_that_may_kill_workers_is_dead_lettered<H: Harness>(fixtu
 pub(crate) fn lease_renewals_do_not_count_against_a_task<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let handle = fixture.ivy.call(&double, (21,)).unwrap();
-    wait(fixture.ironmq().deliver_without_delete(fixture.name, 60));
+    fixture.deliver_without_delete(60);
     let _worker = fixture.doubling(&double);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     eventually_eq(0, || fixture.size(fixture.name));

@@ -107,7 +107,7 @@ conformance! {
         arguments_of_another_version_wait_for_its_worker;
         an_invalid_message_is_dead_lettered_unchanged except PRIVATE_QUEUE;
         a_message_that_may_kill_workers_is_dead_lettered except PRIVATE_QUEUE;
-        lease_renewals_do_not_count_against_a_task except PRIVATE_QUEUE;
+        lease_renewals_do_not_count_against_a_task except COUNTS_EXACTLY;
         a_task_past_its_deadline_is_dead_lettered except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
         a_message_whose_key_is_missing_is_released except PRIVATE_QUEUE;
@@ -121,24 +121,24 @@ conformance! {
     }
     leases {
         a_long_task_keeps_its_lease;
-        no_request_delays_a_renewal except NO_NETWORK;
-        a_task_may_end_while_its_receipt_is_replaced except NO_NETWORK;
-        a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_NETWORK;
+        no_request_delays_a_renewal except NO_HTTP;
+        a_task_may_end_while_its_receipt_is_replaced except NO_HTTP;
+        a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_HTTP;
         a_killed_worker_costs_a_lease_and_no_task except ONE_PROCESS;
         clearing_a_queue_cancels_running_handlers;
         slots_are_never_exceeded;
     }
     faults {
-        many_503_responses_lose_nothing except NO_NETWORK;
-        malformed_responses_lose_nothing except NO_NETWORK;
-        a_reset_in_the_middle_of_a_response_loses_nothing except NO_NETWORK;
-        lost_responses_lose_nothing except NO_NETWORK;
-        a_lost_response_is_an_unknown_outcome_without_retries except NO_NETWORK;
-        a_lost_response_is_resent_with_retries except NO_NETWORK;
-        a_result_that_arrives_before_the_response_is_stored except NO_NETWORK;
-        concurrent_calls_and_deletes_share_requests except NO_NETWORK;
-        a_call_to_an_unreachable_server_is_not_sent except NO_NETWORK;
-        refused_credentials_are_reported_immediately except NO_NETWORK;
+        many_503_responses_lose_nothing except NO_HTTP;
+        malformed_responses_lose_nothing except NO_HTTP;
+        a_reset_in_the_middle_of_a_response_loses_nothing except NO_HTTP;
+        lost_responses_lose_nothing except NO_HTTP;
+        a_lost_response_is_an_unknown_outcome_without_retries except NO_HTTP;
+        a_lost_response_is_resent_with_retries except NO_HTTP;
+        a_result_that_arrives_before_the_response_is_stored except NO_HTTP;
+        concurrent_calls_and_deletes_share_requests except NO_HTTP;
+        a_call_to_an_unreachable_server_is_not_sent except NO_HTTP;
+        refused_credentials_are_reported_immediately except NO_HTTP;
     }
     notices {
         a_message_of_a_node_producer_is_run except PRIVATE_QUEUE;
@@ -199,8 +199,8 @@ conformance! {
         results_arrive_after_the_notifier_has_failed_over except ONE_PROCESS;
     }
     tls {
-        a_queue_over_tls_works except NO_NETWORK;
-        h27_a_queue_that_cannot_be_trusted_is_refused except NO_NETWORK;
+        a_queue_over_tls_works except PRIVATE_QUEUE;
+        h27_a_queue_that_cannot_be_trusted_is_refused except PRIVATE_QUEUE;
         a_notifier_over_tls_works except PRIVATE_NOTIFIER;
         a_notifier_that_cannot_be_trusted_is_refused except PRIVATE_NOTIFIER;
     }

@@ -36,7 +36,7 @@ const ERRORS: [(&str, bool); 9] = [
 
 fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedRedis, Fixture<H>) {
     let redis = ScriptedRedis::start();
-    let fixture = fixture.at(|place| place.notifier = redis.url(PASSWORD));
+    let fixture = fixture.at(|place| place.notifier = Some(redis.url(PASSWORD)));
     (redis, fixture)
 }
 

@@ -11,6 +11,7 @@ mod pieces;
 mod port;
 mod process;
 mod proxy;
+mod redis_queue;
 mod redis_server;
 mod relay;
 mod script;

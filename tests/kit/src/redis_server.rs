@@ -93,6 +93,11 @@ impl RedisServer {
 
     /// Runs an operator's command.
     async fn command(&self, command: &redis::Cmd) {
+        self.query::<()>(command).await;
+    }
+
+    /// What a command answers.
+    pub(crate) async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
         let client = redis::Client::open(self.url()).expect("the server's address is valid");
         // The client's default timeouts are too short for a slow machine.
         let config = redis::AsyncConnectionConfig::new()
@@ -102,7 +107,7 @@ impl RedisServer {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .expect("the server accepts connections");
-        command.query_async::<()>(&mut connection).await.expect("the command succeeds");
+        command.query_async(&mut connection).await.expect("the command succeeds")
     }
 
     /// Kills it, as `kill -9` does.

@@ -25,7 +25,7 @@ pub(crate) enum Brought {
     Messages {
         reserved: Reserved,
         /// Reservations of elements that are not messages, or are too large for one.
-        strangers: Vec<Reservation>,
+        invalid: Vec<Reservation>,
     },
     /// Nothing. A message is due, or a lease ends, after this time, as far as the queue knows.
     Nothing(Option<Duration>),
@@ -48,15 +48,15 @@ impl Decoder<'_> {
         let size = u8::try_from(elements.len()).map_err(|_| odd())?;
         let end = self.number(&last)?;
         let mut reserved = Reserved::default();
-        let mut strangers = Vec::new();
+        let mut invalid = Vec::new();
         for (reservation, element) in Reservation::all(unique, size, end).zip(&elements) {
             match Element::parse(element) {
                 Some(element) => reserved.messages.push(message(&element, &reservation)),
-                None => strangers.push(reservation),
+                None => invalid.push(reservation),
             }
         }
-        reserved.unusable = strangers.len();
-        Ok(Brought::Messages { reserved, strangers })
+        reserved.unusable = invalid.len();
+        Ok(Brought::Messages { reserved, invalid })
     }
 
     /// Decodes the reply to a post: whether everything was posted.
@@ -192,7 +192,7 @@ impl Decoder<'_> {
 
     /// The reply, unless it is an error.
     pub(crate) fn accepted(&self, answer: Value) -> Result<Value, Fault> {
-        match error(&answer) {
+        match error_text(&answer) {
             Some(said) => Err(refusal(&said, self.address)),
             None => Ok(answer),
         }
@@ -238,7 +238,7 @@ impl Decoder<'_> {
 }
 
 /// The text of an error reply.
-pub(crate) fn error(answer: &Value) -> Option<String> {
+pub(crate) fn error_text(answer: &Value) -> Option<String> {
     let Value::ServerError(error) = answer else { return None };
     let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
     Some(said.trim_end().to_owned())

@@ -46,25 +46,25 @@ pub(crate) struct Reserve {
 /// Where a reserve takes messages from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// From the ready list, and if that is empty, from the messages moved aside for a wait.
+    /// From the ready list, and if that is empty, from the messages that a wait has claimed.
     Ready,
     /// The same, in reverse order.
-    Aside,
-    /// After a wait: the message moved aside for it, and with that the ready ones.
-    Behind,
+    Claimed,
+    /// After a wait: the message that it has claimed, and with that the ready ones.
+    AfterWait,
 }
 
 impl Reserve {
     pub(crate) fn command(&self, keys: &Keys) -> Command {
         let [ready, delayed, leases, held] = keys.of_scripts();
-        Command::script(Script::Reserve, &[ready, delayed, leases, held, keys.aside()])
+        Command::script(Script::Reserve, &[ready, delayed, leases, held, keys.claimed()])
             .arg((self.count.clamp(1, 100) - 1).to_string())
             .arg(millis(self.lease))
             .arg(self.unique.as_str())
             .arg(match self.from {
                 From::Ready => "ready",
-                From::Aside => "aside",
-                From::Behind => "behind",
+                From::Claimed => "claimed",
+                From::AfterWait => "wait",
             })
             .arg(flag(self.sweep))
             .arg(LARGEST_ELEMENT.to_string())
@@ -76,7 +76,7 @@ impl Reserve {
 /// mean no limit.
 pub(crate) fn wait(keys: &Keys, time: Duration) -> Command {
     let seconds = time.max(Duration::from_millis(10)).as_secs_f64();
-    let command = Command::new("BLMOVE").arg(keys.ready()).arg(keys.aside());
+    let command = Command::new("BLMOVE").arg(keys.ready()).arg(keys.claimed());
     command.arg("LEFT").arg("RIGHT").arg(format!("{seconds:.3}"))
 }
 
@@ -249,7 +249,7 @@ impl Search {
 
 /// Deletes all messages of a queue.
 pub(crate) fn clear(keys: &Keys) -> Command {
-    Command::new("UNLINK").args(keys.of_scripts()).arg(keys.aside())
+    Command::new("UNLINK").args(keys.of_scripts()).arg(keys.claimed())
 }
 
 /// Removes a queue from the list.
@@ -258,13 +258,13 @@ pub(crate) fn unlist(prefix: &Prefix, queue: &QueueName) -> Command {
 }
 
 /// Returns whether a queue is listed, and its sizes: the ready messages, whether the first of them
-/// is a nudge instead of a message, and the messages moved aside, delayed and reserved.
+/// is a nudge instead of a message, and the messages claimed, delayed and reserved.
 pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 6] {
     [
         Command::new("ZSCORE").arg(prefix.queues()).arg(queue.as_str()),
         Command::new("LLEN").arg(keys.ready()),
         Command::new("LPOS").arg(keys.ready()).arg("").arg("MAXLEN").arg("1"),
-        Command::new("LLEN").arg(keys.aside()),
+        Command::new("LLEN").arg(keys.claimed()),
         Command::new("ZCARD").arg(keys.delayed()),
         Command::new("HLEN").arg(keys.held()),
     ]

@@ -3,7 +3,7 @@
 use redis::Value;
 
 use super::command::{By, Command};
-use super::decode::error;
+use super::decode::error_text;
 use super::refusal::is_unknown_script;
 
 /// Commands that each get a reply. A script whose hash the server does not know has had no effect,
@@ -52,7 +52,7 @@ impl Exchange {
     fn unknown_scripts(&self) -> Vec<usize> {
         let answers = self.answers.iter().zip(&self.commands).enumerate();
         let unknown = answers.filter(|(_, (answer, command))| {
-            command.is_script() && error(answer).is_some_and(|said| is_unknown_script(&said))
+            command.is_script() && error_text(answer).is_some_and(|said| is_unknown_script(&said))
         });
         unknown.map(|(place, _)| place).collect()
     }

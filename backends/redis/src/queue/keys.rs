@@ -96,7 +96,7 @@ impl Keys {
     }
 
     /// A list: the message given to a waiting reserve, until its script reserves it.
-    pub(crate) fn aside(&self) -> String {
+    pub(crate) fn claimed(&self) -> String {
         self.key('p')
     }
 

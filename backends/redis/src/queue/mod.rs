@@ -23,7 +23,7 @@ use ivy_proto::queue::{Capabilities, Lease};
 
 pub use keys::BadPrefix;
 
-pub(crate) use decode::error as said;
+pub(crate) use decode::error_text;
 pub(crate) use keys::Prefix;
 pub(crate) use operations::{Io, Operations};
 pub(crate) use refusal::{is_read_only, is_unknown_script};

@@ -85,12 +85,13 @@ impl Upkeep {
         &self,
         prefix: &Prefix,
         queue: &QueueName,
-        stranger: &Reservation,
+        reservation: &Reservation,
         id: &str,
     ) -> Option<(Task, Vec<Command>)> {
         let dead = queue.dead_letters().ok()?;
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
-        let commands = vec![encode::list(prefix, &dead), encode::reject(&from, &to, stranger, id)];
+        let commands =
+            vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, id)];
         Some((Task::Reject { queue: queue.clone() }, commands))
     }
 }

@@ -45,7 +45,7 @@ fn a_wait_and_its_script_are_sent_together() {
     let sent = scene.last_sent();
     let begin = format!("{}{}", command(&["CLIENT", "ID"]), blmove("20.000"));
     assert!(sent.starts_with(&begin), "{sent}");
-    assert!(sent.contains("EVALSHA") && sent.contains(&text("behind")));
+    assert!(sent.contains("EVALSHA") && sent.contains(&text("wait")));
     assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 1);
 }
 

@@ -11,7 +11,7 @@ use redis::Value;
 use super::Wait;
 use crate::connection::{ConnectionStep, RespConnection, USUAL};
 use crate::effects::Effects;
-use crate::queue::{is_read_only, is_unknown_script, said};
+use crate::queue::{error_text, is_read_only, is_unknown_script};
 use crate::refusal::Broken;
 use crate::requests::{Answered, RequestId, Unanswered};
 use crate::{COMMAND_LIMIT, RENEW_EVERY};
@@ -214,7 +214,7 @@ impl Waiter {
             let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
             return Some(Outcome::Broken(self.unanswered(broken)));
         };
-        let error = said(&value);
+        let error = error_text(&value);
         let is_unknown = error.as_deref().is_some_and(is_unknown_script);
         if answers.len() == 1 && is_unknown && !wait.script.is_empty() {
             effects.send(self.connection_id, std::mem::take(&mut wait.script));

@@ -1,15 +1,15 @@
 
 -- KEYS[5]: the list to which a waiting reserve moves a message before this script reserves it.
 -- ARGV: the most messages less one; the lease in ms; the unique name of this reserve; where to look: "ready",
--- "aside" to look there first, or "behind" for a script after a wait; 1 to make due messages ready first; the
+-- "claimed" to look there first, or "wait" for a script after a wait; 1 to make due messages ready first; the
 -- largest element to return; and the number of bytes that are enough.
 -- Reply: the elements, and the end of the lease. An element that is too large is empty in the reply. If there
 -- are none: the ms until a message is due, or an empty string if none is.
-local aside = KEYS[5]
+local claimed = KEYS[5]
 local last, lease, unique, where = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local largest, enough = tonumber(ARGV[6]), tonumber(ARGV[7])
 local most = last + 1
-local pairs_of_hash, answer, taken, bytes = {}, {}, 0, 0
+local fields, answer, taken, bytes = {}, {}, 0, 0
 
 -- Selects the first elements of a list. Returns how many of its elements that covers.
 local function choose(list)
@@ -19,8 +19,8 @@ local function choose(list)
     if element ~= '' then
       if bytes >= enough then return i - 1 end
       taken = taken + 1
-      pairs_of_hash[2 * taken - 1] = unique .. sub(digits, 2 * taken - 1, 2 * taken)
-      pairs_of_hash[2 * taken] = element
+      fields[2 * taken - 1] = unique .. sub(digits, 2 * taken - 1, 2 * taken)
+      fields[2 * taken] = element
       if #element > largest then element = '' end
       answer[taken] = element
       bytes = bytes + #element
@@ -30,24 +30,23 @@ local function choose(list)
 end
 
 local is_swept = ARGV[5] == '1'
-local is_more_ready = is_swept and sweep()
-local of_aside, of_ready = 0, 0
-if where ~= 'ready' then of_aside = choose(aside) end
--- A cancelled wait that moved nothing aside must not take messages from those that come after it.
-if taken < most and (where ~= 'behind' or taken > 0 or is_more_ready) then of_ready = choose(ready) end
-if taken == 0 and where == 'ready' then of_aside = choose(aside) end
-if taken == 0 and not is_swept and sweep() then of_ready = choose(ready) end
+local is_any_due = is_swept and sweep()
+local from_claimed, from_ready = 0, 0
+if where ~= 'ready' then from_claimed = choose(claimed) end
+-- A cancelled wait that claimed nothing must not take messages from those that come after it.
+if taken < most and (where ~= 'wait' or taken > 0 or is_any_due) then from_ready = choose(ready) end
+if taken == 0 and where == 'ready' then from_claimed = choose(claimed) end
+if taken == 0 and not is_swept and sweep() then from_ready = choose(ready) end
 if taken == 0 then
-  if of_aside > 0 then call('LTRIM', aside, tostring(of_aside), '-1') end
   local due = call('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2]
   local ends = call('ZRANGE', leases, '0', '0', 'WITHSCORES')[2]
   if not due and not ends then return { '' } end
   return { format('%.0f', math.max(0, math.min(due or math.huge, ends or math.huge) - now)) }
 end
 local till = format('%.0f', now + lease)
-call('HSET', held, unpack(pairs_of_hash))
+call('HSET', held, unpack(fields))
 call('ZADD', leases, till, unique .. '/' .. taken)
-if of_aside > 0 then call('LTRIM', aside, tostring(of_aside), '-1') end
-if of_ready > 0 then call('LTRIM', ready, tostring(of_ready), '-1') end
+if from_claimed > 0 then call('LTRIM', claimed, tostring(from_claimed), '-1') end
+if from_ready > 0 then call('LTRIM', ready, tostring(from_ready), '-1') end
 answer[taken + 1] = till
 return answer

@@ -11,7 +11,7 @@ use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{Moment, WallClock};
 use redis::Value;
 
-use super::decode::{Decoder, error};
+use super::decode::{Decoder, error_text};
 use super::encode;
 use super::exchange::Exchange;
 use super::keys::Prefix;
@@ -152,7 +152,7 @@ impl Operations {
 
     fn answered(&mut self, id: RequestId, answers: Vec<Value>, io: &mut Io<'_>) {
         let Some(mut in_flight) = self.in_flight.remove(&id) else { return };
-        let errors = answers.iter().filter_map(error);
+        let errors = answers.iter().filter_map(error_text);
         if in_flight.exchange().is_some() && errors.clone().any(|said| is_read_only(&said)) {
             io.requests.replace_connection(io.effects);
         }

@@ -55,7 +55,7 @@ impl Operations {
             self.keep_up(task, commands, io);
         }
         let waits = reserving.until > io.now;
-        let from = if waits { From::Aside } else { From::Ready };
+        let from = if waits { From::Claimed } else { From::Ready };
         let sweep = self.upkeep.is_sweep_due(&reserving.queue, io.now);
         let reserve = self.script(&mut reserving, from, sweep);
         let exchange = Exchange::new([reserve.command(&reserving.keys)]);
@@ -75,8 +75,8 @@ impl Operations {
     pub(super) fn reserved(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
         match brought(&reserving, super::asked::only(answers), io) {
             Ok(Brought::Nothing(due)) => self.wait(reserving, due, io),
-            Ok(Brought::Messages { reserved, strangers }) => {
-                self.bring(reserving, reserved, &strangers, io);
+            Ok(Brought::Messages { reserved, invalid }) => {
+                self.bring(reserving, reserved, &invalid, io);
             }
             Err(fault) => end(&reserving, Err(fault), io),
         }
@@ -93,8 +93,8 @@ impl Operations {
         };
         let refused = Decoder { address: io.effects.address() }.accepted(wait).err();
         match (brought(&reserving, script, io), refused) {
-            (Ok(Brought::Messages { reserved, strangers }), _) => {
-                self.bring(reserving, reserved, &strangers, io);
+            (Ok(Brought::Messages { reserved, invalid }), _) => {
+                self.bring(reserving, reserved, &invalid, io);
             }
             (Ok(Brought::Nothing(due)), None) => self.wait(reserving, due, io),
             // For instance, a server whose memory is full refuses to wait, but its queues can still
@@ -119,7 +119,7 @@ impl Operations {
         let time = piece.max(SHORTEST_PIECE);
         let reserve = match planted(Bug::WaitWithoutScript) {
             true => Command::new("TIME"),
-            false => self.script(&mut reserving, From::Behind, true).command(&reserving.keys),
+            false => self.script(&mut reserving, From::AfterWait, true).command(&reserving.keys),
         };
         let (mut commands, mut script) = (Vec::new(), Vec::new());
         encode::wait(&reserving.keys, time).write(By::Name, &mut commands);
@@ -145,12 +145,12 @@ impl Operations {
         &mut self,
         reserving: Reserving,
         reserved: Reserved,
-        strangers: &[Reservation],
+        invalid: &[Reservation],
         io: &mut Io<'_>,
     ) {
-        for stranger in strangers {
+        for reservation in invalid {
             let id = self.names.message(self.wall.unix_millis(io.now));
-            let task = self.upkeep.reject(&self.prefix, &reserving.queue, stranger, &id);
+            let task = self.upkeep.reject(&self.prefix, &reserving.queue, reservation, &id);
             if let Some((task, commands)) = task {
                 self.keep_up(task, commands, io);
             }

@@ -1,0 +1,51 @@
+//! A queue of ivy on a Redis server, reached by plain commands as any program can.
+
+use crate::RedisServer;
+
+/// What stands before a body: an id, and the counts of failed and of lost deliveries.
+const ID: usize = 18;
+const HEADER: usize = ID + 4;
+
+impl RedisServer {
+    /// How many messages a queue holds, in whatever state.
+    pub async fn size(&self, queue: &str) -> u64 {
+        let mut size = 0;
+        for (command, part) in [("LLEN", 'r'), ("LLEN", 'p'), ("ZCARD", 'd'), ("HLEN", 'h')] {
+            size += self.query::<u64>(redis::cmd(command).arg(key(queue, part))).await;
+        }
+        // An empty element wakes those who wait, and is no message.
+        let ready = self.elements(queue).await;
+        size - ready.iter().filter(|element| element.is_empty()).count() as u64
+    }
+
+    /// The bodies of the messages that wait in a queue.
+    pub async fn peek(&self, queue: &str) -> Vec<String> {
+        let elements = self.elements(queue).await;
+        elements.iter().filter_map(|element| element.get(HEADER..)).map(str::to_owned).collect()
+    }
+
+    /// Posts a body.
+    pub async fn post(&self, queue: &str, body: &str) {
+        let mut command = redis::cmd("RPUSH");
+        command.arg(key(queue, 'r')).arg(format!("-postedByTheTests-0000{body}"));
+        self.query::<u64>(&command).await;
+    }
+
+    /// Has the first message of a queue delivered so often to workers that crash.
+    pub async fn deliver_without_delete(&self, queue: &str, times: u8) {
+        let ready = key(queue, 'r');
+        let element: String = self.query(redis::cmd("LPOP").arg(&ready)).await;
+        let (before, lost) = (&element[..ID + 2], &element[ID + 2..HEADER]);
+        let lost = u8::from_str_radix(lost, 16).expect("a count").saturating_add(times);
+        let element = format!("{before}{lost:02x}{}", &element[HEADER..]);
+        self.query::<u64>(redis::cmd("LPUSH").arg(&ready).arg(element)).await;
+    }
+
+    async fn elements(&self, queue: &str) -> Vec<String> {
+        self.query(redis::cmd("LRANGE").arg(key(queue, 'r')).arg(0).arg(-1)).await
+    }
+}
+
+fn key(queue: &str, part: char) -> String {
+    format!("ivy1:{{{queue}}}:{part}")
+}
