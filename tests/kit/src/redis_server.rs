@@ -96,8 +96,8 @@ impl RedisServer {
         self.query::<()>(command).await;
     }
 
-    /// What a command answers.
-    pub(crate) async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+    /// The reply to a command.
+    pub async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
         let client = redis::Client::open(self.url()).expect("the server's address is valid");
         // The client's default timeouts are too short for a slow machine.
         let config = redis::AsyncConnectionConfig::new()
@@ -134,23 +134,30 @@ impl fmt::Debug for RedisServer {
 }
 
 fn spawn(port: u16, password: Option<&str>) -> Process {
-    let port = port.to_string();
+    let (port, file) = (port.to_string(), format!("ivy-test-{port}.rdb"));
     let mut args = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    // A replica writes what it receives to this file, which no other server may load.
+    args.extend(["--dbfilename", &file, "--rdb-del-sync-files", "yes"]);
     if let Some(password) = password {
         args.extend(["--requirepass", password]);
     }
     Process::spawn("redis-server", tools::redis_server().as_os_str(), args, [])
 }
 
-/// Waits for the reply to a ping, or for the end of the process.
+/// Waits for the reply to a ping, or for the end of the process. Another server may have bound the
+/// port and reply in its place, so the process must have said that it is ready as well.
 async fn becomes_ready(process: &mut Process, port: u16) -> bool {
     retry("redis-server does not reply", async || match (process.is_running(), ping(port).await) {
-        (true, Ok(())) => Ok(true),
+        (true, Ok(())) if process.log().contains(READY) => Ok(true),
+        (true, Ok(())) => Err(std::io::Error::other("it has not printed that it is ready")),
         (false, _) => Ok(false),
         (true, Err(error)) => Err(error),
     })
     .await
 }
+
+/// What the server prints when it listens.
+const READY: &str = "Ready to accept connections";
 
 async fn ping(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

@@ -99,6 +99,7 @@ impl Waits {
             effects.close(connection_id);
             self.waiters.swap_remove(place);
         }
+        self.close_old(effects, now);
     }
 
     pub(crate) fn closed(&mut self, connection_id: ConnectionId, fault: &LinkFault) {

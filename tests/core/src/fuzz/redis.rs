@@ -1,5 +1,7 @@
 //! A session with a Redis server, or with anything that replies instead of it.
 
+mod operations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -9,8 +11,8 @@ use ivy_proto::backend::{
     SubscriptionEvent,
 };
 use ivy_proto::notify::Publication;
-use ivy_proto::queue::Body;
-use ivy_proto::{ChannelName, Moment, Secret};
+use ivy_proto::queue::{Body, QueueReply};
+use ivy_proto::{ChannelName, Moment, Receipt, Secret};
 use ivy_redis::{RedisAddress, RedisSession};
 
 use super::{is_short, pick};
@@ -52,14 +54,19 @@ enum Step {
     Pass {
         millis: u16,
     },
+    Execute {
+        kind: u8,
+        number: u8,
+    },
 }
 
-/// Publications and subscriptions at a server that replies, sends anything else, or disconnects.
+/// Operations of a queue, publications and subscriptions at a server that replies, sends anything
+/// else, or disconnects.
 ///
-/// Checks that a publication gets at most one reply, and a cancelled or lost subscription receives
-/// nothing more; each connection is opened once, and nothing is sent on one that is not open; what
-/// is delivered was received; deadlines are strictly later; texts are short and contain no
-/// password.
+/// Checks that an operation and a publication get at most one reply, a cancelled operation none, and
+/// a cancelled or lost subscription receives nothing more; each connection is opened once, and
+/// nothing is sent on one that is not open; what is delivered was received; deadlines are strictly
+/// later; texts are short and contain no password.
 pub fn redis_session(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
@@ -85,6 +92,9 @@ struct World {
     tickets: u64,
     publishing: BTreeSet<CommandId>,
     subscribed: BTreeSet<CommandId>,
+    executing: BTreeSet<CommandId>,
+    /// The last receipt that a reserve or a touch has brought.
+    receipt: Receipt,
     lines: BTreeMap<ConnectionId, Server>,
     known: BTreeSet<ConnectionId>,
     received: usize,
@@ -118,6 +128,8 @@ impl World {
             tickets: 0,
             publishing: BTreeSet::new(),
             subscribed: BTreeSet::new(),
+            executing: BTreeSet::new(),
+            receipt: operations::unknown_receipt(),
             lines: BTreeMap::new(),
             known: BTreeSet::new(),
             received: 0,
@@ -140,11 +152,12 @@ impl World {
                 self.feed(Input::Subscribe(ticket, channels.map(channel).to_vec()));
             }
             Step::Cancel { which } => {
-                let tickets: Vec<CommandId> =
-                    self.publishing.iter().chain(&self.subscribed).copied().collect();
+                let tickets = self.publishing.iter().chain(&self.subscribed);
+                let tickets: Vec<CommandId> = tickets.chain(&self.executing).copied().collect();
                 if let Some(ticket) = pick(tickets.into_iter(), which) {
                     // What was sent before may still get a reply.
                     self.subscribed.remove(&ticket);
+                    self.executing.remove(&ticket);
                     self.feed(Input::Cancel(ticket));
                 }
             }
@@ -188,6 +201,12 @@ impl World {
             Step::Pass { millis } => {
                 self.now = self.now + Duration::from_millis(millis.into());
                 self.feed(Input::Tick);
+            }
+            Step::Execute { kind, number } => {
+                let ticket = self.ticket();
+                self.executing.insert(ticket);
+                let op = operations::operation(kind, number, &self.receipt);
+                self.feed(Input::Execute(ticket, op));
             }
         }
     }
@@ -261,7 +280,21 @@ impl World {
                 }
             }
             Output::Event(event) => holds_no_password(&format!("{event:?} {event}")),
-            Output::Executed(..) => panic!("no queue operation was requested"),
+            Output::Executed(id, outcome) => {
+                assert!(self.executing.remove(&id), "no operation waits for this reply");
+                match outcome {
+                    Ok(QueueReply::Reserved(reserved)) => {
+                        let receipts = reserved.messages.into_iter().map(|message| message.receipt);
+                        self.receipt = receipts.last().unwrap_or_else(|| self.receipt.clone());
+                    }
+                    Ok(QueueReply::Touched(receipt)) => self.receipt = receipt,
+                    Ok(_) => {}
+                    Err(fault) => {
+                        holds_no_password(&format!("{fault:?}"));
+                        is_short(&fault);
+                    }
+                }
+            }
             Output::Wait(deadline) => {
                 assert!(deadline.is_none_or(|at| at > self.now), "a deadline has passed");
                 return true;
@@ -304,7 +337,7 @@ fn answer(command: &[&str]) -> String {
                 format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{channel}\r\n:{count}\r\n")
             })
             .collect(),
-        _ => "+OK\r\n".to_owned(),
+        _ => operations::answer(command).unwrap_or_else(|| "+OK\r\n".to_owned()),
     }
 }
 

@@ -37,7 +37,7 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "bfd9bd050684c3e802a25b068a507a34b858bcd3"),
+    (Script::Reserve, "dcc8ba7b868d3177373baa6a743dbb87e4bfce6f"),
     (Script::Peek, "e3a3cec5ed689b5c6a3f3c1e90e38bd5561c20ba"),
     (Script::Touch, "8d9948543cddf908085545e632daf016ff219a30"),
     (Script::Release, "2c9293b49999d7940e0f5585f48a81f77204cdfb"),

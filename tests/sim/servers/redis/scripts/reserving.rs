@@ -12,7 +12,7 @@ pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyT
     let queue = given.queue()?;
     let now = calls.now()?;
     frees(calls, &queue)?;
-    let aside = given.key(5)?;
+    let claimed = given.key(5)?;
     let (lease, unique) = (given.number(2)?, given.argument(3)?);
     let place = given.argument(4)?;
     let is_swept = given.argument(5)? == b"1";
@@ -25,23 +25,22 @@ pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyT
         answer: Vec::new(),
         bytes: 0,
     };
-    let is_more_ready = is_swept && sweep(calls, &queue, now)?;
-    let (mut of_aside, mut of_ready) = (0, 0);
+    let is_any_due = is_swept && sweep(calls, &queue, now)?;
+    let (mut from_claimed, mut from_ready) = (0, 0);
     if place != b"ready" {
-        of_aside = chosen.choose(calls, aside)?;
+        from_claimed = chosen.choose(calls, claimed)?;
     }
-    let may_take_ready = place != b"behind" || !chosen.answer.is_empty() || is_more_ready;
+    let may_take_ready = place != b"wait" || !chosen.answer.is_empty() || is_any_due;
     if chosen.answer.len() < chosen.most && may_take_ready {
-        of_ready = chosen.choose(calls, queue.ready)?;
+        from_ready = chosen.choose(calls, queue.ready)?;
     }
     if chosen.answer.is_empty() && place == b"ready" {
-        of_aside = chosen.choose(calls, aside)?;
+        from_claimed = chosen.choose(calls, claimed)?;
     }
     if chosen.answer.is_empty() && !is_swept && sweep(calls, &queue, now)? {
-        of_ready = chosen.choose(calls, queue.ready)?;
+        from_ready = chosen.choose(calls, queue.ready)?;
     }
     if chosen.answer.is_empty() {
-        trim(calls, aside, of_aside)?;
         return nothing(calls, &queue, now);
     }
     let till = (now + lease).to_string();
@@ -50,12 +49,12 @@ pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyT
     held.append(&mut chosen.pairs);
     let name = [unique, b"/", size.to_string().as_bytes()].concat();
     if planted(Bug::OldPlaceFirst) {
-        trim(calls, queue.ready, std::mem::take(&mut of_ready))?;
+        trim(calls, queue.ready, std::mem::take(&mut from_ready))?;
     }
     calls.call("HSET", &held)?;
     calls.call("ZADD", &[queue.leases, till.as_bytes(), &name])?;
-    trim(calls, aside, of_aside)?;
-    trim(calls, queue.ready, of_ready)?;
+    trim(calls, claimed, from_claimed)?;
+    trim(calls, queue.ready, from_ready)?;
     chosen.answer.push(till.into_bytes());
     Ok(ReplyTo::texts(chosen.answer))
 }
