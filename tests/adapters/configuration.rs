@@ -39,7 +39,7 @@ fn shared_types_are_send_and_sync() {
 #[test]
 fn invalid_addresses_are_refused_without_showing_secrets() {
     for url in
-        ["", "hunter2", "ironmq://hunter2@", "redis://x:hunter2@y", "ironmq://hunter2@h/p?x=y"]
+        ["", "hunter2", "ironmq://hunter2@", "redis://x:hunter2@y/z", "ironmq://hunter2@h/p?x=y"]
     {
         assert_config(Ivy::connect(url));
     }
