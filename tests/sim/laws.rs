@@ -438,9 +438,8 @@ impl LawChecker {
         let Some(at) = self.ids.at(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
         message.failed += u32::from(failed);
-        // Also one of two copies under one id, which a script leaves that fails between its writes.
-        *message.released_by.entry(who).or_default() += 1;
         if let Some(holder) = message.holder.take() {
+            *message.released_by.entry(who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
         }
         self.released_unchanged(at);

@@ -145,7 +145,8 @@ fn counted_or_pinned(program: &OsStr, args: &[&str]) -> Command {
     }
     let [counter, options @ ..] = COUNTER;
     let mut command = Command::new(counter);
-    command.args(options).arg(program).args(args);
+    // An installed server may be a script that starts the real program.
+    command.args(options).arg("--trace-children=yes").arg(program).args(args);
     command
 }
 
