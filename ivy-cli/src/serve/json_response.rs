@@ -43,8 +43,8 @@ impl JsonResponse {
     fn reply(reply: Reply, project: &str) -> Self {
         match reply {
             Reply::Broker(answer) => JsonResponse::broker(answer, project),
-            Reply::Queue(told) => {
-                ok(&QueueRoot { queue: Queue::new(project, &told.info, &told.extras) })
+            Reply::Queue(queue) => {
+                ok(&QueueRoot { queue: Queue::new(project, &queue.info, &queue.extras) })
             }
             Reply::Done(words) => ok(&message_only(words)),
             Reply::PushStatus(subscribers) => ok(&Subscribers { subscribers }),

@@ -124,8 +124,8 @@ impl Service {
     }
 
     fn warn_of_push_queues(&self, outcome: &Outcome) {
-        if let Ok(Reply::Queue(told)) = outcome
-            && told.extras.push.is_some()
+        if let Ok(Reply::Queue(queue)) = outcome
+            && queue.extras.push.is_some()
         {
             self.push_warning.call_once(|| {
                 eprintln!(
@@ -159,8 +159,8 @@ fn method(head: &Parts) -> Result<Method, Failure> {
     }
 }
 
-fn with_fault(told: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse {
-    let JsonResponse { status, allow, body, has_messages } = told;
+fn with_fault(json: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse {
+    let JsonResponse { status, allow, body, has_messages } = json;
     let body = match fault {
         Some(ResponseFault::DropReply) => return Err(NoResponse),
         Some(ResponseFault::EmptyReply) => ResponseBody::whole(Bytes::new()),

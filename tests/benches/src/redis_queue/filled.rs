@@ -16,7 +16,7 @@ pub(super) const WAITING: usize = 10_000;
 
 /// Messages that ivy has written, which are posted without it.
 ///
-/// Their producer has gone, so that nobody hears of their results.
+/// Their producer has ended, so no one receives their results.
 pub(super) struct Filled {
     connection: Connection,
     elements: Vec<Vec<u8>>,
