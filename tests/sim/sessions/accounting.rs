@@ -31,6 +31,9 @@ impl World {
                     self.account_for(&written, &id, before.as_ref(), after.as_ref());
                 }
             }
+            if written.script == Some(Script::Touch) {
+                self.account_for_touch(&written);
+            }
             if written.script.is_some() {
                 self.check_leases();
             }
@@ -61,9 +64,7 @@ impl World {
         before: Option<&Copies>,
         after: Option<&Copies>,
     ) {
-        let by = self.sessions.clients.get(&written.by).map(|(who, _)| *who);
-        let stranger = ProcessId { host: self.hosts.len(), life: 0 };
-        let by = by.unwrap_or(stranger);
+        let by = self.author(written);
         let Some(before) = before else {
             let after = after.expect("one of both is there");
             let delay = Duration::ZERO;
@@ -77,7 +78,10 @@ impl World {
             self.checker.blame_message(id, Cause::Delivery);
         }
         if written.script == Some(Script::Touch) {
-            return self.account_for_touch(by, id, after);
+            if after.is_none() {
+                self.checker.broken("S1", || format!("{id} vanished while it was touched"));
+            }
+            return;
         }
         let gone = before.held.iter().filter(|field| !held.contains(field));
         let failed = after.is_some_and(|after| after.counts.0 > before.counts.0);
@@ -184,16 +188,29 @@ impl World {
         }
     }
 
-    fn account_for_touch(&mut self, by: ProcessId, id: &MessageId, after: Option<&Copies>) {
-        let Some(after) = after else {
-            return self.checker.broken("S1", || format!("{id} vanished while it was touched"));
-        };
-        // The newest of its names.
-        let Some(field) = after.held.last() else { return };
-        if let Some((reservation, until)) = self.reservation(after, field) {
-            let broker_now = self.broker_now();
-            self.checker.renewed(by, id, reservation, until, broker_now);
+    /// A touch that is repeated changes the end of a lease alone: the message has its next name
+    /// already.
+    fn account_for_touch(&mut self, written: &Written) {
+        let (by, broker_now) = (self.author(written), self.broker_now());
+        let renewed = written.commands.iter().filter_map(|command| match &command[..] {
+            [name, key, _, field] if name == b"ZADD" && key.ends_with(b"}:l") => Some(field),
+            _ => None,
+        });
+        for field in renewed {
+            let mut all = self.sessions.copies.iter();
+            let Some((id, copies)) = all.find(|(_, copies)| copies.held.contains(field)) else {
+                continue;
+            };
+            if let Some((reservation, until)) = self.reservation(copies, field) {
+                self.checker.renewed(by, id, reservation, until, broker_now);
+            }
         }
+    }
+
+    /// The process that sent a request.
+    fn author(&self, written: &Written) -> ProcessId {
+        let known = self.sessions.clients.get(&written.by).map(|(who, _)| *who);
+        known.unwrap_or(ProcessId { host: self.hosts.len(), life: 0 })
     }
 
     /// The reservation of a field, in the form that receipts contain, and the end of its lease by the
