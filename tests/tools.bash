@@ -120,7 +120,7 @@ need_npm_packages() {
     echo "node packages: $dir/node_modules"
 }
 
-# The IronMQ client for Python.
+# The IronMQ and Redis clients for Python.
 need_python_packages() {
     local dir=$tools/python requirements=$root/tests/interop-python/requirements.txt
     if ! is_current "$dir" "$requirements"; then

@@ -14,6 +14,7 @@ mod fixture;
 mod futures;
 mod harness;
 mod helpers;
+mod kills;
 mod leak_search;
 mod on_async_std;
 mod on_blocking;
@@ -43,7 +44,8 @@ const AT_A_TIME: usize = 16;
 fn main() -> ExitCode {
     let child = child::serve::<ivy_tokio::Ivy>()
         .or_else(child::serve::<ivy_async_std::Ivy>)
-        .or_else(child::serve::<ivy_blocking::Ivy>);
+        .or_else(child::serve::<ivy_blocking::Ivy>)
+        .or_else(kills::serve);
     if let Some(code) = child {
         return code;
     }
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     trials.extend(all::<ivy_tokio::Ivy>(Coverage::AllPairs, with_futures));
     trials.extend(all::<ivy_async_std::Ivy>(Coverage::OwnPart, with_futures));
     trials.extend(all::<ivy_blocking::Ivy>(Coverage::OwnPart, scenarios));
+    trials.extend(kills::trials());
     let run = libtest_mimic::run(&arguments, trials);
     match leak_search::verdict(&run) {
         Ok(searched) => {

@@ -8,3 +8,4 @@ mod harmless;
 mod ivy2;
 mod node_producer;
 mod node_worker;
+mod redis_queue;

@@ -78,7 +78,7 @@
 //! --- | ---
 //! neither a log nor snapshots | everything, if the server restarts
 //! snapshots alone (`save`) | the changes since the last one; messages deleted since then reappear
-//! `appendonly yes`, `appendfsync everysec` | nothing if the server's process ends; 1 to 2 seconds if its machine fails
+//! `appendonly yes`, `appendfsync everysec` | nothing if the server's process is stopped; if it is killed, what it accepted while it synced the log, at most 2 seconds; if its machine fails, 1 to 2 seconds
 //! `appendonly yes`, `appendfsync always` | nothing; each batch of commands waits for the disk
 //! replicas, after a failover | the changes that had not reached the new primary: limit them with `min-replicas-to-write`
 //! `maxmemory-policy noeviction` | nothing: a full server refuses posts, and workers can empty it

@@ -28,7 +28,7 @@ pub use pieces::cut_at_two;
 pub use port::ClosedPort;
 pub use process::Process;
 pub use proxy::{FaultyProxy, HeldResponses, ProxyFault, RequestKind};
-pub use redis_server::RedisServer;
+pub use redis_server::{Fsync, RedisServer};
 pub use relay::Relay;
 pub use script::{Script, node_script, python_script};
 pub use scripted_http::{ScriptedHttp, ScriptedResponse, Then};

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,30 +10,53 @@ use crate::port::free_port;
 use crate::process::{Process, retry};
 use crate::{PATIENCE, tools};
 
-/// A real Redis server on a free port, which stores nothing on disk.
+/// A real Redis server on a free port, which stores nothing on disk unless it is started with a log.
 pub struct RedisServer {
     port: u16,
-    password: Option<String>,
+    settings: Settings,
     process: Process,
+}
+
+/// When a server syncs its log of commands to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Once a second. It replies once a command is written, or earlier while a sync is in progress.
+    EverySecond,
+    /// Before it replies.
+    Always,
+}
+
+/// What a server is started with, now and when it is restarted.
+#[derive(Default)]
+struct Settings {
+    password: Option<String>,
+    log: Option<(Fsync, Folder)>,
 }
 
 impl RedisServer {
     /// Starts a server.
     pub async fn start() -> Self {
-        Self::start_on_free_port(None).await
+        Self::start_on_free_port(Settings::default()).await
     }
 
     /// Starts a server that requires this password.
     pub async fn start_with_password(password: &str) -> Self {
-        Self::start_on_free_port(Some(password.to_owned())).await
+        let password = Some(password.to_owned());
+        Self::start_on_free_port(Settings { password, ..Settings::default() }).await
     }
 
-    async fn start_on_free_port(password: Option<String>) -> Self {
+    /// Starts a server with an append-only log, which it loads when it is restarted.
+    pub async fn start_with_log(fsync: Fsync) -> Self {
+        let log = Some((fsync, Folder::new()));
+        Self::start_on_free_port(Settings { log, ..Settings::default() }).await
+    }
+
+    async fn start_on_free_port(settings: Settings) -> Self {
         loop {
             let port = free_port();
-            let mut process = spawn(port, password.as_deref());
+            let mut process = spawn(port, &settings);
             if becomes_ready(&mut process, port).await {
-                return RedisServer { port, password, process };
+                return RedisServer { port, settings, process };
             }
             // Another program bound the port first: try the next one.
             assert!(
@@ -57,7 +81,7 @@ impl RedisServer {
 
     fn user_info(&self) -> String {
         let user_info = |password| format!(":{}@", utf8_percent_encode(password, NON_ALPHANUMERIC));
-        self.password.as_deref().map(user_info).unwrap_or_default()
+        self.settings.password.as_deref().map(user_info).unwrap_or_default()
     }
 
     /// The port it listens on.
@@ -115,12 +139,12 @@ impl RedisServer {
         self.process.kill().await;
     }
 
-    /// Starts it again on the same port, empty; kills it first if it is running.
+    /// Starts it again on the same port, empty unless it has a log; kills it first if it is running.
     pub async fn restart(&mut self) {
         if self.process.is_running() {
             self.kill_hard().await;
         }
-        self.process = spawn(self.port, self.password.as_deref());
+        self.process = spawn(self.port, &self.settings);
         if !becomes_ready(&mut self.process, self.port).await {
             self.process.fail("did not start again");
         }
@@ -133,15 +157,52 @@ impl fmt::Debug for RedisServer {
     }
 }
 
-fn spawn(port: u16, password: Option<&str>) -> Process {
+fn spawn(port: u16, settings: &Settings) -> Process {
     let (port, file) = (port.to_string(), format!("ivy-test-{port}.rdb"));
-    let mut args = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    let mut args = vec!["--port", &port, "--bind", "127.0.0.1", "--save", ""];
     // A replica writes what it receives to this file, which no other server may load.
     args.extend(["--dbfilename", &file, "--rdb-del-sync-files", "yes"]);
-    if let Some(password) = password {
+    match &settings.log {
+        Some((fsync, folder)) => {
+            let fsync = match fsync {
+                Fsync::EverySecond => "everysec",
+                Fsync::Always => "always",
+            };
+            args.extend(["--appendonly", "yes", "--appendfsync", fsync, "--dir", folder.path()]);
+            // So small that tests meet the log's replacement by a shorter one.
+            args.extend(["--auto-aof-rewrite-min-size", "1mb"]);
+        }
+        None => args.extend(["--appendonly", "no"]),
+    }
+    if let Some(password) = &settings.password {
         args.extend(["--requirepass", password]);
     }
     Process::spawn("redis-server", tools::redis_server().as_os_str(), args, [])
+}
+
+/// A new folder for temporary files, which is deleted when this is dropped.
+struct Folder(String);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("ivy-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a temporary folder can be created");
+        Folder(path.into_os_string().into_string().expect("the path is a text"))
+    }
+
+    fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A server that is being killed may still write to it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Waits for the reply to a ping, or for the end of the process. Another server may have bound the
@@ -182,6 +243,16 @@ mod tests {
         assert!(ping(server.port()).await.is_err());
         server.restart().await;
         assert!(ping(server.port()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_killed_server_with_a_log_restarts_with_its_keys() {
+        for fsync in [Fsync::EverySecond, Fsync::Always] {
+            let mut server = RedisServer::start_with_log(fsync).await;
+            server.query::<()>(redis::cmd("SET").arg("key").arg("value")).await;
+            server.restart().await;
+            assert_eq!(server.query::<String>(redis::cmd("GET").arg("key")).await, "value");
+        }
     }
 
     #[tokio::test]

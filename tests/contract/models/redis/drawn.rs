@@ -250,7 +250,7 @@ impl Drawing {
     fn script_over(&mut self, script: Script, keys: &[usize]) -> Command {
         let mut run = match self.rng.up_to(3) {
             0 => command(&["EVALSHA", &lua::sha1(script)]),
-            _ => command(&["EVAL", lua::text(script)]),
+            _ => command(&["EVAL", &lua::text(script)]),
         };
         run.extend(command(&[&keys.len().to_string()]));
         run.extend(keys.iter().map(|key| KEYS[*key].as_bytes().to_vec()));

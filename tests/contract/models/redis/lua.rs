@@ -1,29 +1,20 @@
-//! The texts of the scripts, as the backend sends them.
+//! The texts of the scripts, put together as PROTOCOL.md specifies for peers in other languages.
 
 use std::fmt::Write;
+use std::fs;
 
 use ivy_sim::redis::Script;
 use sha1::{Digest, Sha1};
 
-macro_rules! lua {
-    ($($name:literal),*) => {
-        concat!($(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"), "/../../backends/redis/src/queue/lua/", $name, ".lua"
-        ))),*)
-    };
-}
+const PROTOCOL: &str = include_str!("../../../../ivy-proto/PROTOCOL.md");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../backends/redis/src/queue/lua");
 
-pub(super) fn text(script: Script) -> &'static str {
-    match script {
-        Script::Post => lua!("prelude", "nudge", "post"),
-        Script::Reserve => lua!("prelude", "frees", "counts", "put_back", "sweep", "reserve"),
-        Script::Peek => lua!("prelude", "frees", "counts", "put_back", "sweep", "peek"),
-        Script::Touch => lua!("prelude", "frees", "touch"),
-        Script::Release => lua!("prelude", "frees", "counts", "nudge", "release"),
-        Script::Reject => lua!("prelude", "reject"),
-        Script::Orphans => lua!("prelude", "frees", "counts", "put_back", "orphans"),
-        Script::Get => lua!("get"),
-    }
+pub(super) fn text(script: Script) -> String {
+    let name = format!("{script:?}").to_lowercase();
+    let begin = format!("| `{name}` | `");
+    let line = PROTOCOL.lines().find_map(|line| line.strip_prefix(&begin)).expect("it is listed");
+    let files = line.trim_end_matches("` |").split(' ');
+    files.map(|file| fs::read_to_string(format!("{FOLDER}/{file}.lua")).expect(file)).collect()
 }
 
 pub(super) fn sha1(script: Script) -> String {
