@@ -66,14 +66,14 @@ if (require.main === module) {
   require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
     const { secrets, purpose, scope, frame, kid, text, entropy } = JSON.parse(line);
     const keys = Object.fromEntries(Object.entries(secrets).map(([id, hex]) => [id, Buffer.from(hex, 'hex')]));
-    const answer = {};
+    const response = {};
     try {
-      if (frame !== undefined) answer.text = open(keys, purpose, scope, frame);
-      else answer.frame = seal(keys, kid, purpose, scope, text, entropy && Buffer.from(entropy, 'hex'));
+      if (frame !== undefined) response.text = open(keys, purpose, scope, frame);
+      else response.frame = seal(keys, kid, purpose, scope, text, entropy && Buffer.from(entropy, 'hex'));
     } catch (error) {
-      answer.error = error.message;
+      response.error = error.message;
     }
-    process.stdout.write(JSON.stringify({ event: 'answer', ...answer }) + '\n');
+    process.stdout.write(JSON.stringify({ event: 'response', ...response }) + '\n');
   });
   process.stdout.write(JSON.stringify({ event: 'ready' }) + '\n');
 }

@@ -17,9 +17,9 @@ impl Peer {
         Peer(process)
     }
 
-    async fn ask(&mut self, question: Value) -> Value {
-        self.0.send(&question).await;
-        self.0.event("answer").await
+    async fn request(&mut self, request: Value) -> Value {
+        self.0.send(&request).await;
+        self.0.event("response").await
     }
 }
 
@@ -37,17 +37,17 @@ async fn the_recorded_frames_are_read_and_written_byte_for_byte() {
     let secrets = json!({ "k1": vectors["master_hex"] });
     let mut peer = Peer::start().await;
     for vector in vectors["v2"].as_array().unwrap() {
-        let place = |more: Value| {
-            let mut question = json!({ "secrets": secrets, "purpose": vector["purpose"], "scope": vector["scope"] });
-            question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            question
+        let request_with = |fields: Value| {
+            let mut request = json!({ "secrets": secrets, "purpose": vector["purpose"], "scope": vector["scope"] });
+            request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            request
         };
-        let answer = peer.ask(place(json!({ "frame": vector["frame"] }))).await;
-        assert_eq!(answer["text"], vector["plaintext"]);
+        let response = peer.request(request_with(json!({ "frame": vector["frame"] }))).await;
+        assert_eq!(response["text"], vector["plaintext"]);
         let text = json!({
             "kid": "k1", "text": vector["plaintext"], "entropy": vector["entropy_hex"],
         });
-        assert_eq!(peer.ask(place(text)).await["frame"], vector["frame"]);
+        assert_eq!(peer.request(request_with(text)).await["frame"], vector["frame"]);
     }
 }
 
@@ -58,17 +58,17 @@ async fn each_opens_frames_that_the_other_sealed() {
     let mut peer = Peer::start().await;
     for (number, text) in texts_across_blocks().enumerate() {
         let frame = ivy2::seal(&keyset(), Entropy::new([number as u8; 16]), &binding, &text);
-        let mut question = json!({ "secrets": secrets(), "purpose": "task", "scope": "texts" });
-        question["frame"] = json!(frame);
-        assert_eq!(peer.ask(question.clone()).await["text"], json!(text));
-        question["scope"] = json!("other");
-        assert_eq!(peer.ask(question.clone()).await["error"], json!("not authentic"));
-        question.as_object_mut().unwrap().remove("frame");
-        question["scope"] = json!("texts");
-        question["kid"] = json!("k1");
-        question["text"] = json!(text);
-        let answer = peer.ask(question).await;
-        let opened = ivy2::open(&keyset(), &binding, answer["frame"].as_str().unwrap()).unwrap();
+        let mut request = json!({ "secrets": secrets(), "purpose": "task", "scope": "texts" });
+        request["frame"] = json!(frame);
+        assert_eq!(peer.request(request.clone()).await["text"], json!(text));
+        request["scope"] = json!("other");
+        assert_eq!(peer.request(request.clone()).await["error"], json!("not authentic"));
+        request.as_object_mut().unwrap().remove("frame");
+        request["scope"] = json!("texts");
+        request["kid"] = json!("k1");
+        request["text"] = json!(text);
+        let response = peer.request(request).await;
+        let opened = ivy2::open(&keyset(), &binding, response["frame"].as_str().unwrap()).unwrap();
         assert_eq!(opened.text.as_str(), text);
     }
 }

@@ -25,7 +25,7 @@ impl World {
         let mut number = 0;
         while number < setup.tasks {
             // Some are scheduled alone, some together.
-            let rng = self.injector.nature(0);
+            let rng = self.injector.variation(0);
             let together = one_of(rng, &[1, 1, 3, 8]).min(setup.tasks - number);
             let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
             let by_original = originals > 0 && one_in(rng, 3);
@@ -35,25 +35,25 @@ impl World {
                 rng.up_to(setup.producers as u64 - 1) as usize
             };
             let sender = if by_original { Sender::Original(host) } else { Sender::Producer(host) };
-            let tasks: Vec<usize> = (0..together).map(|_| self.draw_up(sender)).collect();
+            let tasks: Vec<usize> = (0..together).map(|_| self.new_task(sender)).collect();
             number += together;
-            self.uncalled += tasks.len();
+            self.unscheduled += tasks.len();
             self.event_queue.add(at, Due::Calls(host, tasks));
         }
-        for _ in 0..setup.strays {
-            let rng = self.injector.nature(0);
+        for _ in 0..setup.foreign_messages {
+            let rng = self.injector.variation(0);
             let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
-            self.schedule_stray(at);
+            self.schedule_foreign_message(at);
         }
     }
 
     /// Adds an ordinary task. Returns its number.
-    pub(crate) fn draw_up(&mut self, sender: Sender) -> usize {
+    pub(crate) fn new_task(&mut self, sender: Sender) -> usize {
         let number = self.checker.tasks.len();
         let setup = &self.setup;
         let (kinds, notifier, lease) = (self.kinds.len() as u64, setup.notifier, setup.lease);
         let longest = setup.handler_millis;
-        let rng = self.injector.nature(0);
+        let rng = self.injector.variation(0);
         let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), sender);
         if let Sender::Producer(_) = sender {
             task.kind = rng.up_to(kinds - 1) as usize;
@@ -109,20 +109,20 @@ impl World {
         if self.hosts[host].is_up() {
             self.event_queue.add(self.now, Due::ProcessInput(who, ProcessInput::Calls(tasks)));
         } else {
-            self.later(Duration::from_secs(1), Due::Calls(host, tasks));
+            self.schedule(Duration::from_secs(1), Due::Calls(host, tasks));
         }
     }
 
     /// A handler schedules a task itself.
-    pub(crate) fn call_back(&mut self, _number: usize) {
-        let task = self.draw_up(Sender::Producer(0));
-        self.uncalled += 1;
+    pub(crate) fn schedule_from_handler(&mut self, _number: usize) {
+        let task = self.new_task(Sender::Producer(0));
+        self.unscheduled += 1;
         self.event_queue.add(self.now, Due::Calls(0, vec![task]));
     }
 
     /// The calls of these tasks, as a producer receives them.
     pub(crate) fn calls_of(&mut self, who: ProcessId, tasks: Vec<usize>) -> Vec<Call> {
-        self.uncalled -= tasks.len();
+        self.unscheduled -= tasks.len();
         let now = self.now;
         let is_right = self.hosts[who.host].wall.is_right(now, now);
         for number in &tasks {
@@ -171,12 +171,12 @@ impl World {
         if !self.hosts[who.host].calls.remove(&id) {
             self.checker.broken("S3", || format!("task {number} was reported twice"));
         }
-        let answers_mixed_up = self.setup.has(Class::Answers);
-        let records = self.checker.tasks[number].records;
-        let told = match result {
+        let responses_mixed_up = self.setup.has(Class::Responses);
+        let accepted = self.checker.tasks[number].accepted;
+        let send_result = match result {
             Ok(message) => {
                 let known = self.checker.task_of_message(&message) == Some(number);
-                if records == 0 || !(known || answers_mixed_up) {
+                if accepted == 0 || !(known || responses_mixed_up) {
                     self.checker
                         .broken("S3", || format!("task {number} was reported as {message}"));
                 }
@@ -189,12 +189,12 @@ impl World {
                 if let SendError::TooManyHandles { limit, .. } = error {
                     self.check_handles(who, limit);
                 }
-                self.uncalled += 1;
-                self.later(Duration::from_secs(1), Due::Calls(who.host, vec![number]));
+                self.unscheduled += 1;
+                self.schedule(Duration::from_secs(1), Due::Calls(who.host, vec![number]));
                 return;
             }
             Err(error) => {
-                if records > 0 {
+                if accepted > 0 {
                     self.checker.broken("S3", || {
                         format!("task {number} is stored, and was reported as: {error}")
                     });
@@ -204,8 +204,8 @@ impl World {
             }
         };
         let task = &mut self.checker.tasks[number];
-        task.told = Some(told);
-        if task.reply.has_handle() && told != SendResult::NotStored {
+        task.send_result = Some(send_result);
+        if task.reply.has_handle() && send_result != SendResult::NotStored {
             self.wait_for(who, id);
         }
     }
@@ -222,12 +222,12 @@ impl World {
 
     /// The caller waits for a result for some time, or drops its handle.
     fn wait_for(&mut self, who: ProcessId, id: TaskId) {
-        let rng = self.injector.nature(who.host);
+        let rng = self.injector.variation(who.host);
         if one_in(rng, 5) {
-            return self.soon(who, ProcessInput::Forget(id));
+            return self.schedule_soon(who, ProcessInput::Forget(id));
         }
         let wait = Duration::from_millis(rng.up_to(60_000));
-        self.later(wait, Due::ProcessInput(who, ProcessInput::WaitEnds(id)));
+        self.schedule(wait, Due::ProcessInput(who, ProcessInput::WaitEnds(id)));
     }
 
     /// The caller's wait has timed out. It waits again, or drops its handle.
@@ -242,7 +242,7 @@ impl World {
     pub(crate) fn held(&mut self, id: TaskId) {
         let number = self.ids.get(&id).copied();
         let task = number.map(|number| &self.checker.tasks[number]);
-        if task.is_none_or(|task| task.reply == ReplyTo::None || !task.given_back) {
+        if task.is_none_or(|task| task.reply == ReplyTo::None || !task.was_released) {
             self.checker.broken("S10", || format!("{id} was not released"));
         }
     }
@@ -271,8 +271,8 @@ impl World {
             TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => task.finished > 0,
             TaskOutcome::Failed(_) => task.dead > 0,
         };
-        let asked_for = task.reply != ReplyTo::None && with_args == task.reply.has_callback();
-        if again || !is_true || !asked_for {
+        let is_expected = task.reply != ReplyTo::None && with_args == task.reply.has_callback();
+        if again || !is_true || !is_expected {
             let task = task.clone();
             self.checker
                 .broken("S10", || format!("{who:?} resumes {number}, {outcome:?}: {task:?}"));

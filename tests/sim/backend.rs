@@ -78,7 +78,7 @@ impl Backend {
     }
 
     /// Whether it replies for each message of a batch.
-    pub(crate) fn answers_by_entry(self) -> bool {
+    pub(crate) fn replies_per_message(self) -> bool {
         self != Backend::CountsRenewals
     }
 

@@ -11,30 +11,30 @@ use crate::fault::{Fault, Opportunity};
 pub(crate) struct Choices {
     /// What was chosen, out of how many.
     path: Vec<(u32, u32)>,
-    asked: usize,
+    made: usize,
 }
 
 impl Choices {
     /// One of `of` ways: the first way when this choice is made for the first time.
     pub(crate) fn choose(&mut self, of: u32) -> u32 {
-        if self.asked == self.path.len() {
+        if self.made == self.path.len() {
             self.path.push((0, of));
         }
-        let (chosen, before) = self.path[self.asked];
+        let (chosen, before) = self.path[self.made];
         assert_eq!(before, of, "equal choices lead to equal further choices");
-        self.asked += 1;
+        self.made += 1;
         chosen
     }
 
     /// How many choices were made in this run so far.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked
+    pub(crate) fn made(&self) -> usize {
+        self.made
     }
 
     /// Advances to the next run. Returns whether there is one.
     pub(crate) fn next(&mut self) -> bool {
-        self.path.truncate(self.asked);
-        self.asked = 0;
+        self.path.truncate(self.made);
+        self.made = 0;
         while let Some((chosen, of)) = self.path.pop() {
             if chosen + 1 < of {
                 self.path.push((chosen + 1, of));
@@ -57,10 +57,10 @@ pub(crate) struct Chooser {
 impl Chooser {
     pub(crate) fn new(
         choices: Choices,
-        most: u32,
+        max: u32,
         offered: Vec<(Opportunity, Vec<(Fault, u64)>)>,
     ) -> Chooser {
-        Chooser { choices, left: most, offered }
+        Chooser { choices, left: max, offered }
     }
 
     pub(crate) fn choose(&mut self, opportunity: Opportunity) -> Option<(Fault, u64)> {

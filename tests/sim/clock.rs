@@ -18,38 +18,38 @@ pub(crate) struct Clock {
     speed: u64,
 }
 
-const HONEST: u64 = 1_000;
+const TRUE_SPEED: u64 = 1_000;
 
 impl Clock {
     pub(crate) fn new(started: Moment, speed: u64) -> Self {
         Clock { base: started, local: Moment::EPOCH, speed }
     }
 
-    pub(crate) fn honest() -> Self {
-        Clock::new(Moment::EPOCH, HONEST)
+    pub(crate) fn true_clock() -> Self {
+        Clock::new(Moment::EPOCH, TRUE_SPEED)
     }
 
     /// Its time now.
     pub(crate) fn show(&self, now: Moment) -> Moment {
         let passed = now.since(self.base);
-        if self.speed == HONEST {
+        if self.speed == TRUE_SPEED {
             return self.local + passed;
         }
-        self.local + Duration::from_nanos(scale(passed, self.speed, HONEST))
+        self.local + Duration::from_nanos(scale(passed, self.speed, TRUE_SPEED))
     }
 
     /// The first true time at which it shows at least this.
     pub(crate) fn when(&self, shown: Moment) -> Moment {
         let to_pass = shown.since(self.local);
-        if self.speed == HONEST {
+        if self.speed == TRUE_SPEED {
             return self.base + to_pass;
         }
-        self.base + Duration::from_nanos(scale(to_pass, HONEST, self.speed).saturating_add(1))
+        self.base + Duration::from_nanos(scale(to_pass, TRUE_SPEED, self.speed).saturating_add(1))
     }
 
     /// Whether it runs, and as fast as true time.
     pub(crate) fn is_true(&self, now: Moment) -> bool {
-        self.speed == HONEST && self.base <= now
+        self.speed == TRUE_SPEED && self.base <= now
     }
 
     /// Stops it for this long.

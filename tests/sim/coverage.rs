@@ -19,7 +19,7 @@ pub(crate) struct Coverage {
     pub(crate) dead: u64,
     pub(crate) virtual_seconds: u64,
     /// The most messages that one worker held at a time.
-    pub(crate) most_held: usize,
+    pub(crate) max_held: usize,
     /// Requests that were sent while the server was down.
     pub(crate) outage_requests: u64,
     pub(crate) pairs: Pairs,
@@ -99,7 +99,7 @@ impl Coverage {
         self.dead += other.dead;
         self.virtual_seconds += other.virtual_seconds;
         self.outage_requests += other.outage_requests;
-        self.most_held = self.most_held.max(other.most_held);
+        self.max_held = self.max_held.max(other.max_held);
         for (pair, count) in &other.pairs {
             *self.pairs.entry(*pair).or_default() += count;
         }

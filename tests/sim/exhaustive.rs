@@ -96,7 +96,7 @@ fn try_all(setup: &Setup) -> Sum {
         let Source::Chosen(chooser) = outcome.source else { panic!("the source does not change") };
         choices = chooser.choices;
         if sum.coverage.runs == 0 {
-            sum.opportunities = choices.asked();
+            sum.opportunities = choices.made();
         }
         sum.coverage.add(&outcome.coverage);
         *sum.by_faults.entry(outcome.decisions.len()).or_default() += 1;
@@ -135,8 +135,8 @@ fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
             Opportunity::Request,
             vec![
                 (Fault::RequestLost, 0),
-                (Fault::AnswerLost, detail(|rng| rng.up_to(1) == 0)),
-                (Fault::AnswerLost, detail(|rng| rng.up_to(1) == 1)),
+                (Fault::ResponseLost, detail(|rng| rng.up_to(1) == 0)),
+                (Fault::ResponseLost, detail(|rng| rng.up_to(1) == 1)),
             ],
         ),
     ]
@@ -159,8 +159,8 @@ fn assert_not_vacuous(sum: &Sum) {
     assert!(runs(2) >= singles * singles / 2, "{} pairs of faults", runs(2));
     for (opportunity, faults) in offered() {
         for (fault, _) in faults {
-            let came = sum.by_fault.get(&fault).copied().unwrap_or(0);
-            assert!(came > singles, "{fault:?} of {opportunity:?} occurred {came} times");
+            let occurred = sum.by_fault.get(&fault).copied().unwrap_or(0);
+            assert!(occurred > singles, "{fault:?} of {opportunity:?} occurred {occurred} times");
         }
     }
     let least = sum.coverage.runs;

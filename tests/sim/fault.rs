@@ -8,7 +8,7 @@ pub(crate) enum Class {
     /// F1: requests are lost, delayed, sent twice.
     Requests,
     /// F2: responses are lost, late, or belong to an earlier request.
-    Answers,
+    Responses,
     /// F3: servers and proxies refuse, fail, redirect, are unreachable.
     Statuses,
     /// F4: bodies of responses are truncated, damaged or endless.
@@ -46,7 +46,7 @@ impl Class {
     /// Those that every kind of server may have.
     pub(crate) const ALL: [Class; 16] = [
         Class::Requests,
-        Class::Answers,
+        Class::Responses,
         Class::Statuses,
         Class::Bytes,
         Class::Leases,
@@ -117,11 +117,11 @@ pub(crate) enum Fault {
     /// The same request arrives twice.
     RequestTwice,
     /// The request is executed, and the response never arrives.
-    AnswerLost,
+    ResponseLost,
     /// The request is executed, and the response arrives late, possibly too late.
-    AnswerLate,
+    ResponseLate,
     /// The request is executed, and the response to an earlier request arrives instead.
-    AnswerOfEarlier,
+    ResponseOfEarlier,
     /// Name resolution or the connection fails.
     Unreachable,
     /// The TLS handshake fails.
@@ -133,11 +133,11 @@ pub(crate) enum Fault {
     /// A server failed after it executed the request.
     FailedAfter,
     /// A proxy responds instead of the server: a page, an error, a redirect.
-    Imposter,
+    ProxyResponds,
     /// The request is executed, and the response's body is truncated.
-    BodyCut,
+    BodyTruncated,
     /// The request is executed, and the response's body is damaged.
-    BodySpoiled,
+    BodyDamaged,
     /// The request is executed, and the body is so slow or so long that its reader cancels.
     BodyEndless,
     /// A touch fails at the server.
@@ -214,7 +214,7 @@ pub(crate) enum Fault {
     /// The notifier fails over to a server that has not received the notice.
     PublishForgotten,
     /// A subscriber is disconnected.
-    SubscriberKicked,
+    SubscriberDisconnected,
     /// The subscription is refused.
     SubscribeRefused,
     /// The connection ends while subscribing.
@@ -234,8 +234,8 @@ impl Fault {
     pub(crate) fn delays_settling(self) -> bool {
         let entry = FAULTS.iter().find(|entry| entry.fault == self);
         let opportunity = entry.map(|entry| entry.opportunity);
-        let told = matches!(self, Fault::Drain | Fault::DrainTwice | Fault::OperatorActs);
-        !told
+        let is_requested = matches!(self, Fault::Drain | Fault::DrainTwice | Fault::OperatorActs);
+        !is_requested
             && !matches!(
                 opportunity,
                 Some(Opportunity::Handler | Opportunity::Publish | Opportunity::Subscribe)
@@ -260,17 +260,17 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Opportunity::Request, Fault::RequestLost, Class::Requests, 3),
     entry(Opportunity::Request, Fault::RequestDelayed, Class::Requests, 2),
     entry(Opportunity::Request, Fault::RequestTwice, Class::Requests, 2),
-    entry(Opportunity::Request, Fault::AnswerLost, Class::Answers, 4),
-    entry(Opportunity::Request, Fault::AnswerLate, Class::Answers, 2),
-    entry(Opportunity::Request, Fault::AnswerOfEarlier, Class::Answers, 1),
+    entry(Opportunity::Request, Fault::ResponseLost, Class::Responses, 4),
+    entry(Opportunity::Request, Fault::ResponseLate, Class::Responses, 2),
+    entry(Opportunity::Request, Fault::ResponseOfEarlier, Class::Responses, 1),
     entry(Opportunity::Request, Fault::Unreachable, Class::Statuses, 2),
     entry(Opportunity::Request, Fault::NotSecure, Class::Statuses, 1),
     entry(Opportunity::Request, Fault::Refused, Class::Statuses, 3),
     entry(Opportunity::Request, Fault::FailedBefore, Class::Statuses, 2),
     entry(Opportunity::Request, Fault::FailedAfter, Class::Statuses, 2),
-    entry(Opportunity::Request, Fault::Imposter, Class::Statuses, 1),
-    entry(Opportunity::Request, Fault::BodyCut, Class::Bytes, 2),
-    entry(Opportunity::Request, Fault::BodySpoiled, Class::Bytes, 2),
+    entry(Opportunity::Request, Fault::ProxyResponds, Class::Statuses, 1),
+    entry(Opportunity::Request, Fault::BodyTruncated, Class::Bytes, 2),
+    entry(Opportunity::Request, Fault::BodyDamaged, Class::Bytes, 2),
     entry(Opportunity::Request, Fault::BodyEndless, Class::Bytes, 1),
     entry(Opportunity::Touch, Fault::TouchFails, Class::Leases, 1),
     entry(Opportunity::Touch, Fault::PausesWhileRenewing, Class::Leases, 1),
@@ -278,7 +278,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Opportunity::Reserve, Fault::Fewer, Class::Deliveries, 1),
     entry(Opportunity::Reserve, Fault::More, Class::Deliveries, 1),
     entry(Opportunity::Batch, Fault::EntryRefused, Class::Statuses, 2),
-    entry(Opportunity::Batch, Fault::EntryMissing, Class::Answers, 1),
+    entry(Opportunity::Batch, Fault::EntryMissing, Class::Responses, 1),
     entry(Opportunity::Delivery, Fault::DeliveredTwice, Class::Deliveries, 2),
     entry(Opportunity::Delivery, Fault::DeliveredAfterDelete, Class::Deliveries, 2),
     entry(Opportunity::Delivery, Fault::CountWrong, Class::Deliveries, 1),
@@ -308,7 +308,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Opportunity::Publish, Fault::PublishUnauthorized, Class::Notifier, 1),
     entry(Opportunity::Publish, Fault::PublishCut, Class::Notifier, 3),
     entry(Opportunity::Publish, Fault::PublishForgotten, Class::Notifier, 1),
-    entry(Opportunity::Publish, Fault::SubscriberKicked, Class::Notifier, 2),
+    entry(Opportunity::Publish, Fault::SubscriberDisconnected, Class::Notifier, 2),
     entry(Opportunity::Subscribe, Fault::SubscribeRefused, Class::Notifier, 2),
     entry(Opportunity::Subscribe, Fault::SubscribeCut, Class::Notifier, 1),
     entry(Opportunity::Server, Fault::FailsOver, Class::Server, 4),

@@ -53,7 +53,7 @@ pub(crate) enum Source {
 }
 
 struct Stream {
-    nature: Rng,
+    variation: Rng,
     faults: Rng,
     /// How many opportunities of each kind there were.
     opportunities: [u32; Opportunity::ALL.len()],
@@ -93,7 +93,7 @@ impl FaultInjector {
         fault_rates: FaultRates,
     ) -> Self {
         let stream = |who: usize| Stream {
-            nature: stream_of(seed, 2 * who as u64),
+            variation: stream_of(seed, 2 * who as u64),
             faults: stream_of(seed, 2 * who as u64 + 1),
             opportunities: [0; Opportunity::ALL.len()],
         };
@@ -112,12 +112,16 @@ impl FaultInjector {
     }
 
     /// The stream of natural variation of this component.
-    pub(crate) fn nature(&mut self, who: usize) -> &mut Rng {
-        &mut self.streams[who].nature
+    pub(crate) fn variation(&mut self, who: usize) -> &mut Rng {
+        &mut self.streams[who].variation
     }
 
     /// Decides whether a fault occurs at this opportunity.
-    pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
+    pub(crate) fn draw_fault(
+        &mut self,
+        who: usize,
+        opportunity: Opportunity,
+    ) -> Option<InjectedFault> {
         if self.quiet_phase {
             return None;
         }
@@ -163,11 +167,11 @@ impl Odds {
         odds
     }
 
-    fn pick(&self, thrown: u32) -> Option<Fault> {
-        if thrown >= self.total {
+    fn pick(&self, drawn: u32) -> Option<Fault> {
+        if drawn >= self.total {
             return None;
         }
-        self.bounds.iter().find(|(bound, _)| thrown < *bound).map(|(_, fault)| *fault)
+        self.bounds.iter().find(|(bound, _)| drawn < *bound).map(|(_, fault)| *fault)
     }
 }
 

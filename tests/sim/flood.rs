@@ -15,7 +15,7 @@ const AFTER_WORK: Duration = Duration::from_secs(10);
 /// Bursts of this many messages of a kind, repeated during the fault phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flood {
-    pub(crate) junk: Junk,
+    pub(crate) kind: FloodKind,
     pub(crate) burst: usize,
     pub(crate) every_millis: u64,
     /// Whether the first burst is present when the worker starts, which has handled nothing by then
@@ -26,12 +26,12 @@ pub(crate) struct Flood {
 /// Why they cannot be processed. In an encrypted queue, plaintext is not accepted at all; in
 /// others, there is no key for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Junk {
+pub(crate) enum FloodKind {
     UnknownTask,
     /// Each of a name of its own.
     UnknownTasks,
     /// Arguments that the handler of a served task refuses.
-    Misfits,
+    Mismatches,
     LaterVersions,
     UnknownKeys,
     FailedTags,
@@ -40,16 +40,16 @@ pub(crate) enum Junk {
     Mixed,
 }
 
-impl Junk {
-    pub(crate) const ALL: [Junk; 8] = [
-        Junk::UnknownTask,
-        Junk::UnknownTasks,
-        Junk::Misfits,
-        Junk::LaterVersions,
-        Junk::UnknownKeys,
-        Junk::FailedTags,
-        Junk::LegacyFrames,
-        Junk::Mixed,
+impl FloodKind {
+    pub(crate) const ALL: [FloodKind; 8] = [
+        FloodKind::UnknownTask,
+        FloodKind::UnknownTasks,
+        FloodKind::Mismatches,
+        FloodKind::LaterVersions,
+        FloodKind::UnknownKeys,
+        FloodKind::FailedTags,
+        FloodKind::LegacyFrames,
+        FloodKind::Mixed,
     ];
 
     /// The body of the message with this number.
@@ -58,16 +58,18 @@ impl Junk {
             format!("{{\"name\":\"{name}\",\"options\":{{{options}}},\"args\":[\"#{number}#\"]}}")
         };
         match self {
-            Junk::UnknownTask => of("sim.unknown", ""),
-            Junk::UnknownTasks => of(&format!("sim.unknown{number}"), ""),
-            Junk::Misfits => of("sim.plain", ""),
-            Junk::LaterVersions => of("sim.plain", &format!("\"ivy\":{{\"v\":2,\"id\":\"{id}\"}}")),
-            Junk::UnknownKeys => format!("$ivy2$other${number:0>85}A"),
-            Junk::FailedTags => format!("$ivy2$old${number:0>85}A"),
-            Junk::LegacyFrames => format!("$aes-256-cbc${number:0>64}"),
-            Junk::Mixed => {
-                let kinds = Junk::ALL.len() - 1;
-                Junk::ALL[number % kinds].body(number, id)
+            FloodKind::UnknownTask => of("sim.unknown", ""),
+            FloodKind::UnknownTasks => of(&format!("sim.unknown{number}"), ""),
+            FloodKind::Mismatches => of("sim.plain", ""),
+            FloodKind::LaterVersions => {
+                of("sim.plain", &format!("\"ivy\":{{\"v\":2,\"id\":\"{id}\"}}"))
+            }
+            FloodKind::UnknownKeys => format!("$ivy2$other${number:0>85}A"),
+            FloodKind::FailedTags => format!("$ivy2$old${number:0>85}A"),
+            FloodKind::LegacyFrames => format!("$aes-256-cbc${number:0>64}"),
+            FloodKind::Mixed => {
+                let kinds = FloodKind::ALL.len() - 1;
+                FloodKind::ALL[number % kinds].body(number, id)
             }
         }
     }
@@ -75,14 +77,14 @@ impl Junk {
 
 impl Flood {
     /// When the first burst comes.
-    pub(crate) fn begins(self) -> Moment {
+    pub(crate) fn starts_at(self) -> Moment {
         Moment::EPOCH + if self.from_the_start { Duration::ZERO } else { AFTER_WORK }
     }
 }
 
 impl World {
     /// A burst arrives; schedules the next one.
-    pub(crate) fn pour(&mut self) {
+    pub(crate) fn post_burst(&mut self) {
         let Some(flood) = self.setup.flood.filter(|_| self.quiet_phase.is_none()) else { return };
         let queue = self.kinds[0].queue.clone();
         let mut left = flood.burst;
@@ -90,36 +92,36 @@ impl World {
             let count = left.min(self.setup.max_batch);
             left -= count;
             let messages = (0..count).map(|_| {
-                let body = Body::new(self.draw_up_junk(flood.junk));
+                let body = Body::new(self.new_flood_message(flood.kind));
                 NewMessage { body, delay: Duration::ZERO }
             });
             let messages = Batch::new(messages.collect()).expect("a batch is not empty");
-            self.ask_for_stranger(QueueOp::Post { queue: queue.clone(), messages });
+            self.request_for_other_program(QueueOp::Post { queue: queue.clone(), messages });
         }
-        self.later(Duration::from_millis(flood.every_millis), Due::Flood);
+        self.schedule(Duration::from_millis(flood.every_millis), Due::Flood);
     }
 
     /// A message of another program, identified by its number or its body.
-    fn draw_up_junk(&mut self, junk: Junk) -> String {
+    fn new_flood_message(&mut self, kind: FloodKind) -> String {
         let number = self.checker.tasks.len();
-        let id = TaskId::from_random(self.injector.nature(0).sixteen_bytes());
-        let mut task = Task::new(id, Sender::Stranger);
+        let id = TaskId::from_random(self.injector.variation(0).sixteen_bytes());
+        let mut task = Task::new(id, Sender::OtherProgram);
         task.plan = Plan::BadArgs;
         task.max_attempts = self.kinds[0].settings.max_retries + 1;
-        let body = junk.body(number, id);
+        let body = kind.body(number, id);
         self.checker.tasks.push(task);
-        self.checker.know_stray(&body, number);
+        self.checker.add_foreign_body(&body, number);
         body
     }
 
     /// Valid work has kept at least half of its rate: by now all of it would be done without the
     /// flood.
     pub(crate) fn check_progress(&mut self) {
-        let honest = self.checker.tasks.iter();
-        let honest = honest.filter(|task| matches!(task.sender, Sender::Producer(_)));
-        let count = honest.clone().count();
-        let done = honest.clone().filter(|task| task.finished > 0).count();
-        let dead = honest.filter(|task| task.dead > 0).count();
+        let valid = self.checker.tasks.iter();
+        let valid = valid.filter(|task| matches!(task.sender, Sender::Producer(_)));
+        let count = valid.clone().count();
+        let done = valid.clone().filter(|task| task.finished > 0).count();
+        let dead = valid.filter(|task| task.dead > 0).count();
         if 2 * done < count || dead > 0 {
             let flood = self.setup.flood;
             self.checker.broken("L6", || {

@@ -48,7 +48,7 @@ pub(crate) fn try_frames(seed: u64) -> Result<usize, Breach> {
         if opened.map(|opened| opened.text.to_string()).ok().as_deref() != Some(text) {
             return Err(broken(format!("frame {number} does not open as it was sealed")));
         }
-        let (head, mut raw) = taken_apart(&frame);
+        let (head, mut raw) = split_frame(&frame);
         let sealed = (text, at, random);
         if *ivs.entry(raw[..IV].to_vec()).or_insert(sealed) != sealed {
             return Err(broken(format!("frame {number} has the vector of another")));
@@ -78,7 +78,7 @@ fn keyset(rng: &mut Rng) -> Keyset {
 }
 
 /// A frame's head, and its bytes.
-fn taken_apart(frame: &str) -> (&str, Vec<u8>) {
+fn split_frame(frame: &str) -> (&str, Vec<u8>) {
     let (head, content) = frame.split_at(frame.rfind('$').expect("a frame has a head") + 1);
     (head, URL_SAFE_NO_PAD.decode(content).expect("the content is base64"))
 }

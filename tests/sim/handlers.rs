@@ -22,18 +22,18 @@ impl World {
                 .broken("S2", || format!("{who:?} runs a task that was not scheduled"));
         };
         let broker_is_punctual = self.setup.broker_speed == 1_000 && !self.sessions.clock_was_set;
-        self.checker.begins(who, &run, self.now, broker_is_punctual);
+        self.checker.check_start(who, &run, self.now, broker_is_punctual);
         let task = &self.checker.tasks[number];
-        if task.sender != Sender::Stranger && run.args.as_str() != args(number) {
+        if task.sender != Sender::OtherProgram && run.args.as_str() != args(number) {
             self.checker.broken("S13", || format!("task {number} runs with other arguments"));
         }
         let task = &self.checker.tasks[number];
         let mut job = Job {
             task: number,
             end: end_of(task.plan, &run),
-            obeys: true,
+            stops_when_cancelled: true,
             plan: 0,
-            told_to_stop: false,
+            is_cancelled: false,
             waits: false,
             interrupted: false,
         };
@@ -41,40 +41,40 @@ impl World {
         if task.is_newer && self.is_old(who.host) {
             (job.end, takes) = (End::BadArgs, Some(Duration::from_millis(1)));
         }
-        if let Some(mut hit) = self.throw(who.host, Opportunity::Handler) {
+        if let Some(mut injected) = self.draw_fault(who.host, Opportunity::Handler) {
             let lease = self.setup.lease();
             self.checker.tasks[number].causes.add(Cause::Handler);
-            match hit.fault {
+            match injected.fault {
                 Fault::Panics => job.end = End::Panicked,
                 Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), End::NotRun),
                 Fault::Hangs => takes = None,
                 Fault::Waits => {
-                    let wait = Duration::from_millis(1 + hit.detail.up_to(60_000));
-                    self.later(
+                    let wait = Duration::from_millis(1 + injected.detail.up_to(60_000));
+                    self.schedule(
                         Duration::ZERO,
                         Due::ProcessInput(who, ProcessInput::Waits(run.job)),
                     );
-                    self.later(wait, Due::ProcessInput(who, ProcessInput::Resumes(run.job)));
+                    self.schedule(wait, Due::ProcessInput(who, ProcessInput::Resumes(run.job)));
                     takes = takes.map(|takes| takes + wait);
                 }
-                Fault::HangsForGood => (takes, job.obeys) = (None, false),
+                Fault::HangsForGood => (takes, job.stops_when_cancelled) = (None, false),
                 Fault::Stubborn => {
-                    takes = Some(Duration::from_millis(hit.detail.up_to(60_000)));
-                    job.obeys = false;
+                    takes = Some(Duration::from_millis(injected.detail.up_to(60_000)));
+                    job.stops_when_cancelled = false;
                 }
                 Fault::Slow => {
-                    takes = Some(lease.mul_f64(1.0 + hit.detail.up_to(300) as f64 / 100.0))
+                    takes = Some(lease.mul_f64(1.0 + injected.detail.up_to(300) as f64 / 100.0))
                 }
                 Fault::Aborts => job.end = End::Aborted,
                 Fault::ReturnsHuge if job.end == End::Done => {
-                    job.end = if hit.detail.up_to(1) == 0 { End::Huge } else { End::TooDeep };
+                    job.end = if injected.detail.up_to(1) == 0 { End::Huge } else { End::TooDeep };
                 }
-                Fault::CallsBack => self.call_back(number),
+                Fault::CallsBack => self.schedule_from_handler(number),
                 _ => {}
             }
         }
         if let Some(takes) = takes {
-            self.later(takes, Due::ProcessInput(who, ProcessInput::JobEnds(run.job, job.plan)));
+            self.schedule(takes, Due::ProcessInput(who, ProcessInput::JobEnds(run.job, job.plan)));
         }
         self.hosts[who.host].jobs.insert(run.job, job);
     }
@@ -97,27 +97,27 @@ impl World {
         }
         let outcome = ended.end.outcome(ended.task);
         // A handler that fails after its wait was ended has not failed by itself.
-        let counts = !ended.interrupted || ended.told_to_stop;
+        let counts = !ended.interrupted || ended.is_cancelled;
         self.checker.ended(who, job, &outcome, counts, self.now);
-        Some((outcome, ended.told_to_stop))
+        Some((outcome, ended.is_cancelled))
     }
 
     /// A handler is cancelled.
     pub(crate) fn stop_handler(&mut self, who: ProcessId, id: JobId) {
-        let time = Duration::from_millis(1 + self.injector.nature(who.host).up_to(200));
+        let time = Duration::from_millis(1 + self.injector.variation(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
-        job.told_to_stop = true;
-        if job.obeys {
+        job.is_cancelled = true;
+        if job.stops_when_cancelled {
             job.end = End::Cancelled;
             job.plan += 1;
             let plan = job.plan;
-            self.later(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
+            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
         }
     }
 
     /// A handler waits for the result of another task of this worker, or continues. Returns the
     /// input for its worker, if the handler has not ended.
-    pub(crate) fn wait_or_go_on(
+    pub(crate) fn set_waiting(
         &mut self,
         who: ProcessId,
         id: JobId,
@@ -142,33 +142,33 @@ impl World {
         if self.hosts[who.host].worker_state != WorkerState::Draining {
             self.checker.broken("S16", || format!("{who:?} ends a wait and does not drain"));
         }
-        let time = Duration::from_millis(1 + self.injector.nature(who.host).up_to(200));
+        let time = Duration::from_millis(1 + self.injector.variation(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
         job.interrupted = true;
         if job.waits && job.end != End::Cancelled {
             job.end = End::Failed;
             job.plan += 1;
             let plan = job.plan;
-            self.later(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
+            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
         }
     }
 
     /// If the worker reports that no slot is left, all handlers must wait.
     pub(crate) fn check_standstill(&mut self, who: ProcessId, event: &Event) {
         let host = &self.hosts[who.host];
-        let goes_on = host.jobs.values().any(|job| !job.waits);
-        if matches!(event, Event::SlotsWait { .. }) && goes_on && !host.yields {
+        let runs = host.jobs.values().any(|job| !job.waits);
+        if matches!(event, Event::SlotsWait { .. }) && runs && !host.yields {
             self.checker.broken("S16", || format!("{who:?} has a handler that runs: {event}"));
         }
     }
 
     /// No handler starts on a lease that is about to end, as far as its worker can know.
     fn check_margin(&mut self, who: ProcessId, run: &Run) {
-        let honest = self.host(who).is_some_and(|host| host.honest);
-        if !honest || self.setup.broker_speed != 1_000 || self.sessions.clock_was_set {
+        let is_undisturbed = self.host(who).is_some_and(|host| host.is_undisturbed);
+        if !is_undisturbed || self.setup.broker_speed != 1_000 || self.sessions.clock_was_set {
             return;
         }
-        if let Some(lack) = self.checker.lease_lacks(who, &run.message, self.broker_now()) {
+        if let Some(lack) = self.checker.missing_margin(who, &run.message, self.broker_now()) {
             let message = &run.message;
             self.checker
                 .broken("S6", || format!("{message} was started, and its margin lacked {lack:?}"));

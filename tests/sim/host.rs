@@ -24,13 +24,13 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     pub(crate) wall: HostWallClock,
     /// Whether its clock was correct and it never stalled, in this life.
-    pub(crate) honest: bool,
+    pub(crate) is_undisturbed: bool,
     /// It stalls until then.
     pub(crate) paused_until: Moment,
     /// When the next tick is due.
     pub(crate) tick_at: Option<Moment>,
     /// Operations that its machine waits for.
-    pub(crate) asked: BTreeMap<OpId, PendingOp>,
+    pub(crate) pending: BTreeMap<OpId, PendingOp>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Calls whose outcome its producer has not reported yet.
     pub(crate) calls: BTreeSet<TaskId>,
@@ -39,7 +39,7 @@ pub(crate) struct Host {
     /// Notices that its machine publishes and that have no reply yet, with their sizes.
     pub(crate) publishing: BTreeMap<OpId, usize>,
     /// The number of its current connection to the queue's server.
-    pub(crate) line: u32,
+    pub(crate) connection_number: u32,
     /// The number of its current subscription.
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
@@ -47,7 +47,7 @@ pub(crate) struct Host {
     /// When the limit of its drain passes, by its own clock.
     pub(crate) drain_limit: Option<Moment>,
     /// Whether a fault in this life may prevent it from settling its messages.
-    pub(crate) suffered: bool,
+    pub(crate) had_fault: bool,
     /// It has not carried out all of its machine's outputs yet.
     pub(crate) yields: bool,
     pub(crate) worker_state: WorkerState,
@@ -67,7 +67,7 @@ pub(crate) struct PendingOp {
     /// The machine's wall clock when it sent the request.
     pub(crate) wall: WallClock,
     /// Whether the reply is in flight.
-    pub(crate) is_answered: bool,
+    pub(crate) has_reply: bool,
 }
 
 pub(crate) enum Machine {
@@ -84,10 +84,10 @@ pub(crate) struct Job {
     /// How it will end unless it is cancelled.
     pub(crate) end: End,
     /// Whether it ends when it is cancelled.
-    pub(crate) obeys: bool,
+    pub(crate) stops_when_cancelled: bool,
     /// Only the end that was planned last counts.
     pub(crate) plan: u32,
-    pub(crate) told_to_stop: bool,
+    pub(crate) is_cancelled: bool,
     /// Whether it waits for the result of another task.
     pub(crate) waits: bool,
     /// Its waits were ended, because its worker drains.
@@ -115,7 +115,7 @@ pub(crate) enum End {
 pub(crate) enum ProcessInput {
     Tick,
     /// Nothing new: it continues to carry out its machine's outputs.
-    GoOn,
+    Continue,
     /// The reply to an operation; for messages, when they were granted.
     Response(OpId, Result<QueueReply, Fault>, Moment),
     /// Its connection to the queue's server has ended; the connection's number.
@@ -157,21 +157,21 @@ impl Host {
         Host {
             who: ProcessId { host, life: 0 },
             machine: Machine::Down,
-            clock: Clock::honest(),
+            clock: Clock::true_clock(),
             wall: HostWallClock::right(Moment::EPOCH),
-            honest: true,
+            is_undisturbed: true,
             paused_until: Moment::EPOCH,
             tick_at: None,
-            asked: BTreeMap::new(),
+            pending: BTreeMap::new(),
             jobs: BTreeMap::new(),
             calls: BTreeSet::new(),
             handles: BTreeSet::new(),
             publishing: BTreeMap::new(),
-            line: 0,
+            connection_number: 0,
             subscription: 0,
             must_finish: None,
             drain_limit: None,
-            suffered: false,
+            had_fault: false,
             yields: false,
             worker_state: WorkerState::New,
             subscription_state: SubscriptionState::Idle,
@@ -202,17 +202,17 @@ impl Host {
     }
 
     /// A new process begins its life here.
-    pub(crate) fn come_up(
+    pub(crate) fn start(
         &mut self,
         machine: Machine,
         clock: Clock,
         wall: HostWallClock,
-        honest: bool,
+        is_undisturbed: bool,
     ) {
         self.machine = machine;
         self.clock = clock;
         self.wall = wall;
-        self.honest = honest;
+        self.is_undisturbed = is_undisturbed;
     }
 }
 
@@ -221,7 +221,7 @@ impl ProcessInput {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             ProcessInput::Tick => "tick",
-            ProcessInput::GoOn => "go on",
+            ProcessInput::Continue => "go on",
             ProcessInput::Response(..) => "answer",
             ProcessInput::ConnectionEnds(_) => "leases lost",
             ProcessInput::Published(_, Ok(_)) => "published",

@@ -48,10 +48,10 @@ fn a_task_that_crashes_its_workers_is_dead_lettered_after_a_bounded_number_of_lo
             for handler_millis in [0, 20_000] {
                 let setup = killers(backend, max_deliveries, handler_millis);
                 let killer = &tasks_after(setup)[0];
-                let most = max_deliveries + not_counted(backend);
+                let max = max_deliveries + not_counted(backend);
                 let lost: u32 = killer.lost.values().sum();
                 assert_eq!((killer.dead, killer.live), (1, 0), "{killer:?}");
-                assert!((max_deliveries..=most).contains(&lost), "{killer:?}");
+                assert!((max_deliveries..=max).contains(&lost), "{killer:?}");
             }
         }
     }

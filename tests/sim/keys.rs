@@ -24,17 +24,17 @@ const DISABLED: u64 = 4;
 pub(crate) struct Keys {
     /// Of the hosts that have every key.
     reader: Codec,
-    hosts: Vec<Host>,
-    turns: VecDeque<Turn>,
+    hosts: Vec<HostKeys>,
+    updates: VecDeque<KeysetUpdate>,
 }
 
-struct Host {
+struct HostKeys {
     codec: Codec,
-    ring: Option<Keyring>,
+    keyring: Option<Keyring>,
 }
 
 /// Gives a host the keyset of this stage, or an invalid one.
-struct Turn {
+struct KeysetUpdate {
     at: Moment,
     host: usize,
     stage: u64,
@@ -47,24 +47,25 @@ impl Keys {
         let legacy = |password| Codec::legacy(LegacyKey::new(password).expect("a password"));
         let host = || match policy {
             Some(policy) => {
-                let ring = Keyring::new(keyset(0));
-                Host { codec: codec(policy, ring.clone()), ring: Some(ring) }
+                let keyring = Keyring::new(keyset(0));
+                HostKeys { codec: codec(policy, keyring.clone()), keyring: Some(keyring) }
             }
-            None => Host { codec: reader(setup), ring: None },
+            None => HostKeys { codec: reader(setup), keyring: None },
         };
-        let mut hosts: Vec<Host> = (0..setup.producers + setup.workers).map(|_| host()).collect();
+        let mut hosts: Vec<HostKeys> =
+            (0..setup.producers + setup.workers).map(|_| host()).collect();
         match setup.seed % 4 {
             _ if !setup.has(Class::Keys) => {}
             0 => hosts[worker].codec = Codec::plain(),
             1 => hosts[worker].codec = legacy(WRONG_PASSWORD),
             _ => {}
         }
-        let turns = if setup.has(Class::Keys) && policy.is_some() {
-            turns(setup, hosts.len())
+        let updates = if setup.has(Class::Keys) && policy.is_some() {
+            updates(setup, hosts.len())
         } else {
             VecDeque::new()
         };
-        Keys { reader: reader(setup), hosts, turns }
+        Keys { reader: reader(setup), hosts, updates }
     }
 
     /// The codec of hosts that have every key.
@@ -77,24 +78,24 @@ impl Keys {
     }
 
     /// Distributes the keysets that are due.
-    pub(crate) fn turn(&mut self, now: Moment) {
-        while self.turns.front().is_some_and(|turn| turn.at <= now)
-            && let Some(turn) = self.turns.pop_front()
+    pub(crate) fn distribute(&mut self, now: Moment) {
+        while self.updates.front().is_some_and(|update| update.at <= now)
+            && let Some(update) = self.updates.pop_front()
         {
-            let Some(ring) = &self.hosts[turn.host].ring else { continue };
+            let Some(keyring) = &self.hosts[update.host].keyring else { continue };
             assert!(
-                ring.reload("{\"primary\":\"new\",\"keys\":[]}").is_err(),
+                keyring.reload("{\"primary\":\"new\",\"keys\":[]}").is_err(),
                 "an invalid keyset is refused"
             );
-            ring.replace(keyset(turn.stage));
+            keyring.replace(keyset(update.stage));
         }
     }
 
     /// Ends a rotation: every host has the new key, and the old one only opens.
-    pub(crate) fn settle(&mut self) {
-        self.turns.clear();
-        for ring in self.hosts.iter().filter_map(|host| host.ring.as_ref()) {
-            ring.replace(keyset(ROTATED));
+    pub(crate) fn finish_rotation(&mut self) {
+        self.updates.clear();
+        for keyring in self.hosts.iter().filter_map(|host| host.keyring.as_ref()) {
+            keyring.replace(keyset(ROTATED));
         }
     }
 }
@@ -117,8 +118,8 @@ fn reader(setup: &Setup) -> Codec {
     }
 }
 
-fn codec(policy: Policy, ring: Keyring) -> Codec {
-    let encryption = Encryption::new().with_keyring(ring).with_password(Secret::new(PASSWORD));
+fn codec(policy: Policy, keyring: Keyring) -> Codec {
+    let encryption = Encryption::new().with_keyring(keyring).with_password(Secret::new(PASSWORD));
     Codec::new(&encryption.with_policy(policy)).expect("all keys exist")
 }
 
@@ -145,10 +146,10 @@ fn keyset(stage: u64) -> Keyset {
 
 /// When each host gets each keyset: in order, and so far apart that one host may seal with a key
 /// that another does not have yet. In some runs, the first worker loses the old key too early.
-fn turns(setup: &Setup, hosts: usize) -> VecDeque<Turn> {
+fn updates(setup: &Setup, hosts: usize) -> VecDeque<KeysetUpdate> {
     let mut rng = stream_of(setup.seed, KEYS);
     let fault_seconds = Duration::from_secs(setup.fault_seconds);
-    let mut turns = Vec::new();
+    let mut updates = Vec::new();
     for host in 0..hosts {
         let careless = host == setup.producers && setup.seed % 8 >= 6;
         let last = if careless { DISABLED } else { ROTATED };
@@ -156,9 +157,9 @@ fn turns(setup: &Setup, hosts: usize) -> VecDeque<Turn> {
             (1..=last).map(|_| rng.between(Duration::ZERO, fault_seconds)).collect();
         times.sort();
         for (stage, at) in (1..=last).zip(times) {
-            turns.push(Turn { at: Moment::EPOCH + at, host, stage });
+            updates.push(KeysetUpdate { at: Moment::EPOCH + at, host, stage });
         }
     }
-    turns.sort_by_key(|turn| turn.at);
-    turns.into()
+    updates.sort_by_key(|update| update.at);
+    updates.into()
 }

@@ -3,12 +3,12 @@
 //! It records what the broker did, not what it reported. Each entry is checked against the laws
 //! when it is made.
 
-mod blame;
+mod causes;
 mod connections;
 mod counts;
 mod due;
 mod ids;
-mod moves;
+mod message_lifecycle;
 mod queries;
 mod work;
 
@@ -25,7 +25,7 @@ pub(crate) use connections::HeldMessage;
 use ids::Ids;
 
 use crate::backend::{Backend, Counts};
-use crate::network::Line;
+use crate::network::ConnectionKey;
 use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Task, number_in};
 
 /// How often a process releases a message that it cannot run before it dead-letters it.
@@ -59,14 +59,14 @@ struct Message {
     /// How often it was released with a failed attempt, and how often its lease ended.
     failed: u32,
     lost: u32,
-    says: AttemptInfo,
+    attempt_info: AttemptInfo,
     /// How often a handler was started for it.
     runs: u32,
     /// How often each worker released it.
     released_by: BTreeMap<ProcessId, u32>,
     /// Workers that were informed that it was released, correctly or by the reply to another
     /// request.
-    given_back_by: Vec<ProcessId>,
+    release_confirmed_to: Vec<ProcessId>,
     /// Workers that may delete it, because its task is done or a copy of it was accepted.
     done_by: Vec<ProcessId>,
     copied_by: Vec<ProcessId>,
@@ -77,7 +77,7 @@ struct Message {
 struct Holder {
     who: ProcessId,
     /// The connection that it was delivered on.
-    line: Line,
+    connection: ConnectionKey,
     reservation: ReservationId,
     /// By the broker's clock.
     until: Moment,
@@ -95,7 +95,7 @@ struct Grant {
 
 /// A handler that was started.
 #[derive(Clone, Copy, Debug)]
-struct Started {
+struct StartedHandler {
     message: usize,
     task: usize,
     attempt: u32,
@@ -108,15 +108,15 @@ pub(crate) struct LawChecker {
     codec: Codec,
     queues: Vec<QueueName>,
     /// Bodies of other programs' messages that do not identify their task.
-    strays: BTreeMap<String, usize>,
+    foreign_messages: BTreeMap<String, usize>,
     messages: Vec<Message>,
     ids: Ids,
     grants: BTreeMap<(ProcessId, usize), Grant>,
     /// When a message first arrived at a process.
     first_arrived: BTreeMap<(ProcessId, usize), Moment>,
-    started: BTreeMap<(ProcessId, JobId), Started>,
+    started: BTreeMap<(ProcessId, JobId), StartedHandler>,
     /// When a process last started a handler for a task.
-    began: BTreeMap<(ProcessId, usize), Moment>,
+    handler_started_at: BTreeMap<(ProcessId, usize), Moment>,
     /// Copies for the next attempt whose original the worker has not deleted yet.
     successors: BTreeMap<(ProcessId, usize), u32>,
     /// When handlers returned whose messages have not been deleted yet.
@@ -140,13 +140,13 @@ impl LawChecker {
             tasks: Vec::new(),
             codec,
             queues,
-            strays: BTreeMap::new(),
+            foreign_messages: BTreeMap::new(),
             messages: Vec::new(),
             ids: Ids::default(),
             grants: BTreeMap::new(),
             first_arrived: BTreeMap::new(),
             started: BTreeMap::new(),
-            began: BTreeMap::new(),
+            handler_started_at: BTreeMap::new(),
             successors: BTreeMap::new(),
             done_at: BTreeMap::new(),
             workers,
@@ -169,12 +169,12 @@ impl LawChecker {
     }
 
     /// Remembers the body of another program's message that does not identify its task.
-    pub(crate) fn know_stray(&mut self, body: &str, task: usize) {
-        self.strays.insert(body.to_owned(), task);
+    pub(crate) fn add_foreign_body(&mut self, body: &str, task: usize) {
+        self.foreign_messages.insert(body.to_owned(), task);
     }
 
-    pub(crate) fn knows_stray(&self, body: &str) -> bool {
-        self.strays.contains_key(body)
+    pub(crate) fn is_foreign_body(&self, body: &str) -> bool {
+        self.foreign_messages.contains_key(body)
     }
 
     /// The task of the message with this body, wrapped or not.
@@ -182,7 +182,7 @@ impl LawChecker {
         if let Some(number) = number_in(body) {
             return (number < self.tasks.len()).then_some(number);
         }
-        if let Some(task) = self.strays.get(body) {
+        if let Some(task) = self.foreign_messages.get(body) {
             return Some(*task);
         }
         if body.starts_with('$') {
@@ -204,7 +204,7 @@ impl LawChecker {
     }
 
     pub(crate) fn task_of_message(&self, id: &MessageId) -> Option<usize> {
-        self.messages.get(self.ids.at(id)?)?.task
+        self.messages.get(self.ids.index_of(id)?)?.task
     }
 
     // What the broker did.
@@ -221,11 +221,11 @@ impl LawChecker {
         let in_dead_queue = queue.as_str().ends_with(".dead");
         for (message, id) in messages.iter().zip(ids) {
             let task = self.task_of(message.body.as_str());
-            if !self.ids.give(id) {
+            if !self.ids.assign(id) {
                 self.broken("S3", || format!("{id} was assigned twice"));
                 return;
             }
-            let says = self.said_by(&message.body);
+            let attempt_info = self.attempt_info_of(&message.body);
             self.messages.push(Message {
                 task,
                 alive: true,
@@ -235,10 +235,10 @@ impl LawChecker {
                 counted: 0,
                 failed: 0,
                 lost: 0,
-                says,
+                attempt_info,
                 runs: 0,
                 released_by: BTreeMap::new(),
-                given_back_by: Vec::new(),
+                release_confirmed_to: Vec::new(),
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
             });
@@ -247,15 +247,15 @@ impl LawChecker {
                 return;
             };
             if !in_dead_queue {
-                self.tasks[number].record(says, false);
+                self.tasks[number].record(attempt_info, false);
             }
             if in_dead_queue {
-                self.put_aside(who, number, &message.body);
+                self.dead_lettered(who, number, &message.body);
             } else if self.workers.contains(&who.host) {
                 let task = &mut self.tasks[number];
                 task.live += 1;
                 *self.successors.entry((who, number)).or_default() += 1;
-                self.check_carried(number, says.attempt, says.lost);
+                self.check_lost_count(number, attempt_info.attempt, attempt_info.lost);
                 if again {
                     self.tasks[number].causes.add(Cause::Twice);
                 }
@@ -269,29 +269,29 @@ impl LawChecker {
     fn accepted(&mut self, number: usize, again: bool) {
         let task = &mut self.tasks[number];
         task.live += 1;
-        task.records += 1;
+        task.accepted += 1;
         if again {
             task.doubled += 1;
             task.causes.add(Cause::Twice);
-        } else if task.records - task.doubled > 1 {
+        } else if task.accepted - task.doubled > 1 {
             task.causes.add(Cause::Resent);
         }
-        let copies = task.records - task.doubled;
-        let (told, once, unknown) = (task.told, task.once, task.unknown);
+        let copies = task.accepted - task.doubled;
+        let (send_result, once, unknown) = (task.send_result, task.once, task.unknown);
         if copies > 1 + unknown {
             self.broken("S3", || format!("task {number}: copy {copies} after {unknown} unknown"));
         }
         if once && copies > 1 {
             self.broken("S3", || format!("task {number} must not be repeated, and was"));
         }
-        if told == Some(SendResult::NotStored) {
+        if send_result == Some(SendResult::NotStored) {
             self.broken("S3", || {
                 format!("task {number} was reported as not stored, and is stored")
             });
         }
     }
 
-    fn put_aside(&mut self, who: ProcessId, number: usize, body: &Body) {
+    fn dead_lettered(&mut self, who: ProcessId, number: usize, body: &Body) {
         self.tasks[number].dead += 1;
         match self.dead_letter(body) {
             Some(letter) => {
@@ -299,7 +299,7 @@ impl LawChecker {
                 if original.ends_with(".dead") {
                     self.broken("S1", || format!("task {number}: a dead letter of {original}"));
                 }
-                match self.ids.at(&letter.id).and_then(|at| self.messages.get_mut(at)) {
+                match self.ids.index_of(&letter.id).and_then(|at| self.messages.get_mut(at)) {
                     Some(message) if message.task == Some(number) => message.copied_by.push(who),
                     _ => self.broken("S2", || {
                         format!("task {number}: a dead letter of the message {}", letter.id)
@@ -315,17 +315,17 @@ impl LawChecker {
     /// Messages were delivered.
     pub(crate) fn reserved(
         &mut self,
-        line: Line,
+        connection: ConnectionKey,
         deliveries: &[Delivery],
         lease: Duration,
         broker_now: Moment,
     ) {
         for delivery in deliveries {
-            let Some(at) = self.ids.at(&delivery.message) else { continue };
+            let Some(at) = self.ids.index_of(&delivery.message) else { continue };
             let Some(message) = self.messages.get_mut(at) else { continue };
             let before = message.holder.replace(Holder {
-                who: line.0,
-                line,
+                who: connection.0,
+                connection,
                 reservation: delivery.reservation.clone(),
                 until: broker_now + lease,
                 length: lease,
@@ -335,7 +335,7 @@ impl LawChecker {
             let alive = message.alive;
             if before.as_ref().is_some_and(|before| before.until <= broker_now) {
                 message.lost += 1;
-                let attempt = message.says.attempt;
+                let attempt = message.attempt_info.attempt;
                 if let Some(task) = message.task {
                     *self.tasks[task].lost.entry(attempt).or_default() += 1;
                 }
@@ -353,7 +353,7 @@ impl LawChecker {
 
     /// How the deliveries of a message ended.
     pub(crate) fn exact_count(&self, id: &MessageId) -> DeliveryCount {
-        let message = self.ids.at(id).and_then(|at| self.messages.get(at));
+        let message = self.ids.index_of(id).and_then(|at| self.messages.get(at));
         let (failed, lost) = message.map_or((0, 0), |message| (message.failed, message.lost));
         DeliveryCount::Exact { failed, lost }
     }
@@ -367,7 +367,7 @@ impl LawChecker {
         now: Moment,
     ) {
         for receipt in receipts {
-            let Some(at) = self.ids.at(&receipt.message) else { continue };
+            let Some(at) = self.ids.index_of(&receipt.message) else { continue };
             self.first_arrived.entry((who, at)).or_insert(now);
             let until = self.messages.get(at).and_then(|message| message.holder.as_ref());
             let Some(holder) = until.filter(|h| h.reservation == receipt.reservation) else {
@@ -389,14 +389,14 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         self.check_reservation(old, broker_now);
-        let Some(at) = self.ids.at(&old.message) else { return };
+        let Some(at) = self.ids.index_of(&old.message) else { return };
         let counts_renewals = self.backend.counts() == Counts::DeliveriesAndRenewals;
         let Some(message) = self.messages.get_mut(at) else { return };
         message.counted += u32::from(counts_renewals);
         let until = broker_now + lease;
         let reservation = new.reservation.clone();
-        let line = message.holder.as_ref().map_or((who, 0), |holder| holder.line);
-        message.holder = Some(Holder { who, line, reservation, until, length: lease });
+        let connection = message.holder.as_ref().map_or((who, 0), |holder| holder.connection);
+        message.holder = Some(Holder { who, connection, reservation, until, length: lease });
         if let Some(grant) = self.grants.get_mut(&(who, at)) {
             grant.until = until;
             grant.length = lease;
@@ -404,18 +404,19 @@ impl LawChecker {
     }
 
     /// A worker is informed that a message was released, which may be wrong.
-    pub(crate) fn believes_given_back(&mut self, who: ProcessId, message: &MessageId) {
-        let Some(message) = self.ids.at(message).and_then(|at| self.messages.get_mut(at)) else {
+    pub(crate) fn release_confirmed(&mut self, who: ProcessId, message: &MessageId) {
+        let Some(message) = self.ids.index_of(message).and_then(|at| self.messages.get_mut(at))
+        else {
             return;
         };
-        message.given_back_by.push(who);
+        message.release_confirmed_to.push(who);
         if let Some(task) = message.task {
-            self.tasks[task].given_back = true;
+            self.tasks[task].was_released = true;
         }
     }
 
     /// A queue that holds messages of this kind of task although they were sent to another one.
-    pub(crate) fn strayed(&self, kind: usize, own: &QueueName) -> Option<&QueueName> {
+    pub(crate) fn misrouted_queue(&self, kind: usize, own: &QueueName) -> Option<&QueueName> {
         let of_kind = |message: &&Message| {
             message.task.is_some_and(|task| self.tasks[task].kind == kind)
                 && message.alive
@@ -435,7 +436,7 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         self.check_reservation(receipt, broker_now);
-        let Some(at) = self.ids.at(&receipt.message) else { return };
+        let Some(at) = self.ids.index_of(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
         message.failed += u32::from(failed);
         if let Some(holder) = message.holder.take() {
@@ -451,15 +452,18 @@ impl LawChecker {
         let message = &self.messages[at];
         let flag = self.backend.counts() == Counts::Flag;
         if let Some(task) = message.task
-            && (flag || message.says.lost > 0 || message.counted >= STARTS_AS_IT_IS)
+            && (flag || message.attempt_info.lost > 0 || message.counted >= STARTS_AS_IT_IS)
         {
-            *self.tasks[task].kept.entry(message.says.attempt).or_default() += 1;
+            *self.tasks[task]
+                .released_unchanged
+                .entry(message.attempt_info.attempt)
+                .or_default() += 1;
         }
     }
 
     /// A message was deleted.
     pub(crate) fn deleted(&mut self, who: ProcessId, receipt: &Receipt, broker_now: Moment) {
-        let Some(at) = self.ids.at(&receipt.message) else { return };
+        let Some(at) = self.ids.index_of(&receipt.message) else { return };
         // One batch may contain the same message twice, after the broker delivered it twice.
         if self.messages.get(at).is_some_and(|message| !message.alive) {
             return;
@@ -491,7 +495,7 @@ impl LawChecker {
     }
 
     fn check_reservation(&mut self, receipt: &Receipt, broker_now: Moment) {
-        let message = self.ids.at(&receipt.message).and_then(|at| self.messages.get(at));
+        let message = self.ids.index_of(&receipt.message).and_then(|at| self.messages.get(at));
         let holder = message.and_then(|message| message.holder.as_ref());
         let valid = holder.is_some_and(|holder| {
             let lasts = holder.until > broker_now || self.backend.keeps_ended_leases();

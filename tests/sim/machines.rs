@@ -18,7 +18,7 @@ use crate::fault::{Class, Opportunity};
 use crate::fault_injection::one_of;
 use crate::host::{Host, Machine, OperatorAction, ProcessInput};
 use crate::network::receipts;
-use crate::pairs::{SubscriptionState, WorkerState, answer_name, job_name};
+use crate::pairs::{SubscriptionState, WorkerState, job_name, reply_name};
 use crate::setup::shared_channel;
 use crate::task::{Cause, ProcessId};
 use crate::world::{World, seed_bytes};
@@ -32,10 +32,10 @@ impl World {
         let wall = self.wall(host);
         let machine = self.new_machine(host, wall.known());
         let clocks = self.setup.has(Class::Clocks) && self.quiet_phase.is_none();
-        let rng = self.injector.nature(host);
+        let rng = self.injector.variation(host);
         let speed = if clocks { one_of(rng, &[1_000, 1_000, 990, 1_010, 1_100]) } else { 1_000 };
         let clock = Clock::new(self.now, speed);
-        self.hosts[host].come_up(machine, clock, wall, speed == 1_000);
+        self.hosts[host].start(machine, clock, wall, speed == 1_000);
         let who = self.hosts[host].who;
         let now = self.now;
         self.start_session(who);
@@ -79,7 +79,7 @@ impl World {
             return HostWallClock::right(self.now);
         }
         let (now, fault_seconds) = (self.now, self.setup.fault_seconds);
-        HostWallClock::perhaps_wrong(now, fault_seconds, self.injector.nature(host))
+        HostWallClock::perhaps_wrong(now, fault_seconds, self.injector.variation(host))
     }
 
     fn producer_config(&self, host: usize) -> ProducerConfig {
@@ -112,16 +112,16 @@ impl World {
     }
 
     /// Feeds a process an input and carries out the outputs.
-    pub(crate) fn feed(&mut self, who: ProcessId, heard: ProcessInput) {
-        match &heard {
-            ProcessInput::Connection(line, heard) => {
-                return self.connection_input(who, *line, heard);
+    pub(crate) fn feed(&mut self, who: ProcessId, input: ProcessInput) {
+        match &input {
+            ProcessInput::Connection(id, input) => {
+                return self.connection_input(who, *id, input);
             }
             ProcessInput::SessionTick => return self.tick_session(who),
             _ => {}
         }
         let host = &mut self.hosts[who.host];
-        if let ProcessInput::Tick = heard {
+        if let ProcessInput::Tick = input {
             // Only the tick that was set last counts.
             if host.tick_at != Some(self.now) {
                 return;
@@ -129,65 +129,65 @@ impl World {
             host.tick_at = None;
         }
         match &host.machine {
-            Machine::Worker(_) => self.tell_worker(who, heard),
-            Machine::Producer(_) => self.tell_producer(who, heard),
+            Machine::Worker(_) => self.feed_worker(who, input),
+            Machine::Producer(_) => self.feed_producer(who, input),
             Machine::OriginalWorker | Machine::OriginalProducer => {
-                self.tell_original(who, heard);
+                self.feed_original(who, input);
             }
             Machine::Down => {}
         }
     }
 
-    fn tell_worker(&mut self, who: ProcessId, heard: ProcessInput) {
+    fn feed_worker(&mut self, who: ProcessId, input: ProcessInput) {
         let state = self.hosts[who.host].state(self.now);
-        let mut came = heard.name();
+        let mut input_name = input.name();
         let mut lost = Vec::new();
-        let input = match heard {
-            ProcessInput::GoOn => {
+        let input = match input {
+            ProcessInput::Continue => {
                 self.hosts[who.host].yields = true;
                 self.execute_outputs(who, None);
                 return;
             }
             ProcessInput::Tick => worker::Input::Tick,
-            ProcessInput::Response(op, answer, granted) => {
-                let Some(asked) = self.hosts[who.host].asked.remove(&op) else {
-                    return self.take_back(who, &answer);
+            ProcessInput::Response(op, reply, granted) => {
+                let Some(pending) = self.hosts[who.host].pending.remove(&op) else {
+                    return self.return_delivery(who, &reply);
                 };
-                came = answer_name(asked.kind, &answer);
-                if let Err(fault) = &answer {
-                    self.learn_rate(who, &asked, fault);
+                input_name = reply_name(pending.kind, &reply);
+                if let Err(fault) = &reply {
+                    self.learn_rate(who, &pending, fault);
                 }
-                self.checker.arrived(who, receipts(&answer), granted, self.now);
-                if let (Some(message), Ok(QueueReply::Released)) = (&asked.releases, &answer) {
-                    self.checker.believes_given_back(who, message);
+                self.checker.arrived(who, receipts(&reply), granted, self.now);
+                if let (Some(message), Ok(QueueReply::Released)) = (&pending.releases, &reply) {
+                    self.checker.release_confirmed(who, message);
                 }
-                self.blame_old_news(who, &asked, &answer);
-                self.note_leases(who, &asked, &answer);
-                worker::Input::Queue(op, answer)
+                self.add_cause_to_stale_reply(who, &pending, &reply);
+                self.note_leases(who, &pending, &reply);
+                worker::Input::Queue(op, reply)
             }
             ProcessInput::ConnectionEnds(number) => {
-                lost = self.hear_of_ended_connection(who, number);
+                lost = self.on_connection_ended(who, number);
                 if lost.is_empty() {
                     return;
                 }
                 worker::Input::LeasesLost(lost.clone())
             }
-            ProcessInput::Published(op, answer) => {
+            ProcessInput::Published(op, reply) => {
                 self.hosts[who.host].publishing.remove(&op);
-                worker::Input::Published(op, answer)
+                worker::Input::Published(op, reply)
             }
             ProcessInput::JobEnds(job, plan) => match self.end_job(who, job, plan) {
-                Some((outcome, told_to_stop)) => {
-                    came = job_name(&outcome, told_to_stop);
+                Some((outcome, is_cancelled)) => {
+                    input_name = job_name(&outcome, is_cancelled);
                     worker::Input::Job(job, outcome)
                 }
                 None => return,
             },
-            ProcessInput::Waits(job) => match self.wait_or_go_on(who, job, true) {
+            ProcessInput::Waits(job) => match self.set_waiting(who, job, true) {
                 Some(input) => input,
                 None => return,
             },
-            ProcessInput::Resumes(job) => match self.wait_or_go_on(who, job, false) {
+            ProcessInput::Resumes(job) => match self.set_waiting(who, job, false) {
                 Some(input) => input,
                 None => return,
             },
@@ -204,14 +204,14 @@ impl World {
                 worker::Input::Nudge(served.expect("there is at least one kind of task"))
             }
             ProcessInput::Drain(limit) => {
-                self.watch_drain(who, limit, Duration::from_secs(1));
+                self.start_drain_watch(who, limit, Duration::from_secs(1));
                 worker::Input::Drain { limit }
             }
             _ => return,
         };
-        self.coverage.pair((state, came));
-        let hit = self.throw(who.host, Opportunity::Step);
-        self.trace.mix_name(who, came);
+        self.coverage.pair((state, input_name));
+        let injected = self.draw_fault(who.host, Opportunity::Step);
+        self.trace.mix_name(who, input_name);
         let now = self.now;
         self.trace.note(now, who, || format!("receives {input:?}"));
         let followed = self.follow_wall(who);
@@ -234,30 +234,30 @@ impl World {
             }
             Ok(()) => {}
         }
-        if self.execute_outputs(who, hit.as_ref()) {
+        if self.execute_outputs(who, injected.as_ref()) {
             self.check_load(who);
             self.check_stopped(who, &lost);
-            self.apply_fault(who, hit);
+            self.apply_fault(who, injected);
         }
     }
 
-    fn tell_producer(&mut self, who: ProcessId, heard: ProcessInput) {
+    fn feed_producer(&mut self, who: ProcessId, input: ProcessInput) {
         let state = self.hosts[who.host].state(self.now);
-        let mut came = heard.name();
-        let input = match heard {
-            ProcessInput::GoOn => {
+        let mut input_name = input.name();
+        let input = match input {
+            ProcessInput::Continue => {
                 self.hosts[who.host].yields = true;
                 self.execute_outputs(who, None);
                 return;
             }
             ProcessInput::Tick => producer::Input::Tick,
-            ProcessInput::Response(op, answer, _) => {
-                let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
-                came = answer_name(asked.kind, &answer);
-                if let Err(fault) = &answer {
-                    self.learn_rate(who, &asked, fault);
+            ProcessInput::Response(op, reply, _) => {
+                let Some(pending) = self.hosts[who.host].pending.remove(&op) else { return };
+                input_name = reply_name(pending.kind, &reply);
+                if let Err(fault) = &reply {
+                    self.learn_rate(who, &pending, fault);
                 }
-                producer::Input::Queue(op, answer)
+                producer::Input::Queue(op, reply)
             }
             ProcessInput::Subscribed(number) if number == self.hosts[who.host].subscription => {
                 producer::Input::Subscribed
@@ -280,14 +280,14 @@ impl World {
                 producer::Input::Forget(id)
             }
             ProcessInput::Drain(limit) => {
-                self.watch_drain(who, limit, Duration::ZERO);
+                self.start_drain_watch(who, limit, Duration::ZERO);
                 producer::Input::Drain { limit }
             }
             _ => return,
         };
-        self.coverage.pair((state, came));
-        let hit = self.throw(who.host, Opportunity::Step);
-        self.trace.mix_name(who, came);
+        self.coverage.pair((state, input_name));
+        let injected = self.draw_fault(who.host, Opportunity::Step);
+        self.trace.mix_name(who, input_name);
         let now = self.now;
         self.trace.note(now, who, || format!("receives {input:?}"));
         self.learn(&input, who);
@@ -320,18 +320,18 @@ impl World {
             }
             Ok(()) => {}
         }
-        if self.execute_outputs(who, hit.as_ref()) {
+        if self.execute_outputs(who, injected.as_ref()) {
             self.check_outbox(who);
-            self.apply_fault(who, hit);
+            self.apply_fault(who, injected);
         }
     }
 
-    fn watch_drain(&mut self, who: ProcessId, limit: Duration, last_words: Duration) {
-        self.checker.blame_held(who.host, Cause::Shutdown);
+    fn start_drain_watch(&mut self, who: ProcessId, limit: Duration, grace: Duration) {
+        self.checker.add_cause_to_held(who.host, Cause::Shutdown);
         let now = self.now;
         let host = &mut self.hosts[who.host];
         // Timers are at least a millisecond long, and there are two.
-        let end = host.clock.show(now) + limit + last_words + Duration::from_millis(2);
+        let end = host.clock.show(now) + limit + grace + Duration::from_millis(2);
         host.must_finish = Some(host.must_finish.unwrap_or(end).min(end));
         let limit = host.clock.show(now) + limit;
         host.drain_limit = Some(host.drain_limit.unwrap_or(limit).min(limit));
@@ -339,13 +339,13 @@ impl World {
 
     /// What the world learns from a producer's input.
     fn learn(&mut self, input: &producer::Input, who: ProcessId) {
-        if let producer::Input::Queue(op, answer) = input {
+        if let producer::Input::Queue(op, reply) = input {
             let tasks = self.posts.remove(&(who, *op)).unwrap_or_default();
             let is_unknown = |fault: &Fault| fault.effect() == Effect::Unknown;
-            for (place, task) in tasks.iter().enumerate() {
-                let unknown = match answer {
+            for (position, task) in tasks.iter().enumerate() {
+                let unknown = match reply {
                     Ok(QueueReply::Posted(entries)) if entries.len() == tasks.len() => {
-                        entries[place].as_ref().is_err_and(is_unknown)
+                        entries[position].as_ref().is_err_and(is_unknown)
                     }
                     Ok(_) => true,
                     Err(fault) => is_unknown(fault),

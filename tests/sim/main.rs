@@ -6,26 +6,26 @@
 //! | law | what it requires | where |
 //! | --- | --- | --- |
 //! | S1 | each accepted task is queued, held, done or dead-lettered; the broker contains what the law checker expects | `LawChecker::deleted`, `LawChecker::posted`, `World::check_sizes`; on Redis each write is checked, and that every reservation has a lease: `sessions::accounting` |
-//! | S2 | a message is deleted only after its handler returned `Ok`, or its copy or successor was accepted | `LawChecker::deleted`, `LawChecker::put_aside` |
+//! | S2 | a message is deleted only after its handler returned `Ok`, or its copy or successor was accepted | `LawChecker::deleted`, `LawChecker::dead_lettered` |
 //! | S3 | `Ok` means that the message is stored; a second copy exists only after an `Unknown` or a doubled request; the outcome of every call is reported once | `LawChecker::accepted`, `World::sent`, `World::end_calls` |
-//! | S4 | a stale receipt changes nothing; if a server accepts one, no worker that is awake uses it; a worker that knows its connection to have ended uses none of its receipts and has cancelled their handlers | `LawChecker::check_reservation`, `LawChecker::reserved`, `World::check_receipts`, `World::check_stopped`, `laws::moves` |
+//! | S4 | a stale receipt changes nothing; if a server accepts one, no worker that is awake uses it; a worker that knows its connection to have ended uses none of its receipts and has cancelled their handlers | `LawChecker::check_reservation`, `LawChecker::reserved`, `World::check_receipts`, `World::check_stopped`, `laws::message_lifecycle` |
 //! | S5 | runs are bounded, and each repeated run has a cause | `LawChecker::run` |
 //! | S6 | no handler starts without the margin of its lease | `World::check_margin` |
 //! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; a call is refused only because of handles that are held; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |
 //! | S8 | a server that is down gets at most two requests a second; `Retry-After` is respected; no request is pointless | `rates`, `World::check_renewal` |
 //! | S9 | a finished machine holds nothing, has no outputs left, and has released every message that it had not begun | `World::finished` |
-//! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `LawChecker::deletes_asked` |
-//! | S11 | the table contains exactly the pairs of state and input that occur; no input is refused | `pairs`, `World::tell_worker`, `World::tell_producer` |
+//! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `LawChecker::check_delete_request` |
+//! | S11 | the table contains exactly the pairs of state and input that occur; no input is refused | `pairs`, `World::feed_worker`, `World::feed_producer` |
 //! | S12 | no output contains a secret or an argument | `Trace::secrets` |
 //! | S13 | a handler gets its caller's arguments, and none that cannot be decrypted; no altered frame opens | `World::run_handler`, `frames` |
 //! | S14 | one seed always gives the same run | `Case::run_and_check` |
 //! | S15 | a worker that is polled in time does not report that it was late | `World::check_lateness` |
 //! | S16 | only a drain ends the waits of handlers; a worker reports that all slots wait only if they do | `World::interrupt_handler`, `World::check_standstill` |
-//! | S17 | a message states when its attempt is due: its delay after the call or after the previous attempt; copies keep this time, and all messages of a task keep its counts; no handler starts a second before it is due | `World::check_due`, `LawChecker::begins` |
+//! | S17 | a message states when its attempt is due: its delay after the call or after the previous attempt; copies keep this time, and all messages of a task keep its counts; no handler starts a second before it is due | `World::check_due`, `LawChecker::check_start` |
 //! | L1 | every accepted task reaches its end | `World::report_unsettled` |
 //! | L2 | the reasons in dead letters are true | `LawChecker::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
-//! | L4 | after the fault phase a task is run immediately; the script behind a wait takes what the wait moved | `World::check_last`, `World::check_nothing_is_aside` |
+//! | L4 | after the fault phase a task is run immediately; the script behind a wait takes what the wait moved | `World::check_last`, `World::check_claimed_is_empty` |
 //! | L5 | when there is no work, machines wait only for the next poll | `World::check_quiet` |
 //! | L6 | valid work keeps half of its rate during a flood of messages that no worker can process | `World::check_progress` |
 //! | L7 | among workers that do not know a task, the one that knows it gets it soon | `World::check_waits` |
@@ -55,6 +55,7 @@ mod interrupted;
 mod keys;
 mod laws;
 
+mod foreign_messages;
 mod machines;
 mod many_messages;
 mod network;
@@ -72,7 +73,6 @@ mod seeds;
 mod sessions;
 mod setup;
 mod shared;
-mod strays;
 mod task;
 mod trace;
 mod world;

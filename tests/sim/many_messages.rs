@@ -25,14 +25,14 @@ fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
     let coverage = &outcome.coverage;
     // One more shows at the end that everything works.
     assert!(coverage.executions > MESSAGES as u64, "{} executions", coverage.executions);
-    let most = CONCURRENCY + HELD_BESIDE_RUNNING;
+    let max = CONCURRENCY + MAX_NOT_RUNNING;
     assert_eq!(coverage.dead, 0);
     // The worker is replaced once, and the messages that it held run again.
-    assert!(coverage.duplicates <= most as u64, "{} duplicates", coverage.duplicates);
-    assert!(coverage.most_held <= most, "{} messages were held at a time", coverage.most_held);
-    assert!(coverage.most_held >= CONCURRENCY, "all slots were used at a time");
+    assert!(coverage.duplicates <= max as u64, "{} duplicates", coverage.duplicates);
+    assert!(coverage.max_held <= max, "{} messages were held at a time", coverage.max_held);
+    assert!(coverage.max_held >= CONCURRENCY, "all slots were used at a time");
 }
 
 /// Messages that may wait for a slot, and finished ones that accumulate until they are deleted:
 /// about 60 handlers end within the 120 ms for which a delete may be delayed and in flight.
-const HELD_BESIDE_RUNNING: usize = 250;
+const MAX_NOT_RUNNING: usize = 250;

@@ -1,8 +1,8 @@
 //! The network between the machines and the broker.
 
-mod answers;
 mod connections;
 mod entries;
+mod replies;
 mod responses;
 mod stale;
 
@@ -15,11 +15,11 @@ use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{Moment, OpId};
 use ivy_sim::wire;
 
-pub(crate) use answers::{RecentDeliveries, receipts};
 use connections::with_lasting_leases;
-pub(crate) use connections::{Connections, Line};
-use entries::{LeftOut, batch_size};
-use responses::{failure, imposter, refusal};
+pub(crate) use connections::{ConnectionKey, Connections};
+use entries::{OmittedEntry, batch_size};
+pub(crate) use replies::{RecentDeliveries, receipts};
+use responses::{failure, proxy_response, refusal};
 
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_in, one_of};
@@ -33,7 +33,7 @@ use crate::world::{Due, World};
 pub(crate) struct RequestInTransit {
     pub(crate) who: ProcessId,
     /// The connection on which it was sent.
-    line: Line,
+    connection: ConnectionKey,
     requester: Requester,
     op: QueueOp,
     at: Moment,
@@ -46,7 +46,7 @@ pub(crate) struct RequestInTransit {
 impl RequestInTransit {
     /// Whether it is this operation of a machine.
     fn is_of(&self, op: OpId) -> bool {
-        matches!(self.requester, Requester::Machine(asked) if asked == op)
+        matches!(self.requester, Requester::Machine(pending) if pending == op)
     }
 
     /// Whether it waits at the broker, and its reply will arrive.
@@ -63,9 +63,9 @@ pub(crate) enum Requester {
     Machine(OpId),
     Original(OriginalRequest),
     /// A client that does not wait for it.
-    Stranger,
+    OtherProgram,
     /// The network delivers the same request a second time.
-    Nobody,
+    Duplicate,
 }
 
 /// What happens to the reply to an executed request.
@@ -79,14 +79,14 @@ enum Fate {
     Late(Duration),
     OfEarlier,
     Failed(Response<Bytes>),
-    Cut(u64),
-    Spoiled(u64),
-    LeftOut(LeftOut),
+    Truncated(u64),
+    Damaged(u64),
+    Omitted(OmittedEntry),
 }
 
 impl World {
     /// A machine sends a request to the queue.
-    pub(crate) fn ask(&mut self, who: ProcessId, op_id: OpId, op: QueueOp) {
+    pub(crate) fn request(&mut self, who: ProcessId, op_id: OpId, op: QueueOp) {
         let Some(queue) = op.queue().cloned() else { return };
         self.check_rate(who, &op, &queue);
         self.check_receipts(who, &op);
@@ -96,7 +96,7 @@ impl World {
             QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
             _ => None,
         };
-        self.checker.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
+        self.checker.check_delete_request(who, &op, self.now, self.hosts[who.host].had_fault);
         let wall = self.hosts[who.host].wall.known();
         let releases = match &op {
             QueueOp::Release { receipt, .. } => Some(receipt.message.clone()),
@@ -107,87 +107,97 @@ impl World {
             QueueOp::Touch { receipt, lease, .. } => Some((receipt.clone(), local + *lease)),
             _ => None,
         };
-        let (kind, is_answered) = (Kind::of(&op), false);
-        let asked = PendingOp { kind, queue, deletes, releases, renews, wall, is_answered };
-        self.hosts[who.host].asked.insert(op_id, asked);
+        let (kind, has_reply) = (Kind::of(&op), false);
+        let pending = PendingOp { kind, queue, deletes, releases, renews, wall, has_reply };
+        self.hosts[who.host].pending.insert(op_id, pending);
         if self.fails_in_outage(who, op_id, &op) {
             return;
         }
         let requester = Requester::Machine(op_id);
-        match self.throw_at(who.host, &op) {
+        match self.draw_request_fault(who.host, &op) {
             None if self.has_sessions() => self.execute_by_session(who, op_id, op, None),
-            Some(hit) if self.has_sessions() => self.execute_with_fault(who, op_id, op, hit),
+            Some(injected) if self.has_sessions() => {
+                self.execute_with_fault(who, op_id, op, injected)
+            }
             None => self.send(who, requester, op, Duration::ZERO, Fate::Arrives),
-            Some(hit) if matches!(hit.fault, Fault::EntryRefused | Fault::EntryMissing) => {
-                self.leave_one_out(who, op_id, &op, hit);
+            Some(injected)
+                if matches!(injected.fault, Fault::EntryRefused | Fault::EntryMissing) =>
+            {
+                self.send_without_one(who, op_id, &op, injected);
             }
-            Some(hit) if self.ends_connection(who, hit.fault) => {
+            Some(injected) if self.ends_connection(who, injected.fault) => {
                 self.send(who, requester, op, Duration::ZERO, Fate::Arrives);
-                self.hit_connection(who, hit);
+                self.fail_connection(who, injected);
             }
-            Some(hit) => self.send_badly(who, op_id, op, hit),
+            Some(injected) => self.send_with_fault(who, op_id, op, injected),
         }
     }
 
     /// A peer of the original sends a request to the queue.
-    pub(crate) fn ask_for_original(
+    pub(crate) fn request_for_original(
         &mut self,
         who: ProcessId,
-        question: OriginalRequest,
+        request: OriginalRequest,
         op: QueueOp,
     ) {
-        self.send(who, Requester::Original(question), op, Duration::ZERO, Fate::Arrives);
+        self.send(who, Requester::Original(request), op, Duration::ZERO, Fate::Arrives);
     }
 
     /// Another program sends a request to the queue.
-    pub(crate) fn ask_for_stranger(&mut self, op: QueueOp) {
+    pub(crate) fn request_for_other_program(&mut self, op: QueueOp) {
         if self.has_sessions() {
-            return self.post_as_stranger(&op);
+            return self.post_as_other_program(&op);
         }
         // The index after the last host.
-        let stranger = ProcessId { host: self.hosts.len(), life: 0 };
-        self.send(stranger, Requester::Stranger, op, Duration::ZERO, Fate::Arrives);
+        let other_program = ProcessId { host: self.hosts.len(), life: 0 };
+        self.send(other_program, Requester::OtherProgram, op, Duration::ZERO, Fate::Arrives);
     }
 
-    fn throw_at(&mut self, host: usize, op: &QueueOp) -> Option<InjectedFault> {
-        if let Some(hit) = self.throw(host, Opportunity::Request) {
-            return Some(hit);
+    fn draw_request_fault(&mut self, host: usize, op: &QueueOp) -> Option<InjectedFault> {
+        if let Some(injected) = self.draw_fault(host, Opportunity::Request) {
+            return Some(injected);
         }
         match op {
-            QueueOp::Touch { .. } => self.throw(host, Opportunity::Touch),
-            QueueOp::Reserve { .. } => self.throw(host, Opportunity::Reserve),
+            QueueOp::Touch { .. } => self.draw_fault(host, Opportunity::Touch),
+            QueueOp::Reserve { .. } => self.draw_fault(host, Opportunity::Reserve),
             QueueOp::Post { queue, .. } if queue.as_str().ends_with(".dead") => {
-                self.throw(host, Opportunity::DeadLetter)
+                self.draw_fault(host, Opportunity::DeadLetter)
             }
             op if batch_size(op) > 0
-                && self.setup.backend.answers_by_entry()
+                && self.setup.backend.replies_per_message()
                 && !self.has_sessions() =>
             {
-                self.throw(host, Opportunity::Batch)
+                self.draw_fault(host, Opportunity::Batch)
             }
             _ => None,
         }
     }
 
-    fn send_badly(&mut self, who: ProcessId, op_id: OpId, mut op: QueueOp, mut hit: InjectedFault) {
+    fn send_with_fault(
+        &mut self,
+        who: ProcessId,
+        op_id: OpId,
+        mut op: QueueOp,
+        mut injected: InjectedFault,
+    ) {
         let requester = Requester::Machine(op_id);
-        let rng = &mut hit.detail;
-        let cause = match hit.fault {
+        let rng = &mut injected.detail;
+        let cause = match injected.fault {
             Fault::RequestTwice => Cause::Twice,
-            Fault::AnswerLost
-            | Fault::AnswerLate
-            | Fault::AnswerOfEarlier
+            Fault::ResponseLost
+            | Fault::ResponseLate
+            | Fault::ResponseOfEarlier
             | Fault::FailedAfter
-            | Fault::BodyCut
-            | Fault::BodySpoiled
+            | Fault::BodyTruncated
+            | Fault::BodyDamaged
             | Fault::BodyEndless => Cause::Response,
             _ => Cause::Request,
         };
-        self.checker.blame_request(&op, cause);
-        self.checker.blame_held(who.host, cause);
+        self.checker.add_cause_to_request(&op, cause);
+        self.checker.add_cause_to_held(who.host, cause);
         let limit = op.time_limit();
         let (mut delay, mut fate) = (Duration::ZERO, Fate::Arrives);
-        match hit.fault {
+        match injected.fault {
             Fault::RequestLost => {
                 let after = if one_in(rng, 3) { Duration::from_millis(30) } else { limit };
                 return self.fail(who, op_id, after, QueueFault::new(FaultKind::AnswerLost));
@@ -198,17 +208,19 @@ impl World {
             }
             Fault::RequestTwice => {
                 let again = delay + Duration::from_millis(rng.up_to(5_000));
-                self.send(who, Requester::Nobody, op.clone(), again, Fate::Arrives);
+                self.send(who, Requester::Duplicate, op.clone(), again, Fate::Arrives);
             }
-            Fault::AnswerLost => fate = Fate::Lost { at_once: one_in(rng, 2) },
-            Fault::AnswerLate => fate = Fate::Late(Duration::from_millis(100 + rng.up_to(20_000))),
-            Fault::AnswerOfEarlier => fate = Fate::OfEarlier,
+            Fault::ResponseLost => fate = Fate::Lost { at_once: one_in(rng, 2) },
+            Fault::ResponseLate => {
+                fate = Fate::Late(Duration::from_millis(100 + rng.up_to(20_000)))
+            }
+            Fault::ResponseOfEarlier => fate = Fate::OfEarlier,
             Fault::BodyEndless => fate = Fate::Lost { at_once: false },
-            Fault::BodyCut => fate = Fate::Cut(rng.next_u64()),
-            Fault::BodySpoiled => fate = Fate::Spoiled(rng.next_u64()),
+            Fault::BodyTruncated => fate = Fate::Truncated(rng.next_u64()),
+            Fault::BodyDamaged => fate = Fate::Damaged(rng.next_u64()),
             Fault::FailedAfter => fate = Fate::Failed(failure(rng)),
             Fault::Unreachable | Fault::NotSecure => {
-                let kind = match hit.fault {
+                let kind = match injected.fault {
                     Fault::Unreachable => FaultKind::Unreachable,
                     _ => FaultKind::Tls,
                 };
@@ -219,7 +231,7 @@ impl World {
             Fault::FailedBefore | Fault::TouchFails => {
                 return self.reject(who, op_id, &op, failure(rng));
             }
-            Fault::Imposter => return self.reject(who, op_id, &op, imposter(rng)),
+            Fault::ProxyResponds => return self.reject(who, op_id, &op, proxy_response(rng)),
             Fault::DeadLettersFull => {
                 let status = one_of(rng, &[413, 429]);
                 return self.reject(who, op_id, &op, wire::response(status, Bytes::new()));
@@ -227,13 +239,13 @@ impl World {
             Fault::PausesWhileRenewing => {
                 if let QueueOp::Touch { lease, .. } = &op {
                     // At most half of a lease is left when it is renewed.
-                    let rest = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
-                    self.stand_still(who, rest);
+                    let pause = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
+                    self.stall_process(who, pause);
                 }
             }
             Fault::Fewer | Fault::More => {
                 if let QueueOp::Reserve { count, .. } = &mut op {
-                    *count = if hit.fault == Fault::Fewer { 1 } else { (*count + 2).min(100) };
+                    *count = if injected.fault == Fault::Fewer { 1 } else { (*count + 2).min(100) };
                 }
             }
             other => unreachable!("{other:?} is not on the menu of requests"),
@@ -243,9 +255,9 @@ impl World {
 
     /// An operation fails without a reply.
     pub(crate) fn fail(&mut self, who: ProcessId, op: OpId, after: Duration, fault: QueueFault) {
-        self.is_answered(who, op);
-        let heard = ProcessInput::Response(op, Err(fault), Moment::EPOCH);
-        self.later(after, Due::ProcessInput(who, heard));
+        self.mark_replied(who, op);
+        let input = ProcessInput::Response(op, Err(fault), Moment::EPOCH);
+        self.schedule(after, Due::ProcessInput(who, input));
     }
 
     /// A proxy in front of the broker replies; the broker never receives the request.
@@ -256,12 +268,12 @@ impl World {
         op: &QueueOp,
         response: Response<Bytes>,
     ) {
-        let answer = self.ironmq.decode(op, response);
-        self.is_answered(who, op_id);
+        let reply = self.ironmq.decode(op, response);
+        self.mark_replied(who, op_id);
         let latency = self.latency(who.host);
-        self.later(
+        self.schedule(
             latency,
-            Due::ProcessInput(who, ProcessInput::Response(op_id, answer, self.now)),
+            Due::ProcessInput(who, ProcessInput::Response(op_id, reply, self.now)),
         );
     }
 
@@ -273,40 +285,42 @@ impl World {
         delay: Duration,
         fate: Fate,
     ) {
-        self.asked += 1;
-        let id = RequestId(self.asked);
+        self.last_request_id += 1;
+        let id = RequestId(self.last_request_id);
         let bytes = self.setup.travels_as_bytes().then(|| self.ironmq.encode(&op));
-        let line = (who, self.hosts.get(who.host).map_or(0, |host| host.line));
+        let connection = (who, self.hosts.get(who.host).map_or(0, |host| host.connection_number));
         let (at, arrived) = (self.now, false);
-        self.requests
-            .insert(id, RequestInTransit { who, line, requester, op, at, fate, bytes, arrived });
+        self.requests.insert(
+            id,
+            RequestInTransit { who, connection, requester, op, at, fate, bytes, arrived },
+        );
         let latency = self.latency(who.host);
-        self.later(latency + delay, Due::Request(id));
+        self.schedule(latency + delay, Due::Request(id));
     }
 
     /// A request arrives at the broker.
     pub(crate) fn arrive(&mut self, id: RequestId) {
         let backend = self.setup.backend;
         let Some(sent) = self.requests.get_mut(&id) else { return };
-        let line = sent.line;
+        let connection = sent.connection;
         sent.arrived = true;
-        if self.arrives_nowhere(line) {
+        if self.is_ignored(connection) {
             if let Some(sent) = self.requests.remove(&id) {
-                self.checker.blame_request(&sent.op, Cause::Connection);
+                self.checker.add_cause_to_request(&sent.op, Cause::Connection);
             }
             return;
         }
         let Some(sent) = self.requests.get(&id) else { return };
         let request = match &sent.bytes {
             Some(bytes) => wire::parse(bytes),
-            None if backend.answers_by_entry() => sent.op.clone().into(),
+            None if backend.replies_per_message() => sent.op.clone().into(),
             None => all_or_none(sent.op.clone()),
         };
         let request = match backend.refuses_late_receipts() {
             true => request,
-            false => self.take_stale_receipts(request),
+            false => self.accept_stale_receipts(request),
         };
-        let request = match self.leases_by_connection(line.0) {
+        let request = match self.leases_by_connection(connection.0) {
             true => with_lasting_leases(request),
             false => request,
         };
@@ -315,20 +329,21 @@ impl World {
 
     /// The process that sent the request has died or disconnected: its waiting requests are
     /// abandoned.
-    pub(crate) fn hang_up(&mut self, who: ProcessId, only: Option<OpId>) {
+    pub(crate) fn abandon_requests(&mut self, who: ProcessId, only: Option<OpId>) {
         let waiting = self.requests.iter().filter(|(_, sent)| {
             sent.who == who
                 && match (sent.requester, only) {
                     (Requester::Machine(op), Some(only)) => op == only,
-                    (Requester::Nobody | Requester::Stranger, _) => false,
+                    (Requester::Duplicate | Requester::OtherProgram, _) => false,
                     (_, None) => true,
                     (Requester::Original(_), Some(_)) => false,
                 }
         });
         let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
-            let notices_after = Duration::from_millis(self.injector.nature(who.host).up_to(2_000));
-            self.later(notices_after, Due::Abandon(id));
+            let notices_after =
+                Duration::from_millis(self.injector.variation(who.host).up_to(2_000));
+            self.schedule(notices_after, Due::Abandon(id));
         }
     }
 }

@@ -54,20 +54,20 @@ struct Notice {
 
 impl World {
     pub(crate) fn start_original_worker(&mut self, who: ProcessId) {
-        self.hear_soon(who, POLL_INTERVAL, OriginalInput::Poll);
+        self.schedule_input(who, POLL_INTERVAL, OriginalInput::Poll);
     }
 
-    fn hear_soon(&mut self, who: ProcessId, after: Duration, heard: OriginalInput) {
-        self.later(after, Due::ProcessInput(who, host::ProcessInput::Original(heard)));
+    fn schedule_input(&mut self, who: ProcessId, after: Duration, input: OriginalInput) {
+        self.schedule(after, Due::ProcessInput(who, host::ProcessInput::Original(input)));
     }
 
-    pub(crate) fn tell_original(&mut self, who: ProcessId, heard: host::ProcessInput) {
-        match heard {
+    pub(crate) fn feed_original(&mut self, who: ProcessId, input: host::ProcessInput) {
+        match input {
             host::ProcessInput::Original(OriginalInput::Poll) => {
                 let queue = self.kinds[0].queue.clone();
                 let op = QueueOp::Reserve { queue, count: 1, lease: LEASE, wait: Duration::ZERO };
-                self.ask_for_original(who, OriginalRequest::Reserve, op);
-                self.hear_soon(who, POLL_INTERVAL, OriginalInput::Poll);
+                self.request_for_original(who, OriginalRequest::Reserve, op);
+                self.schedule_input(who, POLL_INTERVAL, OriginalInput::Poll);
             }
             host::ProcessInput::Original(OriginalInput::Response(
                 OriginalRequest::Reserve,
@@ -93,7 +93,7 @@ impl World {
         match task {
             Some(task) if known => {
                 let takes = Duration::from_millis(self.checker.tasks[task].takes);
-                self.hear_soon(who, takes, OriginalInput::Ran(Box::new(delivery)));
+                self.schedule_input(who, takes, OriginalInput::Ran(Box::new(delivery)));
             }
             _ => self.crash(who.host),
         }
@@ -114,11 +114,11 @@ impl World {
             reservation: delivery.reservation.clone(),
         };
         let queue = self.kinds[0].queue.clone();
-        self.ask_for_original(who, OriginalRequest::Delete, QueueOp::Delete { queue, receipt });
+        self.request_for_original(who, OriginalRequest::Delete, QueueOp::Delete { queue, receipt });
     }
 
     fn post_as_original(&mut self, who: ProcessId, tasks: &[usize]) {
-        self.uncalled -= tasks.len();
+        self.unscheduled -= tasks.len();
         for number in tasks {
             let kind = &self.kinds[0];
             let (name, queue) = (kind.name.as_str(), kind.queue.clone());
@@ -130,7 +130,7 @@ impl World {
             );
             let message = NewMessage { body: Body::new(text), delay: Duration::ZERO };
             let op = QueueOp::Post { queue, messages: Batch::one(message) };
-            self.ask_for_original(who, OriginalRequest::Post, op);
+            self.request_for_original(who, OriginalRequest::Post, op);
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) enum WorkerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscriptionState {
     Idle,
-    Asked,
+    Requested,
     Up,
     Lost,
 }
@@ -56,11 +56,11 @@ impl SubscriptionState {
     pub(crate) fn name(self, draining: bool) -> &'static str {
         match (self, draining) {
             (SubscriptionState::Idle, false) => "producer, not subscribed",
-            (SubscriptionState::Asked, false) => "producer, subscribing",
+            (SubscriptionState::Requested, false) => "producer, subscribing",
             (SubscriptionState::Up, false) => "producer, subscribed",
             (SubscriptionState::Lost, false) => "producer, subscription lost",
             (SubscriptionState::Idle, true) => "producer, not subscribed, draining",
-            (SubscriptionState::Asked, true) => "producer, subscribing, draining",
+            (SubscriptionState::Requested, true) => "producer, subscribing, draining",
             (SubscriptionState::Up, true) => "producer, subscribed, draining",
             (SubscriptionState::Lost, true) => "producer, subscription lost, draining",
         }
@@ -97,13 +97,13 @@ impl Kind {
 }
 
 /// A reply to an operation: granted, gone, certainly not done, possibly done, or refused.
-pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'static str {
-    let gone = |fault: &Fault| {
+pub(crate) fn reply_name(kind: Kind, reply: &Result<QueueReply, Fault>) -> &'static str {
+    let is_not_found = |fault: &Fault| {
         matches!(fault.kind(), FaultKind::NoMessage | FaultKind::NoQueue | FaultKind::LeaseLost)
     };
-    let column = match answer {
+    let column = match reply {
         Ok(_) => 0,
-        Err(fault) if gone(fault) => 1,
+        Err(fault) if is_not_found(fault) => 1,
         Err(fault) => match fault.effect() {
             Effect::None => 2,
             Effect::Unknown => 3,
@@ -136,8 +136,8 @@ pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'s
 }
 
 /// How a handler ended, or that it ended after it had been cancelled.
-pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str {
-    match (outcome, told_to_stop) {
+pub(crate) fn job_name(outcome: &JobOutcome, is_cancelled: bool) -> &'static str {
+    match (outcome, is_cancelled) {
         (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, false) => "job done",
         (JobOutcome::Failed(_), false) => "job failed",
         (JobOutcome::Panicked(_), false) => "job panicked",
@@ -154,7 +154,7 @@ pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str
 }
 
 /// A request of the broker and its outcome, as the broker's state shows it.
-pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> Pair {
+pub(crate) fn broker_pair(op: &QueueOp, result: &Result<Response, Refusal>) -> Pair {
     let state = match op {
         QueueOp::Post { .. } => "broker, post",
         QueueOp::Reserve { wait, .. } if wait.is_zero() => "broker, reserve",
@@ -167,7 +167,7 @@ pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> P
         QueueOp::CreateQueue { .. } => "broker, put queue",
         _ => "broker, another",
     };
-    let answer = match answer {
+    let outcome = match result {
         Ok(Response::Reserved(deliveries)) if deliveries.is_empty() => "nothing there",
         Ok(_) => "done",
         Err(Refusal::QueueNotFound) => "no queue",
@@ -177,7 +177,7 @@ pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> P
         Err(Refusal::TooLarge) => "too large",
         Err(_) => "invalid",
     };
-    (state, answer)
+    (state, outcome)
 }
 
 /// Other inputs of the broker.

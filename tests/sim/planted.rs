@@ -57,11 +57,11 @@ fn each_planted_bug_is_found() {
 /// Bugs of the session of Redis, and of its scripts, with the laws that they may be found by.
 #[test]
 fn each_bug_that_is_planted_in_the_queue_of_redis_is_found() {
-    use script::Bug::{OldPlaceFirst, SweepForgetsTouched};
-    use session::Bug::{ReservesNamedByCounter, TouchForgotten, WaitWithoutScript};
+    use script::Bug::{RemoveBeforeInsert, SweepSkipsTouched};
+    use session::Bug::{ReserveIdsFromCounter, TouchForgotten, WaitWithoutScript};
     for bug in session::Bug::ALL {
         let laws = match bug {
-            ReservesNamedByCounter => &["S1", "S4"][..],
+            ReserveIdsFromCounter => &["S1", "S4"][..],
             TouchForgotten => &["S1"],
             WaitWithoutScript => &["L4"],
         };
@@ -69,7 +69,7 @@ fn each_bug_that_is_planted_in_the_queue_of_redis_is_found() {
     }
     for bug in script::Bug::ALL {
         let laws = match bug {
-            OldPlaceFirst | SweepForgetsTouched => &["S1"],
+            RemoveBeforeInsert | SweepSkipsTouched => &["S1"],
         };
         find(&format!("{bug:?}"), laws, |chosen| script::choose(chosen.then_some(bug)));
     }

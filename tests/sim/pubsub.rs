@@ -20,11 +20,11 @@ impl World {
         self.check_notice(who, &publication);
         let size = publication.payload.as_str().len();
         self.hosts[who.host].publishing.insert(op, size);
-        let Some(mut hit) = self.throw(who.host, Opportunity::Publish) else {
+        let Some(mut injected) = self.draw_fault(who.host, Opportunity::Publish) else {
             return self.send_notice(who, Some(op), publication, false);
         };
-        let rng = &mut hit.detail;
-        let kind = match hit.fault {
+        let rng = &mut injected.detail;
+        let kind = match injected.fault {
             Fault::PublishUnreachable => NotifyFaultKind::Unreachable,
             Fault::PublishRefused => NotifyFaultKind::Refused,
             Fault::PublishUnauthorized => NotifyFaultKind::Unauthorized,
@@ -35,11 +35,11 @@ impl World {
                     self.send_notice(who, None, publication, false);
                 }
                 let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-                let heard = ProcessInput::Published(op, Err(fault));
-                return self.later(after, Due::ProcessInput(who, heard));
+                let input = ProcessInput::Published(op, Err(fault));
+                return self.schedule(after, Due::ProcessInput(who, input));
             }
             Fault::PublishForgotten => return self.send_notice(who, Some(op), publication, true),
-            Fault::SubscriberKicked => {
+            Fault::SubscriberDisconnected => {
                 let hosts = self.redis.connections();
                 if !hosts.is_empty() {
                     let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
@@ -50,7 +50,7 @@ impl World {
             }
             other => unreachable!("{other:?} is not on the menu of publishers"),
         };
-        self.soon(who, ProcessInput::Published(op, Err(NotifyFault::new(kind))));
+        self.schedule_soon(who, ProcessInput::Published(op, Err(NotifyFault::new(kind))));
     }
 
     /// A notice travels to the notifier. Without an operation, its outcome is not reported.
@@ -62,7 +62,7 @@ impl World {
         forgotten: bool,
     ) {
         let latency = self.latency(who.host);
-        self.later(latency, Due::Publish { who, op, publication, forgotten });
+        self.schedule(latency, Due::Publish { who, op, publication, forgotten });
     }
 
     /// A notice has arrived at the notifier, and travels to all subscribers.
@@ -74,37 +74,37 @@ impl World {
         forgotten: bool,
     ) {
         let listeners = self.redis.listeners(&publication.channel);
-        let heard_by = listeners.len() as u64;
+        let receivers = listeners.len() as u64;
         let flood = self.setup.has(Class::Floods) && self.quiet_phase.is_none();
         if !forgotten {
             for (listener, number) in listeners {
                 let channel = publication.channel.clone();
-                self.soon(
+                self.schedule_soon(
                     listener,
                     ProcessInput::Notice(number, channel, publication.payload.clone()),
                 );
                 if flood {
-                    self.send_noise(listener, number, &publication.channel);
+                    self.send_invalid_notices(listener, number, &publication.channel);
                 }
             }
         }
         if let Some(op) = op {
-            self.soon(who, ProcessInput::Published(op, Ok(heard_by)));
+            self.schedule_soon(who, ProcessInput::Published(op, Ok(receivers)));
         }
     }
 
     /// Another program publishes an invalid notice.
-    fn send_noise(&mut self, listener: ProcessId, number: u32, channel: &ChannelName) {
-        let noises = [
+    fn send_invalid_notices(&mut self, listener: ProcessId, number: u32, channel: &ChannelName) {
+        let payloads = [
             "",
             "null",
             "{\"notify\":true}",
             "{\"id\":\"1\",\"name\":\"sim.plain\",\"args\":[],\"options\":{},\"result\":[],\
              \"notify\":true,\"queue\":\"plain\"}",
         ];
-        for noise in noises {
-            let heard = ProcessInput::Notice(number, channel.clone(), Body::new(noise));
-            self.soon(listener, heard);
+        for payload in payloads {
+            let input = ProcessInput::Notice(number, channel.clone(), Body::new(payload));
+            self.schedule_soon(listener, input);
         }
     }
 
@@ -119,9 +119,9 @@ impl World {
         let is_true = match notice.outcome() {
             Some(outcome) => {
                 let succeeded = !matches!(outcome, TaskOutcome::Failed(_));
-                self.checker.may_tell(who, message, succeeded)
+                self.checker.may_report(who, message, succeeded)
             }
-            None => self.checker.may_tell_held(who, message),
+            None => self.checker.may_report_released(who, message),
         };
         if !is_true {
             self.checker

@@ -34,7 +34,7 @@ pub(crate) struct QuietPhase {
     last: Option<usize>,
     last_is_done: bool,
     /// The unsettled task that was found last.
-    looks_at: usize,
+    first_unsettled: usize,
 }
 
 impl World {
@@ -48,8 +48,8 @@ impl World {
             Profile::Shared => self.check_waits(),
             Profile::Swarm | Profile::Outage => {}
         }
-        self.keys.settle();
-        let until = now + self.patience();
+        self.keys.finish_rotation();
+        let until = now + self.settle_limit();
         self.quiet_phase = Some(QuietPhase {
             until,
             probes: Vec::new(),
@@ -57,13 +57,13 @@ impl World {
             finished: 0,
             last: None,
             last_is_done: false,
-            looks_at: 0,
+            first_unsettled: 0,
         });
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = now;
             let is_worker = self.checker.workers.contains(&host);
             if self.hosts[host].is_up() && (is_worker || self.is_original_worker(host)) {
-                self.checker.blame_held(host, crate::task::Cause::Crash);
+                self.checker.add_cause_to_held(host, crate::task::Cause::Crash);
                 self.kill(host);
             }
         }
@@ -82,7 +82,7 @@ impl World {
     /// A process dies and is not restarted.
     pub(crate) fn kill(&mut self, host: usize) {
         let who = self.hosts[host].who;
-        self.hang_up(who, None);
+        self.abandon_requests(who, None);
         self.close_connection(who);
         self.end_session(who);
         self.redis.disconnect(host);
@@ -102,18 +102,19 @@ impl World {
         let (round, kind) = (probes / self.kinds.len(), probes % self.kinds.len());
         let number = self.schedule_probe(kind);
         if round % 2 == 1 {
-            let strayed = self.checker.strayed(kind, &self.kinds[kind].queue).cloned();
-            self.checker.tasks[number].queue = strayed;
+            let misrouted_queue =
+                self.checker.misrouted_queue(kind, &self.kinds[kind].queue).cloned();
+            self.checker.tasks[number].queue = misrouted_queue;
         }
         let now = self.now;
         if let Some(quiet_phase) = &mut self.quiet_phase {
             quiet_phase.probes.push((number, now));
         }
-        self.later(PROBE_INTERVAL, Due::Probe);
+        self.schedule(PROBE_INTERVAL, Due::Probe);
     }
 
     fn schedule_probe(&mut self, kind: usize) -> usize {
-        let number = self.draw_up(Sender::Producer(0));
+        let number = self.new_task(Sender::Producer(0));
         let max_attempts = self.kinds[kind].settings.max_retries + 1;
         let task = &mut self.checker.tasks[number];
         task.plan = Plan::Succeeds;
@@ -124,7 +125,7 @@ impl World {
         task.once = false;
         task.has_deadline = false;
         task.reply = ReplyTo::None;
-        self.uncalled += 1;
+        self.unscheduled += 1;
         self.call(0, vec![number]);
         number
     }
@@ -155,7 +156,7 @@ impl World {
     }
 
     fn is_settled(&mut self) -> bool {
-        self.uncalled == 0
+        self.unscheduled == 0
             && self.tasks_are_settled()
             && self.hosts[..self.setup.producers].iter().all(|host| host.calls.is_empty())
             && self.requests_settled()
@@ -165,9 +166,10 @@ impl World {
     fn tasks_are_settled(&mut self) -> bool {
         let tasks = &self.checker.tasks;
         let Some(quiet_phase) = &mut self.quiet_phase else { return false };
-        let mut places = (quiet_phase.looks_at..tasks.len()).chain(0..quiet_phase.looks_at);
-        let unsettled = places.find(|place| !tasks[*place].is_settled());
-        quiet_phase.looks_at = unsettled.unwrap_or(0);
+        let mut indices =
+            (quiet_phase.first_unsettled..tasks.len()).chain(0..quiet_phase.first_unsettled);
+        let unsettled = indices.find(|position| !tasks[*position].is_settled());
+        quiet_phase.first_unsettled = unsettled.unwrap_or(0);
         unsettled.is_none()
     }
 
@@ -200,10 +202,10 @@ impl World {
         quiet_phase.last_is_done = true;
         let sent = quiet_phase.probes.last().map_or(self.now, |(_, at)| *at);
         let took = self.now.since(sent);
-        if took > PROMPT && self.hosts[0].honest {
+        if took > PROMPT && self.hosts[0].is_undisturbed {
             self.checker.broken("L4", || format!("the last task, {last}, took {took:?}"));
         }
-        self.later(Duration::from_millis(200), Due::Finish);
+        self.schedule(Duration::from_millis(200), Due::Finish);
     }
 
     /// All is done: checks that the machines are quiet, and requests them to finish.
@@ -268,7 +270,7 @@ impl World {
     }
 
     /// How long everything may take to reach its end.
-    fn patience(&self) -> Duration {
+    fn settle_limit(&self) -> Duration {
         let setup = &self.setup;
         let second = Duration::from_secs(1);
         let originals = setup.original_workers > 0;
@@ -292,7 +294,7 @@ impl World {
         let unsettled = self.checker.tasks.iter().enumerate().find(|(_, task)| !task.is_settled());
         let what = match unsettled {
             Some((number, task)) => format!("task {number} has not reached its end: {task:?}"),
-            None => format!("calls without an end: {} uncalled", self.uncalled),
+            None => format!("calls without an end: {} uncalled", self.unscheduled),
         };
         self.checker.broken("L1", || what);
     }

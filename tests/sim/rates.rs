@@ -10,7 +10,7 @@ use ivy_sim::wire;
 
 use crate::host::{Machine, PendingOp};
 use crate::pairs::Kind;
-use crate::setup::Gone;
+use crate::setup::OutageKind;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
@@ -19,16 +19,16 @@ const SETTLED_AFTER: Duration = Duration::from_secs(12);
 /// The window in which requests are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 /// This many may be made in it: two a second, and one at each end.
-const MOST_IN_WINDOW: usize = 22;
+const MAX_IN_WINDOW: usize = 22;
 
 /// What the world knows of the request rate of each process.
 #[derive(Default)]
 pub(crate) struct RequestRates {
-    asked: BTreeMap<(ProcessId, QueueName), VecDeque<Moment>>,
+    sent_at: BTreeMap<(ProcessId, QueueName), VecDeque<Moment>>,
     /// The times, by their own clocks, before which processes must not send a request.
     not_before: BTreeMap<(ProcessId, QueueName, Kind), Moment>,
     /// Deletes whose reply was that the message does not exist.
-    gone: BTreeSet<(ProcessId, MessageId, ReservationId)>,
+    deleted: BTreeSet<(ProcessId, MessageId, ReservationId)>,
 }
 
 impl World {
@@ -36,7 +36,7 @@ impl World {
     pub(crate) fn check_rate(&mut self, who: ProcessId, op: &QueueOp, queue: &QueueName) {
         let kind = Kind::of(op);
         if let QueueOp::Delete { receipt, .. } = op
-            && self.rates.gone.contains(&key_of(who, receipt))
+            && self.rates.deleted.contains(&key_of(who, receipt))
             && !self.checker.may_come_twice(&receipt.message)
         {
             let message = &receipt.message;
@@ -57,24 +57,24 @@ impl World {
     }
 
     /// What a process learns from a reply about when it may send the next request.
-    pub(crate) fn learn_rate(&mut self, who: ProcessId, asked: &PendingOp, fault: &QueueFault) {
+    pub(crate) fn learn_rate(&mut self, who: ProcessId, pending: &PendingOp, fault: &QueueFault) {
         if fault.kind() == FaultKind::NoMessage
-            && let Some(receipt) = &asked.deletes
+            && let Some(receipt) = &pending.deletes
         {
-            self.rates.gone.insert(key_of(who, receipt));
+            self.rates.deleted.insert(key_of(who, receipt));
         }
         // Workers post messages that they must not delay while they hold the original, each
         // separately.
-        let minds = match self.hosts[who.host].machine {
-            Machine::Worker(_) => asked.kind == Kind::Reserve,
-            Machine::Producer(_) => asked.kind == Kind::Post,
+        let must_wait = match self.hosts[who.host].machine {
+            Machine::Worker(_) => pending.kind == Kind::Reserve,
+            Machine::Producer(_) => pending.kind == Kind::Post,
             _ => false,
         };
         if let Some(after) = fault.retry_after()
-            && minds
+            && must_wait
         {
             let until = self.hosts[who.host].clock.show(self.now) + after;
-            let key = (who, asked.queue.clone(), asked.kind);
+            let key = (who, pending.queue.clone(), pending.kind);
             let set = self.rates.not_before.entry(key).or_default();
             *set = until.max(*set);
         }
@@ -90,23 +90,23 @@ impl World {
             return false;
         }
         self.coverage.outage_requests += 1;
-        self.hosts[who.host].suffered = true;
+        self.hosts[who.host].had_fault = true;
         if since > SETTLED_AFTER
             && let Some(queue) = op.queue()
         {
             self.count_in_window(who, queue);
         }
-        self.checker.blame_request(op, Cause::Request);
-        self.checker.blame_held(who.host, Cause::Request);
+        self.checker.add_cause_to_request(op, Cause::Request);
+        self.checker.add_cause_to_held(who.host, Cause::Request);
         match outage.how {
-            Gone::Unreachable => {
+            OutageKind::Unreachable => {
                 let after = self.latency(who.host);
                 self.fail(who, op_id, after, QueueFault::new(FaultKind::Unreachable));
             }
-            Gone::Unavailable => {
+            OutageKind::Unavailable => {
                 self.reject(who, op_id, op, wire::response(503, bytes::Bytes::new()));
             }
-            Gone::TooManyRequests => {
+            OutageKind::TooManyRequests => {
                 let mut response = wire::response(429, bytes::Bytes::new());
                 let value = http::HeaderValue::from_static("7");
                 response.headers_mut().insert("retry-after", value);
@@ -122,15 +122,15 @@ impl World {
             _ => 0,
         };
         let now = self.now;
-        let asked = self.rates.asked.entry((who, queue.clone())).or_default();
-        asked.push_back(now);
-        while asked.front().is_some_and(|first| now.since(*first) > WINDOW) {
-            asked.pop_front();
+        let sent_at = self.rates.sent_at.entry((who, queue.clone())).or_default();
+        sent_at.push_back(now);
+        while sent_at.front().is_some_and(|first| now.since(*first) > WINDOW) {
+            sent_at.pop_front();
         }
-        let count = asked.len();
+        let count = sent_at.len();
         // Each held message is renewed once on its own before the worker knows that the server is
         // down.
-        if count > MOST_IN_WINDOW + held {
+        if count > MAX_IN_WINDOW + held {
             self.checker.broken("S8", || {
                 format!("{who:?}, holding {held}, sent {queue} {count} requests in {WINDOW:?}")
             });

@@ -68,7 +68,10 @@ fn a_recorded_failure_does_not_fail_again() {
         let about = &regression.about;
         assert_eq!(outcome.breach, None, "{name}, once: {about}");
         assert!(outcome.coverage.executions > 0, "{name}: no handler was run");
-        let came = outcome.decisions.len();
-        assert!(came > 0 || regression.decisions.is_empty(), "{name}: none of its faults occurred");
+        let occurred = outcome.decisions.len();
+        assert!(
+            occurred > 0 || regression.decisions.is_empty(),
+            "{name}: none of its faults occurred"
+        );
     }
 }

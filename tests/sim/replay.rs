@@ -10,19 +10,19 @@ use crate::run::Case;
 use crate::setup::{Profile, Setup};
 
 /// The maximum number of runs to find fewer faults.
-const MOST_TRIALS: usize = 3_000;
+const MAX_TRIALS: usize = 3_000;
 
 /// Writes the report of a failed seed to `target/sim`, and returns the lines to print.
-pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
+pub(crate) fn report_failure(seed: u64, profile: Profile, breach: &Breach) -> String {
     let case = Case { in_words: true, ..Case::from_seed(seed, profile) };
     let outcome = case.run();
     let steps = write(&format!("{seed:#x}.jsonl"), &outcome.trace.to_json_lines());
-    let least = shrink(&Case { decisions: Some(outcome.decisions), ..case }, breach.law);
-    let faults = least.decisions.as_ref().map_or(0, Vec::len);
-    let regression = Regression::of(&least, breach);
+    let smallest = shrink(&Case { decisions: Some(outcome.decisions), ..case }, breach.law);
+    let faults = smallest.decisions.as_ref().map_or(0, Vec::len);
+    let regression = Regression::of(&smallest, breach);
     let shrunk = write(&format!("{seed:#x}.json"), &regression.to_json());
-    let last_words = Case { in_words: true, ..least }.run().trace.to_json_lines();
-    let least_steps = write(&format!("{seed:#x}.least.jsonl"), &last_words);
+    let smallest_trace = Case { in_words: true, ..smallest }.run().trace.to_json_lines();
+    let least_steps = write(&format!("{seed:#x}.least.jsonl"), &smallest_trace);
     format!(
         "{breach}\nIVY_SIM_SEED={seed:#x} IVY_SIM_PROFILE={} commit={} step={} \
          cargo test -p ivy-sim replay -- --nocapture\n\
@@ -35,39 +35,39 @@ pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
 
 /// The case with the fewest faults, and the smallest world, in which the same law is broken.
 pub(crate) fn shrink(case: &Case, law: &str) -> Case {
-    let mut least = case.clone();
-    least.in_words = false;
+    let mut smallest = case.clone();
+    smallest.in_words = false;
     let mut trials = 0;
     let mut still_fails = |case: &Case| {
         trials += 1;
-        trials <= MOST_TRIALS && case.run().breach.is_some_and(|breach| breach.law == law)
+        trials <= MAX_TRIALS && case.run().breach.is_some_and(|breach| breach.law == law)
     };
     loop {
-        let before = least.clone();
+        let before = smallest.clone();
         // First many at a time, then one by one.
-        let count = least.decisions.as_ref().map_or(0, Vec::len);
+        let count = smallest.decisions.as_ref().map_or(0, Vec::len);
         let mut size = count.div_ceil(2);
         while size > 0 {
             let mut from = 0;
-            while let Some(decisions) = &least.decisions
+            while let Some(decisions) = &smallest.decisions
                 && from < decisions.len()
             {
                 let mut fewer = decisions.clone();
                 fewer.drain(from..(from + size).min(decisions.len()));
-                let trial = Case { decisions: Some(fewer), ..least.clone() };
-                if still_fails(&trial) { least = trial } else { from += size }
+                let trial = Case { decisions: Some(fewer), ..smallest.clone() };
+                if still_fails(&trial) { smallest = trial } else { from += size }
             }
             size /= 2;
         }
-        for smaller in smaller_worlds(&least.setup) {
-            let trial = Case { setup: smaller, ..least.clone() };
+        for smaller in smaller_worlds(&smallest.setup) {
+            let trial = Case { setup: smaller, ..smallest.clone() };
             if still_fails(&trial) {
-                least = trial;
+                smallest = trial;
                 break;
             }
         }
-        if least.decisions == before.decisions && least.setup == before.setup {
-            return least;
+        if smallest.decisions == before.decisions && smallest.setup == before.setup {
+            return smallest;
         }
     }
 }
@@ -82,7 +82,7 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
     worlds.extend([
         Setup { tasks: (setup.tasks / 2).max(1), ..setup.clone() },
         Setup { tasks: setup.tasks.saturating_sub(1).max(1), ..setup.clone() },
-        Setup { strays: 0, ..setup.clone() },
+        Setup { foreign_messages: 0, ..setup.clone() },
         Setup { producers: 1, ..setup.clone() },
         Setup { workers: 1, ..setup.clone() },
         Setup { original_workers: 0, ..setup.clone() },

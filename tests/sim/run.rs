@@ -16,7 +16,7 @@ use crate::world::World;
 /// One of this many seeds is run twice, which must give the same run, and one is traced in words,
 /// which must not contain secrets.
 const REPEATED_ONE_IN: u64 = 1_000;
-const TOLD_ONE_IN: u64 = 100;
+const TRACED_ONE_IN: u64 = 100;
 
 /// How a run ended.
 pub(crate) struct Outcome {
@@ -53,7 +53,7 @@ impl Case {
 
     /// Runs it, sometimes twice, sometimes traced in words.
     fn run_and_check(&self, seed: u64) -> Outcome {
-        let case = Case { in_words: seed.is_multiple_of(TOLD_ONE_IN), ..self.clone() };
+        let case = Case { in_words: seed.is_multiple_of(TRACED_ONE_IN), ..self.clone() };
         let mut outcome = case.run();
         if seed.is_multiple_of(REPEATED_ONE_IN) || outcome.breach.is_some() {
             let (hash, breach) = (outcome.trace.hash(), outcome.breach.clone());

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::coverage::Coverage;
 use crate::fault::{FAULTS, Fault};
 use crate::pairs::{assert_all_listed, assert_all_seen};
-use crate::replay::{commit, tell};
+use crate::replay::{commit, report_failure};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
 
@@ -85,7 +85,7 @@ fn replay_of_a_seed_gives_the_same_run() {
     let profile = profile.unwrap_or_else(|| panic!("unknown profile {name}"));
     let outcome = Case::from_seed(seed, profile).run();
     if let Some(breach) = &outcome.breach {
-        panic!("{}", tell(seed, profile, breach));
+        panic!("{}", report_failure(seed, profile, breach));
     }
     // The decisions alone give the same run.
     let decisions = Some(outcome.decisions);
@@ -107,7 +107,7 @@ fn run_all(seeds: Range<u64>, profile: Profile) -> Coverage {
         coverage.virtual_seconds / 86_400,
     );
     if let Some((seed, breach)) = report.failure {
-        panic!("{}", tell(seed, profile, &breach));
+        panic!("{}", report_failure(seed, profile, &breach));
     }
     assert_all_listed(&coverage.pairs);
     assert!(coverage.executions > 0, "no handler was run, so the runs prove nothing");

@@ -38,8 +38,8 @@ pub(crate) struct Sessions {
     connections: BTreeMap<(ProcessId, ConnectionId), Connection>,
     clients: BTreeMap<ClientId, (ProcessId, ConnectionId)>,
     /// The client of messages that no process of ivy posts.
-    stranger: Option<ClientId>,
-    strays: u64,
+    other_program: Option<ClientId>,
+    foreign_messages: u64,
     /// When the next wait of the server ends.
     server_tick: Option<Moment>,
     /// The keys, after each single write.
@@ -56,7 +56,7 @@ pub(crate) struct Sessions {
     /// Whether the server's clock was set.
     pub(crate) clock_was_set: bool,
     /// Until when the server refuses commands, if it does.
-    troubled_until: Option<Moment>,
+    refusing_until: Option<Moment>,
 }
 
 /// The session of a process.
@@ -64,7 +64,7 @@ struct ProcessSession {
     session: RedisSession,
     commands: u64,
     /// Operations that are not answered yet.
-    asked: BTreeMap<CommandId, (OpId, QueueOp)>,
+    pending: BTreeMap<CommandId, (OpId, QueueOp)>,
     tick_at: Option<Moment>,
     /// Whether its last input was a tick.
     was_ticked: bool,
@@ -113,7 +113,7 @@ impl World {
         let process = ProcessSession {
             session,
             commands: 0,
-            asked: BTreeMap::new(),
+            pending: BTreeMap::new(),
             tick_at: None,
             was_ticked: false,
             fault: None,
@@ -136,11 +136,11 @@ impl World {
         process.fault = fault.or(process.fault.take());
         process.commands += 1;
         let command = CommandId(process.commands);
-        process.asked.insert(command, (op_id, op.clone()));
+        process.pending.insert(command, (op_id, op.clone()));
         process.session.handle_input(Input::Execute(command, op), local);
         // It may wait for the replies of a connection that has failed.
         if self.has_failed_connection(who) {
-            self.blame_connections(who, Cause::Connection);
+            self.add_cause_to_connections(who, Cause::Connection);
         }
         self.follow_session(who);
     }
@@ -149,10 +149,10 @@ impl World {
     pub(crate) fn cancel_by_session(&mut self, who: ProcessId, op: OpId) {
         let local = self.hosts[who.host].clock.show(self.now);
         let Some(process) = self.sessions.processes.get_mut(&who) else { return };
-        let is_this = |(_, asked): &(&CommandId, &(OpId, QueueOp))| asked.0 == op;
-        let command = process.asked.iter().find(is_this).map(|(command, _)| *command);
+        let is_this = |(_, pending): &(&CommandId, &(OpId, QueueOp))| pending.0 == op;
+        let command = process.pending.iter().find(is_this).map(|(command, _)| *command);
         if let Some(command) = command {
-            process.asked.remove(&command);
+            process.pending.remove(&command);
             process.session.handle_input(Input::Cancel(command), local);
             self.follow_session(who);
         }
@@ -163,24 +163,24 @@ impl World {
         &mut self,
         who: ProcessId,
         id: ConnectionId,
-        heard: &ConnectionInput,
+        event: &ConnectionInput,
     ) {
         let local = self.hosts[who.host].clock.show(self.now);
         let Some(connection) = self.sessions.connections.get(&(who, id)) else { return };
         if connection.is_closed_by_client() {
             return;
         }
-        if let ConnectionInput::Closed(_) = heard {
-            self.blame_connections(who, Cause::Connection);
+        if let ConnectionInput::Closed(_) = event {
+            self.add_cause_to_connections(who, Cause::Connection);
         }
         let Some(process) = self.sessions.processes.get_mut(&who) else { return };
-        let input = match heard {
+        let input = match event {
             ConnectionInput::Opened => Input::Opened(id),
             ConnectionInput::Received(bytes) => Input::Received(id, bytes),
             ConnectionInput::Closed(kind) => Input::Closed(id, LinkFault::new(*kind, "it ended")),
         };
         process.session.handle_input(input, local);
-        if let ConnectionInput::Closed(_) = heard {
+        if let ConnectionInput::Closed(_) = event {
             self.forget_connection(who, id);
         }
         self.follow_session(who);
@@ -212,8 +212,8 @@ impl World {
                 Output::Send(id, bytes) => self.send_bytes(who, id, bytes),
                 Output::Close(id) => self.close_by_process(who, id),
                 Output::Executed(command, reply) => {
-                    let asked = process.asked.remove(&command);
-                    if let Some((id, op)) = asked {
+                    let pending = process.pending.remove(&command);
+                    if let Some((id, op)) = pending {
                         self.check_deleted(who, &op, &reply);
                         self.executed(who, id, reply);
                     }
@@ -266,8 +266,8 @@ impl World {
         self.trace.note(now, who, || format!("its session answers {op:?} {reply:?}"));
         let ids = crate::network::receipts(&reply).map(|receipt| receipt.message);
         let granted = ids.filter_map(|id| self.sessions.granted.get(&id).copied()).min();
-        let heard = ProcessInput::Response(op, reply, granted.unwrap_or(now));
-        self.event_queue.add(now, Due::ProcessInput(who, heard));
+        let input = ProcessInput::Response(op, reply, granted.unwrap_or(now));
+        self.event_queue.add(now, Due::ProcessInput(who, input));
     }
 
     /// Handles an event at the server.
@@ -287,11 +287,11 @@ impl World {
             ConnectionDue::ServerWakes => {
                 let unix = self.server_unix();
                 self.sessions.server.wake(unix);
-                self.check_nothing_is_aside();
+                self.check_claimed_is_empty();
                 self.after_server();
             }
             ConnectionDue::ServerRecovers => {
-                if self.sessions.troubled_until.is_some_and(|until| until <= self.now) {
+                if self.sessions.refusing_until.is_some_and(|until| until <= self.now) {
                     self.recover_server();
                 }
             }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::fault::Class;
 use crate::fault_injection::{FaultRates, one_in, one_of, stream_of};
-use crate::flood::{Flood, Junk};
+use crate::flood::{Flood, FloodKind};
 use crate::task::Plan;
 
 /// The stream of the settings, far from those of the components.
@@ -65,7 +65,7 @@ impl Profile {
 
 /// How requests to a server that is down fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Gone {
+pub(crate) enum OutageKind {
     Unreachable,
     /// A proxy responds instead of it.
     Unavailable,
@@ -78,7 +78,7 @@ pub(crate) enum Gone {
 pub(crate) struct Outage {
     pub(crate) from: u64,
     pub(crate) to: u64,
-    pub(crate) how: Gone,
+    pub(crate) how: OutageKind,
 }
 
 /// The settings of a run. They follow from its seed, and are written out in a regression, so that a
@@ -100,7 +100,7 @@ pub(crate) struct Setup {
     /// How many tasks are scheduled by producers.
     pub(crate) tasks: usize,
     /// How many messages other programs post.
-    pub(crate) strays: usize,
+    pub(crate) foreign_messages: usize,
     /// Whether requests and responses travel as bytes.
     pub(crate) bytes: bool,
     pub(crate) encrypted: bool,
@@ -152,7 +152,7 @@ impl Default for Setup {
             original_workers: 0,
             kinds: 1,
             tasks: 1,
-            strays: 0,
+            foreign_messages: 0,
             bytes: false,
             encrypted: false,
             long_poll: true,
@@ -202,14 +202,14 @@ impl Setup {
         } else {
             one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000)])
         };
-        let junk = match one_of(&mut rng, &Junk::ALL) {
+        let kind = match one_of(&mut rng, &FloodKind::ALL) {
             // A worker that has not handled any message yet tries few of these in a minute.
-            Junk::LegacyFrames | Junk::Mixed if from_the_start => Junk::UnknownKeys,
-            junk => junk,
+            FloodKind::LegacyFrames | FloodKind::Mixed if from_the_start => FloodKind::UnknownKeys,
+            kind => kind,
         };
         Setup {
             seed,
-            flood: Some(Flood { junk, burst, every_millis, from_the_start }),
+            flood: Some(Flood { kind, burst, every_millis, from_the_start }),
             fault_seconds: 120,
             tasks: 300,
             plan: Some(Plan::Succeeds),
@@ -244,13 +244,19 @@ impl Setup {
         let mut rng = stream_of(seed, SETTINGS + 1);
         let from = 5 + rng.up_to(40);
         let to = from + 30 + rng.up_to(120);
-        let all = [Gone::Unreachable, Gone::Unavailable, Gone::TooManyRequests];
+        let all = [OutageKind::Unreachable, OutageKind::Unavailable, OutageKind::TooManyRequests];
         let outage = Some(Outage { from, to, how: one_of(&mut rng, &all) });
         let fault_seconds = to + 20;
         let broker_speed = 1_000;
         let classes = Vec::new();
-        let mut setup =
-            Setup { classes, outage, fault_seconds, broker_speed, strays: 0, ..Setup::swarm(seed) };
+        let mut setup = Setup {
+            classes,
+            outage,
+            fault_seconds,
+            broker_speed,
+            foreign_messages: 0,
+            ..Setup::swarm(seed)
+        };
         // How a server that is gone shows it is said in HTTP.
         if setup.backend.has_sessions() {
             setup.backend = Backend::Exact;
@@ -288,7 +294,7 @@ impl Setup {
             original_workers: usize::from(originals && !encrypted && one_in(&mut rng, 2)),
             kinds: 1 + rng.up_to(2) as usize,
             tasks: 1 + rng.up_to(15) as usize,
-            strays: if has(Class::Payloads) { 1 + rng.up_to(4) as usize } else { 0 },
+            foreign_messages: if has(Class::Payloads) { 1 + rng.up_to(4) as usize } else { 0 },
             bytes: one_in(&mut rng, 2),
             encrypted,
             long_poll: !one_in(&mut rng, 4),

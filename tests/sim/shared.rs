@@ -10,7 +10,7 @@ use crate::task::Sender;
 use crate::world::World;
 
 /// The median wait may not be longer.
-const LONGEST_MEDIAN: Duration = Duration::from_secs(60);
+const MAX_MEDIAN: Duration = Duration::from_secs(60);
 
 impl World {
     /// Whether the worker of this host belongs to another program, which uses the first queue too.
@@ -57,7 +57,7 @@ impl World {
             .collect();
         waits.sort_unstable();
         let median = waits[waits.len() / 2];
-        if median > LONGEST_MEDIAN || dead > 0 {
+        if median > MAX_MEDIAN || dead > 0 {
             let ignorant = self.setup.ignorant_workers;
             self.checker.broken("L7", || {
                 format!("with {ignorant} workers that do not know the task, {dead} died; waits: {waits:?}")

@@ -22,7 +22,7 @@ pub(crate) enum Sender {
     /// A producer of the original.
     Original(usize),
     /// Another program, which may write anything.
-    Stranger,
+    OtherProgram,
 }
 
 /// What a task's handler does, apart from faults.
@@ -159,7 +159,7 @@ pub(crate) struct Task {
     /// How often it was deferred and returned, by its first message.
     counts: Option<(u32, u32)>,
     /// Messages accepted from its sender.
-    pub(crate) records: u32,
+    pub(crate) accepted: u32,
     /// How often the network doubled a post of it.
     pub(crate) doubled: u32,
     /// How often its sender learned that the outcome of a post is unknown.
@@ -175,8 +175,8 @@ pub(crate) struct Task {
     /// Whether the server lost one of its messages.
     pub(crate) lost_by_server: bool,
     /// Whether an ivy worker released one of its messages.
-    pub(crate) given_back: bool,
-    pub(crate) told: Option<SendResult>,
+    pub(crate) was_released: bool,
+    pub(crate) send_result: Option<SendResult>,
     /// When its sender learned that it is stored, and when a handler first returned for it.
     pub(crate) sent_at: Option<Moment>,
     pub(crate) finished_at: Option<Moment>,
@@ -189,7 +189,7 @@ pub(crate) struct Task {
     /// By attempt: how many deliveries were lost, and how many messages were released unchanged
     /// although their next delivery looks like one that follows a lost delivery.
     pub(crate) lost: BTreeMap<u32, u32>,
-    pub(crate) kept: BTreeMap<u32, u32>,
+    pub(crate) released_unchanged: BTreeMap<u32, u32>,
     pub(crate) causes: Causes,
 }
 
@@ -212,7 +212,7 @@ impl Task {
             called: None,
             dues: BTreeMap::new(),
             counts: None,
-            records: 0,
+            accepted: 0,
             doubled: 0,
             unknown: 0,
             live: 0,
@@ -220,8 +220,8 @@ impl Task {
             finished: 0,
             dropped_by_original: false,
             lost_by_server: false,
-            given_back: false,
-            told: None,
+            was_released: false,
+            send_result: None,
             sent_at: None,
             finished_at: None,
             resumed: false,
@@ -230,30 +230,30 @@ impl Task {
             runs: 0,
             duplicates: 0,
             lost: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            released_unchanged: BTreeMap::new(),
             causes: Causes::default(),
         }
     }
 
     /// Whether it has reached its end: nothing more needs to happen to it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.live == 0 && (self.records == 0 || self.has_ended())
+        self.live == 0 && (self.accepted == 0 || self.has_ended())
     }
 
     /// Records the options of one of its messages.
-    pub(crate) fn record(&mut self, says: AttemptInfo, clock_is_right: bool) {
-        self.dues.entry((says.attempt, says.due)).or_insert(clock_is_right);
-        self.counts.get_or_insert((says.later, says.requeued));
+    pub(crate) fn record(&mut self, attempt_info: AttemptInfo, clock_is_right: bool) {
+        self.dues.entry((attempt_info.attempt, attempt_info.due)).or_insert(clock_is_right);
+        self.counts.get_or_insert((attempt_info.later, attempt_info.requeued));
     }
 
     /// Whether an earlier message has the same due time for this attempt.
-    pub(crate) fn has_recorded(&self, says: AttemptInfo) -> bool {
-        self.dues.contains_key(&(says.attempt, says.due))
+    pub(crate) fn has_recorded(&self, attempt_info: AttemptInfo) -> bool {
+        self.dues.contains_key(&(attempt_info.attempt, attempt_info.due))
     }
 
     /// Whether its first writer had a correct clock.
-    pub(crate) fn has_recorded_rightly(&self, says: AttemptInfo) -> bool {
-        self.dues.get(&(says.attempt, says.due)) == Some(&true)
+    pub(crate) fn was_recorded_by_correct_clock(&self, attempt_info: AttemptInfo) -> bool {
+        self.dues.get(&(attempt_info.attempt, attempt_info.due)) == Some(&true)
     }
 
     pub(crate) fn has_recorded_nothing(&self) -> bool {
@@ -261,13 +261,16 @@ impl Task {
     }
 
     /// Whether a message has the counts of the first one. No attempt changes them.
-    pub(crate) fn keeps_counts(&self, says: AttemptInfo) -> bool {
-        self.counts.is_none_or(|counts| counts == (says.later, says.requeued))
+    pub(crate) fn keeps_counts(&self, attempt_info: AttemptInfo) -> bool {
+        self.counts.is_none_or(|counts| counts == (attempt_info.later, attempt_info.requeued))
     }
 
     /// How many deliveries of an attempt were lost, or look lost.
-    pub(crate) fn may_seem_lost(&self, attempt: u32) -> u32 {
-        [&self.lost, &self.kept].iter().filter_map(|counts| counts.get(&attempt)).sum()
+    pub(crate) fn count_seemingly_lost(&self, attempt: u32) -> u32 {
+        [&self.lost, &self.released_unchanged]
+            .iter()
+            .filter_map(|counts| counts.get(&attempt))
+            .sum()
     }
 
     pub(crate) fn has_ended(&self) -> bool {

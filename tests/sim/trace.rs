@@ -70,12 +70,12 @@ impl Trace {
             What::Event(words) => Some(words),
             What::Decision(_) => None,
         });
-        let told = words.find(|words| {
+        let text = words.find(|words| {
             number_in(words).is_some() || SECRETS.iter().any(|secret| words.contains(secret))
         })?;
         Some(Breach {
             law: "S12",
-            what: format!("the output contains a secret or an argument: {told}"),
+            what: format!("the output contains a secret or an argument: {text}"),
         })
     }
 

@@ -27,11 +27,11 @@ use crate::task::ProcessId;
 use crate::trace::Trace;
 
 /// This many events at one instant mean that there is no progress any more.
-const MOST_AT_ONCE: u32 = 20_000;
+const MAX_EVENTS_AT_INSTANT: u32 = 20_000;
 
 /// A run of this many events, and this many more for each of its tasks, is in an endless loop.
-const MOST_EVENTS: u64 = 1_000_000;
-const MOST_EVENTS_FOR_A_TASK: u64 = 100;
+const MAX_EVENTS: u64 = 1_000_000;
+const MAX_EVENTS_PER_TASK: u64 = 100;
 
 /// A scheduled event.
 pub(crate) enum Due {
@@ -62,7 +62,7 @@ pub(crate) enum Due {
     /// An application schedules these tasks at this host.
     Calls(usize, Vec<usize>),
     /// A message of another program is posted.
-    Stray(usize),
+    ForeignMessage(usize),
     /// Other programs post a burst of messages that no worker can process.
     Flood,
     /// The fault phase ends.
@@ -87,9 +87,9 @@ pub(crate) struct World {
     pub(crate) broker_clock: Clock,
     pub(crate) broker_tick: Option<Moment>,
     pub(crate) requests: BTreeMap<RequestId, RequestInTransit>,
-    pub(crate) asked: u64,
+    pub(crate) last_request_id: u64,
     /// What the broker delivered and what was deleted recently.
-    pub(crate) handed: RecentDeliveries,
+    pub(crate) recent_deliveries: RecentDeliveries,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
     pub(crate) ironmq: IronMq,
@@ -103,15 +103,15 @@ pub(crate) struct World {
     /// The numbers of tasks by their ids.
     pub(crate) ids: BTreeMap<TaskId, usize>,
     /// The bodies of other programs' messages that have not been posted yet.
-    pub(crate) stray_bodies: BTreeMap<usize, String>,
+    pub(crate) foreign_bodies: BTreeMap<usize, String>,
     /// The tasks of each post in flight.
     pub(crate) posts: BTreeMap<(ProcessId, OpId), Vec<usize>>,
     /// The latest end of workers' leases, by their own clocks. A worker may hold a message twice if
     /// it does not know that its first lease has ended.
     pub(crate) lease_ends: BTreeMap<(ProcessId, Receipt), Moment>,
     /// How many tasks have not been scheduled yet.
-    pub(crate) uncalled: usize,
-    at_once: u32,
+    pub(crate) unscheduled: usize,
+    events_at_instant: u32,
 }
 
 impl World {
@@ -144,8 +144,8 @@ impl World {
             broker_clock: Clock::new(Moment::EPOCH, setup.broker_speed),
             broker_tick: None,
             requests: BTreeMap::new(),
-            asked: 0,
-            handed: RecentDeliveries::default(),
+            last_request_id: 0,
+            recent_deliveries: RecentDeliveries::default(),
             connections: Connections::default(),
             sessions: Sessions::default(),
             ironmq: IronMq::new(&address, token),
@@ -156,11 +156,11 @@ impl World {
             trace: Trace::default(),
             quiet_phase: None,
             ids: BTreeMap::new(),
-            stray_bodies: BTreeMap::new(),
+            foreign_bodies: BTreeMap::new(),
             posts: BTreeMap::new(),
             lease_ends: BTreeMap::new(),
-            uncalled: 0,
-            at_once: 0,
+            unscheduled: 0,
+            events_at_instant: 0,
             setup,
         };
         for host in 0..world.hosts.len() {
@@ -170,7 +170,7 @@ impl World {
         let fault_seconds = Duration::from_secs(world.setup.fault_seconds);
         world.event_queue.add(Moment::EPOCH + fault_seconds, Due::QuietPhase);
         if let Some(flood) = world.setup.flood {
-            world.event_queue.add(flood.begins(), Due::Flood);
+            world.event_queue.add(flood.starts_at(), Due::Flood);
         }
         world
     }
@@ -178,25 +178,25 @@ impl World {
     /// Runs the next event. Returns whether there was one and no law was broken.
     pub(crate) fn step(&mut self) -> bool {
         let Some((at, due)) = self.event_queue.pop() else { return false };
-        self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+        self.events_at_instant = if at > self.now { 0 } else { self.events_at_instant + 1 };
         self.now = self.now.max(at);
-        if self.at_once > MOST_AT_ONCE + self.setup.tasks as u32 {
+        if self.events_at_instant > MAX_EVENTS_AT_INSTANT + self.setup.tasks as u32 {
             self.checker.broken("S7", || "endless events at one instant".to_owned());
         }
         self.coverage.events += 1;
-        let most = MOST_EVENTS + MOST_EVENTS_FOR_A_TASK * self.setup.tasks as u64;
-        if self.coverage.events > most {
+        let max = MAX_EVENTS + MAX_EVENTS_PER_TASK * self.setup.tasks as u64;
+        if self.coverage.events > max {
             self.checker.broken("S7", || "endless events".to_owned());
         }
         self.trace.mix(self.now.as_nanos());
-        self.keys.turn(self.now);
-        self.happen(due);
+        self.keys.distribute(self.now);
+        self.handle_event(due);
         self.checker.breach().is_none()
     }
 
-    fn happen(&mut self, due: Due) {
+    fn handle_event(&mut self, due: Due) {
         match due {
-            Due::ProcessInput(who, heard) => self.handle(who, heard),
+            Due::ProcessInput(who, input) => self.handle(who, input),
             Due::Request(id) => self.arrive(id),
             Due::Abandon(id) => {
                 // A request in flight arrives all the same.
@@ -219,13 +219,13 @@ impl World {
                 let host = &self.hosts[who.host];
                 if host.who == who && host.subscription == number {
                     self.redis.subscribe(who.host, (who, number), channels);
-                    self.soon(who, ProcessInput::Subscribed(number));
+                    self.schedule_soon(who, ProcessInput::Subscribed(number));
                 }
             }
             Due::Start(host) => self.start(host),
             Due::Calls(host, tasks) => self.call(host, tasks),
-            Due::Stray(number) => self.post_stray(number),
-            Due::Flood => self.pour(),
+            Due::ForeignMessage(number) => self.post_foreign_message(number),
+            Due::Flood => self.post_burst(),
             Due::QuietPhase => self.stop_faults(),
             Due::Probe => self.probe(),
             Due::Finish => self.finish(),
@@ -234,26 +234,26 @@ impl World {
     }
 
     /// Passes an input to a process, now or when it no longer stalls.
-    fn handle(&mut self, who: ProcessId, heard: ProcessInput) {
+    fn handle(&mut self, who: ProcessId, input: ProcessInput) {
         let host = &self.hosts[who.host];
         if host.who != who || !host.is_up() {
-            if let ProcessInput::Calls(tasks) = heard {
+            if let ProcessInput::Calls(tasks) = input {
                 // The application tries again.
-                self.later(Duration::from_secs(1), Due::Calls(who.host, tasks));
+                self.schedule(Duration::from_secs(1), Due::Calls(who.host, tasks));
             }
             return;
         }
         if host.paused_until > self.now {
             let until = host.paused_until;
-            if let ProcessInput::Tick = heard {
+            if let ProcessInput::Tick = input {
                 if host.tick_at != Some(self.now) {
                     return;
                 }
                 self.hosts[who.host].tick_at = Some(until);
             }
-            return self.event_queue.add(until, Due::ProcessInput(who, heard));
+            return self.event_queue.add(until, Due::ProcessInput(who, input));
         }
-        self.feed(who, heard);
+        self.feed(who, input);
     }
 
     /// Passes an input to the broker.
@@ -267,7 +267,7 @@ impl World {
         }
         loop {
             match self.broker.poll_output() {
-                broker::Output::Response(id, answer) => self.answered(id, answer, now),
+                broker::Output::Response(id, result) => self.on_broker_response(id, result, now),
                 broker::Output::Wait(None) => return,
                 broker::Output::Wait(Some(deadline)) => {
                     if deadline.at <= now {
@@ -290,16 +290,16 @@ impl World {
             return self.copies_in(queue);
         }
         let now = self.broker_now();
-        let look = RequestId(u64::MAX);
+        let query = RequestId(u64::MAX);
         let request = broker::Request::GetQueue { queue: queue.clone() };
-        if self.broker.handle_input(broker::Input::Request(look, request), now).is_err() {
+        if self.broker.handle_input(broker::Input::Request(query, request), now).is_err() {
             self.checker.broken("S11", || "the broker refused an input".to_owned());
         }
         let mut size = 0;
-        while let broker::Output::Response(id, answer) = self.broker.poll_output() {
-            match answer {
-                Ok(Response::Queue(info)) if id == look => size = info.size.unwrap_or(0),
-                answer => self.answered(id, answer, now),
+        while let broker::Output::Response(id, result) = self.broker.poll_output() {
+            match result {
+                Ok(Response::Queue(info)) if id == query => size = info.size.unwrap_or(0),
+                result => self.on_broker_response(id, result, now),
             }
         }
         size
@@ -311,21 +311,21 @@ impl World {
 
     /// How long a message between two components is in flight.
     pub(crate) fn latency(&mut self, who: usize) -> Duration {
-        Duration::from_micros(500 + self.injector.nature(who).up_to(20_000))
+        Duration::from_micros(500 + self.injector.variation(who).up_to(20_000))
     }
 
-    pub(crate) fn later(&mut self, after: Duration, due: Due) {
+    pub(crate) fn schedule(&mut self, after: Duration, due: Due) {
         self.event_queue.add(self.now + after, due);
     }
 
-    pub(crate) fn soon(&mut self, who: ProcessId, heard: ProcessInput) {
+    pub(crate) fn schedule_soon(&mut self, who: ProcessId, input: ProcessInput) {
         let latency = self.latency(who.host);
-        self.later(latency, Due::ProcessInput(who, heard));
+        self.schedule(latency, Due::ProcessInput(who, input));
     }
 
     pub(crate) fn lose_subscription(&mut self, host: usize, after: Duration, fault: NotifyFault) {
         if let Some((who, number)) = self.redis.disconnect(host) {
-            self.later(
+            self.schedule(
                 after,
                 Due::ProcessInput(who, ProcessInput::SubscriptionLost(number, fault)),
             );
@@ -333,17 +333,21 @@ impl World {
     }
 
     /// Whether a fault occurs here; if so, it is counted.
-    pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
-        let hit = self.injector.throw(who, opportunity)?;
-        self.coverage.fault(hit.fault);
+    pub(crate) fn draw_fault(
+        &mut self,
+        who: usize,
+        opportunity: Opportunity,
+    ) -> Option<InjectedFault> {
+        let injected = self.injector.draw_fault(who, opportunity)?;
+        self.coverage.fault(injected.fault);
         if let Some(host) = self.hosts.get_mut(who) {
-            host.suffered |= hit.fault.delays_settling();
+            host.had_fault |= injected.fault.delays_settling();
         }
         if let Some(decision) = self.injector.decisions.last() {
             let host = self.hosts.get(who).map(|host| host.who);
             self.trace.decide(self.now, host, decision);
         }
-        Some(hit)
+        Some(injected)
     }
 }
 

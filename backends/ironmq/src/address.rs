@@ -6,10 +6,10 @@ use ivy_proto::backend::{Host, segment};
 use ivy_proto::text::is_plain;
 
 /// The longest project id and the longest segment of a path prefix, in bytes.
-const LONGEST_SEGMENT: usize = 255;
+const MAX_SEGMENT_LENGTH: usize = 255;
 /// The most segments of a path prefix. Together with the limit on each, it keeps URLs well below
 /// the 64 KiB that HTTP libraries accept.
-const MOST_SEGMENTS: usize = 16;
+const MAX_SEGMENTS: usize = 16;
 
 /// The protocol of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,7 +111,7 @@ impl Address {
     /// # Errors
     /// If a segment is invalid, or there are too many.
     pub fn with_prefix(mut self, prefix: Vec<String>) -> Result<Self, InvalidAddress> {
-        if prefix.len() > MOST_SEGMENTS || !prefix.iter().all(|segment| is_segment(segment)) {
+        if prefix.len() > MAX_SEGMENTS || !prefix.iter().all(|segment| is_segment(segment)) {
             return Err(InvalidAddress::Prefix);
         }
         self.prefix = prefix;
@@ -183,7 +183,7 @@ impl fmt::Debug for Address {
 }
 
 fn is_segment(text: &str) -> bool {
-    (1..=LONGEST_SEGMENT).contains(&text.len()) && text.chars().all(is_plain)
+    (1..=MAX_SEGMENT_LENGTH).contains(&text.len()) && text.chars().all(is_plain)
 }
 
 #[cfg(test)]

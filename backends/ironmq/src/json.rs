@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::path::LONGEST_ID;
+use crate::path::MAX_ID_LENGTH;
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::text::is_printable;
 use ivy_proto::wire::json::unescaped;
@@ -94,25 +94,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
     }
 }
 
-/// The elements of an array that are objects, at most `MOST` of them. All others are skipped and
+/// The elements of an array that are objects, at most `MAX` of them. All others are skipped and
 /// counted, so that an array of junk takes no memory.
-pub(crate) struct Entries<T, const MOST: usize> {
+pub(crate) struct Entries<T, const MAX: usize> {
     pub(crate) objects: Vec<T>,
     pub(crate) others: usize,
 }
 
-impl<T, const MOST: usize> Default for Entries<T, MOST> {
+impl<T, const MAX: usize> Default for Entries<T, MAX> {
     fn default() -> Self {
         Entries { objects: Vec::new(), others: 0 }
     }
 }
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Entries<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T, const MOST: usize>(PhantomData<T>);
+        struct EntriesVisitor<T, const MAX: usize>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for EntriesVisitor<T, MOST> {
-            type Value = Entries<T, MOST>;
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for EntriesVisitor<T, MAX> {
+            type Value = Entries<T, MAX>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
@@ -120,7 +120,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Entries::default();
-                while entries.objects.len() < MOST {
+                while entries.objects.len() < MAX {
                     match seq.next_element()? {
                         Some(Element::Object(object)) => entries.objects.push(object),
                         Some(Element::Other) => entries.others += 1,
@@ -152,7 +152,7 @@ pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
 pub(crate) fn id(json: &str) -> Option<Cow<'_, str>> {
     let is_number = json.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { Cow::Borrowed(json) } else { text(json)? };
-    ((1..=LONGEST_ID).contains(&id.len()) && is_printable(&id)).then_some(id)
+    ((1..=MAX_ID_LENGTH).contains(&id.len()) && is_printable(&id)).then_some(id)
 }
 
 /// A message's body. A body that is not a string is kept as written.
@@ -200,7 +200,7 @@ mod tests {
         {
             assert_eq!(id(json), None, "{json}");
         }
-        assert_eq!(id(&format!("\"{}\"", "x".repeat(LONGEST_ID + 1))), None);
+        assert_eq!(id(&format!("\"{}\"", "x".repeat(MAX_ID_LENGTH + 1))), None);
     }
 
     #[test]

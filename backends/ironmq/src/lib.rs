@@ -130,14 +130,15 @@
 //!     "https://mq.example/3/projects/5e3a6f0c1b2d4e5f6a7b8c9d/queues/mail/messages",
 //! );
 //!
-//! let answer = http::Response::new(r#"{"msg":"Cleared"}"#.into());
-//! assert_eq!(ironmq.decode(&clear, answer), Ok(QueueReply::Cleared));
+//! let response = http::Response::new(r#"{"msg":"Cleared"}"#.into());
+//! assert_eq!(ironmq.decode(&clear, response), Ok(QueueReply::Cleared));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod address;
 mod advice;
 mod bad_config;
+mod error_response;
 mod http_date;
 mod iron_file;
 mod json;
@@ -145,7 +146,6 @@ mod messages;
 mod path;
 mod plug;
 mod redaction;
-mod refusal;
 mod request;
 mod response;
 mod sources;
@@ -170,9 +170,9 @@ use ivy_proto::backend::{Exchange, HttpRequest, Step};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, Lease, Oddity, QueueOp, QueueReply, Retry};
 
 /// The size of a response apart from its messages, in bytes.
-const RESPONSE_FRAME: usize = 64 * 1024;
+const RESPONSE_OVERHEAD: usize = 64 * 1024;
 /// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
-const LISTED_QUEUE: usize = 2 * 1024;
+const LISTED_QUEUE_SIZE: usize = 2 * 1024;
 
 /// A project on an IronMQ v3 server: encodes a [`QueueOp`] as a request and decodes the response to
 /// a [`QueueReply`] or a [`Fault`]. Its `Debug` output does not contain the token.
@@ -251,8 +251,8 @@ impl IronMq {
     /// The [`Fault`] that the response reports. If the server reports success without proof, such
     /// as one id for each posted message, that is [`FaultKind::BadResponse`], and whether the
     /// operation took effect is unknown.
-    pub fn decode(&self, op: &QueueOp, answer: Response<Bytes>) -> Result<QueueReply, Fault> {
-        self.decode_noting(op, answer, |_| {})
+    pub fn decode(&self, op: &QueueOp, response: Response<Bytes>) -> Result<QueueReply, Fault> {
+        self.decode_noting(op, response, |_| {})
     }
 
     /// As [`decode`](IronMq::decode), and reports each [`Oddity`] in spite of which the response is
@@ -263,10 +263,10 @@ impl IronMq {
     pub fn decode_noting(
         &self,
         op: &QueueOp,
-        answer: Response<Bytes>,
+        response: Response<Bytes>,
         note: impl FnMut(Oddity),
     ) -> Result<QueueReply, Fault> {
-        let (head, body) = answer.into_parts();
+        let (head, body) = response.into_parts();
         let redaction = Redaction { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
             return response::read(op, &head.headers, &body, note).map_err(|problem| {
@@ -275,8 +275,9 @@ impl IronMq {
                     .with_detail(problem.redacted(&redaction).to_string())
             });
         }
-        let said = response::message(&body);
-        let fault = refusal::fault(&redaction, head.status, &head.headers, said.as_deref());
+        let server_text = response::message(&body);
+        let fault =
+            error_response::fault(&redaction, head.status, &head.headers, server_text.as_deref());
         Err(advice::advised(fault))
     }
 
@@ -290,11 +291,11 @@ impl IronMq {
             }
             QueueOp::Get { .. } => 1,
             QueueOp::ListQueues { count, .. } => {
-                return request::clamped_count(*count) * LISTED_QUEUE + RESPONSE_FRAME;
+                return request::clamped_count(*count) * LISTED_QUEUE_SIZE + RESPONSE_OVERHEAD;
             }
             _ => 0,
         };
-        messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(RESPONSE_FRAME)
+        messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(RESPONSE_OVERHEAD)
     }
 }
 

@@ -7,14 +7,14 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::request::MOST;
+use crate::request::MAX_COUNT;
 use ivy_proto::wire::json::Scanner;
 
 /// How many surplus messages of a response are read. Those beyond are counted, and not held in
 /// memory.
-pub(crate) const MOST_SURPLUS: usize = 100;
+pub(crate) const MAX_SURPLUS: usize = 100;
 /// The most messages that are read from any response.
-pub(crate) const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
+pub(crate) const MAX_MESSAGES: usize = MAX_COUNT + MAX_SURPLUS;
 
 /// A message of a response. `null` counts as missing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,8 +35,8 @@ fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str
 }
 
 /// The messages of a response that contains nothing else. `None` if `serde_json` must read it.
-pub(crate) fn read(answer: &str) -> Option<Vec<Message<'_>>> {
-    Reader { text: answer, scanner: Scanner::new(answer) }.answer()
+pub(crate) fn read(response: &str) -> Option<Vec<Message<'_>>> {
+    Reader { text: response, scanner: Scanner::new(response) }.response()
 }
 
 /// Its methods take a position and return the one behind what they have read.
@@ -47,7 +47,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn answer(self) -> Option<Vec<Message<'a>>> {
+    fn response(self) -> Option<Vec<Message<'a>>> {
         let (key, at) = self.key(self.scanner.take(0, b'{')?)?;
         if key != "messages" {
             return None;
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         if let Some(end) = self.scanner.take(at, b']') {
             return Some((messages, end));
         }
-        while messages.len() < MOST_MESSAGES {
+        while messages.len() < MAX_MESSAGES {
             let (message, end) = self.message(at)?;
             messages.push(message);
             match self.scanner.take(end, b',') {
@@ -118,13 +118,13 @@ mod tests {
     #[derive(Deserialize)]
     struct JsonMessages<'a> {
         #[serde(borrow)]
-        messages: Option<Entries<Message<'a>, MOST_MESSAGES>>,
+        messages: Option<Entries<Message<'a>, MAX_MESSAGES>>,
     }
 
     /// Reads it with `serde_json`.
-    fn by_serde(answer: &str) -> Option<Vec<Message<'_>>> {
-        let Object(answer) = serde_json::from_str::<Object<JsonMessages<'_>>>(answer).ok()?;
-        let messages = answer.messages?;
+    fn by_serde(response: &str) -> Option<Vec<Message<'_>>> {
+        let Object(response) = serde_json::from_str::<Object<JsonMessages<'_>>>(response).ok()?;
+        let messages = response.messages?;
         (messages.others == 0).then_some(messages.objects)
     }
 
@@ -133,11 +133,11 @@ mod tests {
 
     #[test]
     fn the_format_of_ironmq_is_read_in_one_pass() {
-        for count in [0, 1, 2, MOST_MESSAGES] {
-            let answer = format!("{{\"messages\":[{}]}}", vec![SENT; count].join(","));
-            let messages = read(&answer);
+        for count in [0, 1, 2, MAX_MESSAGES] {
+            let response = format!("{{\"messages\":[{}]}}", vec![SENT; count].join(","));
+            let messages = read(&response);
             assert_eq!(messages.as_ref().map(Vec::len), Some(count));
-            assert_eq!(messages, by_serde(&answer));
+            assert_eq!(messages, by_serde(&response));
         }
         let spaced = format!(" {{ \"messages\" : [ {SENT} ] }} ");
         let message = read(&spaced).unwrap().pop().unwrap();
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn other_formats_are_left_to_serde_json() {
-        let many = format!("{{\"messages\":[{}]}}", vec![SENT; MOST_MESSAGES + 1].join(","));
-        for answer in [
+        let many = format!("{{\"messages\":[{}]}}", vec![SENT; MAX_MESSAGES + 1].join(","));
+        for response in [
             "",
             "{}",
             "[]",
@@ -162,7 +162,7 @@ mod tests {
             r#"{"messages":[{"\u0069d":"1"}]}"#,
             &many,
         ] {
-            assert_eq!(read(answer), None, "{answer}");
+            assert_eq!(read(response), None, "{response}");
         }
     }
 
@@ -176,14 +176,14 @@ mod tests {
             ]), 0..12),
         ) {
             let pieces = pieces.concat();
-            for answer in [
+            for response in [
                 pieces.clone(),
                 format!("{{\"messages\":{pieces}}}"),
                 format!("{{\"messages\":[{pieces}]}}"),
                 format!("{{\"messages\":[{{{pieces}}}]}}"),
             ] {
-                if let Some(messages) = read(&answer) {
-                    prop_assert_eq!(Some(messages), by_serde(&answer), "{}", answer);
+                if let Some(messages) = read(&response) {
+                    prop_assert_eq!(Some(messages), by_serde(&response), "{}", response);
                 }
             }
         }

@@ -7,7 +7,7 @@ use ivy_proto::queue::QueueOp;
 use ivy_proto::text::{holds_run_of, shares_run};
 
 /// The longest text of a server that is kept, in characters.
-const LONGEST_QUOTE: usize = 256;
+const MAX_QUOTE: usize = 256;
 
 /// Knows the secrets of a request, which error texts must not repeat. Servers do repeat them when
 /// they quote what they could not parse.
@@ -18,11 +18,11 @@ pub(crate) struct Redaction<'a> {
 
 impl Redaction<'_> {
     /// The beginning of a server's text, or `None` if it repeats a part of a secret.
-    pub(crate) fn quote(&self, said: &str) -> Option<String> {
+    pub(crate) fn quote(&self, text: &str) -> Option<String> {
         // Servers may change the case of what they parse as a name.
         let token = self.token.expose().to_ascii_lowercase();
-        let repeats_the_token = holds_run_of(&said.to_ascii_lowercase(), &token);
-        let quote: String = said.chars().take(LONGEST_QUOTE).collect();
+        let repeats_the_token = holds_run_of(&text.to_ascii_lowercase(), &token);
+        let quote: String = text.chars().take(MAX_QUOTE).collect();
         (!repeats_the_token && !self.repeats_what_was_sent(&quote)).then_some(quote)
     }
 

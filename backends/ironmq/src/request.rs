@@ -17,19 +17,19 @@ use ivy_proto::wire::json::push_escaped;
 /// The range of a lease, in seconds. The documented minimum is 30; shorter ones work.
 const LEASE: (u64, u64) = (1, 86_400);
 /// The longest wait of a reserve, in seconds.
-const LONGEST_WAIT: u64 = 30;
+const MAX_WAIT: u64 = 30;
 /// The longest delay, in seconds: a week.
-const LONGEST_DELAY: u64 = 604_800;
+const MAX_DELAY: u64 = 604_800;
 /// The most messages, or names, per request.
-pub(crate) const MOST: usize = 100;
+pub(crate) const MAX_COUNT: usize = 100;
 /// Names are shorter than this, in characters, so a longer prefix matches nothing, like one of this
 /// length.
-const LONGEST_PREFIX: usize = 256;
+const MAX_PREFIX_LENGTH: usize = 256;
 
 /// An upper bound of what a message takes in a post in addition to its body.
-const BESIDE_BODY: usize = 32;
+const MESSAGE_OVERHEAD: usize = 32;
 /// An upper bound of what one of IronMQ's receipts takes in a delete.
-const RECEIPT: usize = 96;
+const RECEIPT_SIZE: usize = 96;
 
 /// A request: a method, a path below the project's, and a body.
 pub(crate) struct RestCall {
@@ -40,7 +40,7 @@ pub(crate) struct RestCall {
 
 /// The number of messages or names to request, within the limits.
 pub(crate) fn clamped_count(count: usize) -> usize {
-    count.clamp(1, MOST)
+    count.clamp(1, MAX_COUNT)
 }
 
 /// The request of the operation.
@@ -49,13 +49,13 @@ pub(crate) fn call(op: &QueueOp) -> RestCall {
         QueueOp::Post { queue, messages } => RestCall {
             method: Method::POST,
             path: messages_of(queue),
-            body: Some(posting(messages)),
+            body: Some(post_body(messages)),
         },
         QueueOp::Reserve { queue, count, lease, wait } => {
             let body = ReserveBody {
                 n: clamped_count(*count),
                 timeout: seconds(*lease, LEASE.0, LEASE.1),
-                wait: seconds(*wait, 0, LONGEST_WAIT),
+                wait: seconds(*wait, 0, MAX_WAIT),
             };
             post(format!("{}/reservations", path_of(queue)), &body)
         }
@@ -69,7 +69,7 @@ pub(crate) fn call(op: &QueueOp) -> RestCall {
             call_with(Method::DELETE, message_of(queue, receipt), &LeaseBody::new(receipt))
         }
         QueueOp::DeleteMany { queue, receipts } => {
-            let body = Some(deleting(receipts));
+            let body = Some(delete_body(receipts));
             RestCall { method: Method::DELETE, path: messages_of(queue), body }
         }
         QueueOp::Touch { queue, receipt, lease } => {
@@ -78,7 +78,7 @@ pub(crate) fn call(op: &QueueOp) -> RestCall {
             post(format!("{}/touch", message_of(queue, receipt)), &body)
         }
         QueueOp::Release { queue, receipt, delay, .. } => {
-            let delay = seconds(*delay, 0, LONGEST_DELAY);
+            let delay = seconds(*delay, 0, MAX_DELAY);
             let body = LeaseBody { delay, ..LeaseBody::new(receipt) };
             post(format!("{}/release", message_of(queue, receipt)), &body)
         }
@@ -93,7 +93,7 @@ pub(crate) fn call(op: &QueueOp) -> RestCall {
             if let Some(after) = after {
                 path.push_str(&format!("&previous={}", segment(after.as_str())));
             }
-            let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
+            let prefix: String = prefix.chars().take(MAX_PREFIX_LENGTH).collect();
             if !prefix.is_empty() {
                 path.push_str(&format!("&prefix={}", segment(&prefix)));
             }
@@ -128,9 +128,9 @@ fn call_with(method: Method, path: String, body: &impl Serialize) -> RestCall {
 }
 
 /// Whole seconds, rounded up so that nothing is shorter than requested, within the limits.
-fn seconds(duration: Duration, least: u64, most: u64) -> u64 {
+fn seconds(duration: Duration, min: u64, max: u64) -> u64 {
     let rounded = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
-    rounded.clamp(least, most)
+    rounded.clamp(min, max)
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -148,16 +148,17 @@ struct QueueBody {
 
 /// `{"messages":[{"body":"..","delay":5},..]}`, without `delay` if there is none. Written without a
 /// serializer, because a batch contains up to a hundred strings that are JSON themselves.
-fn posting(messages: &Batch<NewMessage>) -> Bytes {
-    let rooms = messages.items().iter().map(|message| BESIDE_BODY + message.body.as_str().len());
-    let mut out = Vec::with_capacity(rooms.sum::<usize>() * 5 / 4);
+fn post_body(messages: &Batch<NewMessage>) -> Bytes {
+    let sizes =
+        messages.items().iter().map(|message| MESSAGE_OVERHEAD + message.body.as_str().len());
+    let mut out = Vec::with_capacity(sizes.sum::<usize>() * 5 / 4);
     out.extend_from_slice(b"{\"messages\":[");
     for (index, message) in messages.items().iter().enumerate() {
         let opening: &[u8] = if index == 0 { b"{\"body\":\"" } else { b",{\"body\":\"" };
         out.extend_from_slice(opening);
         push_escaped(&mut out, message.body.as_str().as_bytes());
         out.push(b'"');
-        let delay = seconds(message.delay, 0, LONGEST_DELAY);
+        let delay = seconds(message.delay, 0, MAX_DELAY);
         if delay > 0 {
             out.extend_from_slice(b",\"delay\":");
             out.extend_from_slice(itoa::Buffer::new().format(delay).as_bytes());
@@ -169,8 +170,8 @@ fn posting(messages: &Batch<NewMessage>) -> Bytes {
 }
 
 /// `{"ids":[{"id":"..","reservation_id":".."},..]}`.
-fn deleting(receipts: &Batch<Receipt>) -> Bytes {
-    let mut out = Vec::with_capacity(receipts.items().len() * RECEIPT);
+fn delete_body(receipts: &Batch<Receipt>) -> Bytes {
+    let mut out = Vec::with_capacity(receipts.items().len() * RECEIPT_SIZE);
     out.extend_from_slice(b"{\"ids\":[");
     for (index, receipt) in receipts.items().iter().enumerate() {
         let opening: &[u8] = if index == 0 { b"{\"id\":\"" } else { b",{\"id\":\"" };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{self, Element, Entries, Object};
-use crate::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
+use crate::messages::{self, MAX_MESSAGES, MAX_SURPLUS, Message};
 use crate::redaction::Redaction;
 use crate::request::clamped_count;
 use ivy_proto::QueueName;
@@ -34,7 +34,7 @@ pub(crate) enum BadResponse {
     #[error("{0} is missing or has the wrong type")]
     Missing(&'static str),
     #[error("it does not match the request")]
-    OtherSubject,
+    Mismatch,
 }
 
 impl BadResponse {
@@ -58,7 +58,7 @@ pub(crate) fn read(
     mut note: impl FnMut(Oddity),
 ) -> Result<QueueReply, BadResponse> {
     let reply = read_noting(op, headers, body, &mut note)?;
-    if !is_called_json(headers) {
+    if !has_json_content_type(headers) {
         note(Oddity::ContentType);
     }
     Ok(reply)
@@ -70,35 +70,35 @@ fn read_noting(
     body: &[u8],
     note: &mut impl FnMut(Oddity),
 ) -> Result<QueueReply, BadResponse> {
-    if !is_plain(headers) {
+    if !is_unencoded(headers) {
         return Err(BadResponse::Encoded);
     }
     // Parties on the way may disagree on which one applies.
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Err(BadResponse::TwoLengths);
     }
-    let answer = JsonResponse { headers, body };
+    let response = JsonResponse { headers, body };
     match op {
-        QueueOp::Post { messages, .. } => posted(answer.object()?, messages.items().len()),
+        QueueOp::Post { messages, .. } => posted(response.object()?, messages.items().len()),
         QueueOp::Reserve { count, .. } => {
-            Ok(reserved(answer.messages(note)?, clamped_count(*count)))
+            Ok(reserved(response.messages(note)?, clamped_count(*count)))
         }
         QueueOp::Peek { .. } => {
-            let messages = answer.messages(note)?;
+            let messages = response.messages(note)?;
             Ok(QueueReply::Peeked(messages.objects.into_iter().filter_map(peeked).collect()))
         }
-        QueueOp::Get { message, .. } => got(answer.object()?, message),
+        QueueOp::Get { message, .. } => got(response.object()?, message),
         QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
-            answer.done().map(|()| QueueReply::all_deleted(deleted(op)))
+            response.done().map(|()| QueueReply::all_deleted(deleted(op)))
         }
-        QueueOp::Touch { receipt, .. } => touched(answer.object()?, receipt),
-        QueueOp::Release { .. } => answer.done().map(|()| QueueReply::Released),
-        QueueOp::Clear { .. } => answer.done().map(|()| QueueReply::Cleared),
-        QueueOp::DeleteQueue { .. } => answer.done().map(|()| QueueReply::QueueDeleted),
+        QueueOp::Touch { receipt, .. } => touched(response.object()?, receipt),
+        QueueOp::Release { .. } => response.done().map(|()| QueueReply::Released),
+        QueueOp::Clear { .. } => response.done().map(|()| QueueReply::Cleared),
+        QueueOp::DeleteQueue { .. } => response.done().map(|()| QueueReply::QueueDeleted),
         QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
-            queue_info(answer.object()?, queue)
+            queue_info(response.object()?, queue)
         }
-        QueueOp::ListQueues { .. } => queues(answer.object()?),
+        QueueOp::ListQueues { .. } => queues(response.object()?),
     }
 }
 
@@ -111,13 +111,13 @@ fn deleted(op: &QueueOp) -> usize {
 }
 
 /// Whether the body is not encoded.
-fn is_plain(headers: &HeaderMap) -> bool {
+fn is_unencoded(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether the Content-Type is JSON.
-fn is_called_json(headers: &HeaderMap) -> bool {
+fn has_json_content_type(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
@@ -127,8 +127,8 @@ fn is_called_json(headers: &HeaderMap) -> bool {
 /// proxies and old servers set it wrongly.
 pub(crate) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(body).ok()?;
-    let Object(said) = serde_json::from_str::<Object<MessageResponse<'_>>>(text).ok()?;
-    json::text(said.msg?.get())
+    let Object(response) = serde_json::from_str::<Object<MessageResponse<'_>>>(text).ok()?;
+    json::text(response.msg?.get())
 }
 
 struct JsonResponse<'a> {
@@ -156,13 +156,13 @@ impl<'a> JsonResponse<'a> {
     fn messages(
         &self,
         note: &mut impl FnMut(Oddity),
-    ) -> Result<Entries<Message<'a>, MOST_MESSAGES>, BadResponse> {
+    ) -> Result<Entries<Message<'a>, MAX_MESSAGES>, BadResponse> {
         // The usual format is read in one pass.
         if let Some(objects) = std::str::from_utf8(self.body).ok().and_then(messages::read) {
             return Ok(Entries { objects, others: 0 });
         }
-        let answer: MessagesResponse<'_> = self.object()?;
-        match (answer.messages, answer.msg) {
+        let response: MessagesResponse<'_> = self.object()?;
+        match (response.messages, response.msg) {
             (Some(Some(messages)), _) => Ok(messages),
             (Some(None), _) | (None, None) => {
                 note(Oddity::NoMessages);
@@ -174,9 +174,9 @@ impl<'a> JsonResponse<'a> {
 
     /// Only the success is confirmed. The text differs between servers.
     fn done(&self) -> Result<(), BadResponse> {
-        let said: MessageResponse<'_> = self.object()?;
-        let said = said.msg.and_then(|msg| json::text(msg.get()));
-        said.map(|_| ()).ok_or(BadResponse::Missing("msg"))
+        let response: MessageResponse<'_> = self.object()?;
+        let response = response.msg.and_then(|msg| json::text(msg.get()));
+        response.map(|_| ()).ok_or(BadResponse::Missing("msg"))
     }
 }
 
@@ -192,8 +192,8 @@ struct PostResponse<'a> {
     ids: Option<Vec<&'a RawValue>>,
 }
 
-fn posted(answer: PostResponse<'_>, messages: usize) -> Result<QueueReply, BadResponse> {
-    let ids = answer.ids.unwrap_or_default();
+fn posted(response: PostResponse<'_>, messages: usize) -> Result<QueueReply, BadResponse> {
+    let ids = response.ids.unwrap_or_default();
     if ids.len() != messages {
         return Err(BadResponse::WrongCount { ids: ids.len(), messages });
     }
@@ -208,7 +208,7 @@ fn posted(answer: PostResponse<'_>, messages: usize) -> Result<QueueReply, BadRe
 struct MessagesResponse<'a> {
     /// `Some(None)` if it is `null`.
     #[serde(borrow, default, deserialize_with = "present")]
-    messages: Option<Option<Entries<Message<'a>, MOST_MESSAGES>>>,
+    messages: Option<Option<Entries<Message<'a>, MAX_MESSAGES>>>,
     msg: Option<&'a RawValue>,
 }
 
@@ -219,7 +219,7 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
+fn reserved(entries: Entries<Message<'_>, MAX_MESSAGES>, count: usize) -> QueueReply {
     let mut unusable = entries.others;
     let mut messages = Vec::with_capacity(entries.objects.len());
     for entry in entries.objects {
@@ -228,30 +228,30 @@ fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> Queue
             None => unusable += 1,
         }
     }
-    let most = count + MOST_SURPLUS;
+    let max = count + MAX_SURPLUS;
     // A queue returns its messages in order. If sorted, they are distinct.
     let is_in_order = messages.is_sorted_by(|one, next| one.receipt < next.receipt);
-    if !is_in_order || messages.len() > most {
-        unusable += drop_repeated(&mut messages, most);
+    if !is_in_order || messages.len() > max {
+        unusable += drop_repeated(&mut messages, max);
     }
     QueueReply::Reserved(Reserved { messages, unusable })
 }
 
-/// Keeps `most` distinct messages at most and returns how many more there were. The same
+/// Keeps `max` distinct messages at most and returns how many more there were. The same
 /// reservation twice is one message, which must run once.
-fn drop_repeated(messages: &mut Vec<ReservedMessage>, most: usize) -> usize {
+fn drop_repeated(messages: &mut Vec<ReservedMessage>, max: usize) -> usize {
     let mut surplus = 0;
     let mut known = BTreeSet::new();
     messages.retain(|message| {
         if known.contains(&message.receipt) {
             return false;
         }
-        let is_taken = known.len() < most;
-        if is_taken {
+        let has_room = known.len() < max;
+        if has_room {
             known.insert(message.receipt.clone());
         }
-        surplus += usize::from(!is_taken);
-        is_taken
+        surplus += usize::from(!has_room);
+        has_room
     });
     surplus
 }
@@ -277,14 +277,14 @@ struct GetResponse<'a> {
     message: Option<Element<Message<'a>>>,
 }
 
-fn got(answer: GetResponse<'_>, asked: &MessageId) -> Result<QueueReply, BadResponse> {
-    let Some(Element::Object(message)) = answer.message else {
+fn got(response: GetResponse<'_>, requested: &MessageId) -> Result<QueueReply, BadResponse> {
+    let Some(Element::Object(message)) = response.message else {
         return Err(BadResponse::Missing("message"));
     };
     let message = peeked(message).ok_or(BadResponse::Missing("message"))?;
     // A late response to an earlier request on the same connection must not be accepted here.
-    if message.id != *asked {
-        return Err(BadResponse::OtherSubject);
+    if message.id != *requested {
+        return Err(BadResponse::Mismatch);
     }
     Ok(QueueReply::Message(message))
 }
@@ -295,8 +295,8 @@ struct TouchResponse<'a> {
     reservation_id: Option<&'a RawValue>,
 }
 
-fn touched(answer: TouchResponse<'_>, receipt: &Receipt) -> Result<QueueReply, BadResponse> {
-    let reservation = answer.reservation_id.and_then(|id| json::id(id.get()));
+fn touched(response: TouchResponse<'_>, receipt: &Receipt) -> Result<QueueReply, BadResponse> {
+    let reservation = response.reservation_id.and_then(|id| json::id(id.get()));
     let reservation = reservation.ok_or(BadResponse::Missing("reservation_id"))?;
     let message = receipt.message.clone();
     Ok(QueueReply::Touched(Receipt { message, reservation: ReservationId::new(reservation) }))
@@ -328,16 +328,19 @@ struct DeadLetter<'a> {
     max_reservations: Option<&'a RawValue>,
 }
 
-fn queue_info(answer: QueueResponse<'_>, asked: &QueueName) -> Result<QueueReply, BadResponse> {
-    let Some(Element::Object(queue)) = answer.queue else {
+fn queue_info(
+    response: QueueResponse<'_>,
+    requested: &QueueName,
+) -> Result<QueueReply, BadResponse> {
+    let Some(Element::Object(queue)) = response.queue else {
         return Err(BadResponse::Missing("queue"));
     };
     let name = queue.name.and_then(text).ok_or(BadResponse::Missing("name"))?;
-    if name != asked.as_str() {
-        return Err(BadResponse::OtherSubject);
+    if name != requested.as_str() {
+        return Err(BadResponse::Mismatch);
     }
     let seconds = |value| json::number(value).map(Duration::from_secs);
-    let mut info = QueueInfo::new(asked.clone());
+    let mut info = QueueInfo::new(requested.clone());
     info.settings.reservable = queue.kind.and_then(text).and_then(|kind| is_reservable(&kind));
     info.settings.message_timeout = seconds(queue.message_timeout);
     info.settings.message_expiration = seconds(queue.message_expiration);
@@ -380,8 +383,8 @@ struct QueueList<'a> {
 }
 
 /// Omits names that ivy cannot use because they are too long or contain control characters.
-fn queues(answer: QueueList<'_>) -> Result<QueueReply, BadResponse> {
-    let queues = answer.queues.ok_or(BadResponse::Missing("queues"))?.unwrap_or_default();
+fn queues(response: QueueList<'_>) -> Result<QueueReply, BadResponse> {
+    let queues = response.queues.ok_or(BadResponse::Missing("queues"))?.unwrap_or_default();
     let names = queues.objects.into_iter();
     let names = names.filter_map(|queue| QueueName::new(&text(queue.name?)?).ok());
     Ok(QueueReply::Queues(names.collect()))

@@ -42,8 +42,8 @@ pub(crate) fn resolve(
     url: Option<(IronMqUrl, Origin)>,
     environment: &Environment<'_>,
 ) -> Result<Option<(Address, Token)>, ConfigError> {
-    let said = url.as_ref().map(|(url, origin)| (url.scheme, *origin));
-    let (url, url_origin) = url.unwrap_or((NOTHING_SAID, Origin::Argument("queue URL")));
+    let url_scheme = url.as_ref().map(|(url, origin)| (url.scheme, *origin));
+    let (url, url_origin) = url.unwrap_or((EMPTY_URL, Origin::Argument("queue URL")));
     let sources = Sources::new(environment, url.is_complete())?;
 
     let token = match url.token {
@@ -56,13 +56,13 @@ pub(crate) fn resolve(
     };
     let ((token, token_origin), (prefix, project)) = match (token, project) {
         (Some(token), Some(project)) => (token, project),
-        (None, None) if said.is_none() => return Ok(None),
+        (None, None) if url_scheme.is_none() => return Ok(None),
         (None, _) => return Err(BadConfig::NoToken.into()),
         (_, None) => return Err(BadConfig::NoProject.into()),
     };
     let (scheme, host, port) = match url.server {
         Some((host, port)) => (url.scheme, host, port),
-        None => sources.server(said, token_origin)?,
+        None => sources.server(url_scheme, token_origin)?,
     };
     let address = Address::new(scheme, &host, &project)
         .and_then(|address| address.with_port(port)?.with_prefix(prefix))
@@ -71,7 +71,7 @@ pub(crate) fn resolve(
 }
 
 /// The URL `ironmq://`.
-const NOTHING_SAID: IronMqUrl =
+const EMPTY_URL: IronMqUrl =
     IronMqUrl { scheme: Scheme::Https, token: None, server: None, project: None };
 
 impl IronMqUrl {
@@ -134,30 +134,30 @@ impl<'a> Sources<'a> {
     /// combined with.
     fn server(
         mut self,
-        said: Option<(Scheme, Origin)>,
+        url_scheme: Option<(Scheme, Origin)>,
         token: Origin,
     ) -> Result<(Scheme, String, u16), ConfigError> {
-        let mut beside = vec![("token", token)];
+        let mut combined_with = vec![("token", token)];
         let host = match self.find(&HOST)? {
             Some(found) => {
                 let (origin, host) = (found.origin, host(found)?);
                 if host != Address::DEFAULT_HOST {
-                    HOST.check_source(origin, &beside)?;
+                    HOST.check_source(origin, &combined_with)?;
                 }
-                beside.push(("host", origin));
-                self.leave_out_other_servers(&host)?;
+                combined_with.push(("host", origin));
+                self.ignore_other_servers(&host)?;
                 host
             }
             None => Address::DEFAULT_HOST.to_owned(),
         };
-        let scheme = match said {
+        let scheme = match url_scheme {
             Some((Scheme::Http, _)) => Scheme::Http,
-            said => match self.find(&SCHEME)? {
+            url_scheme => match self.find(&SCHEME)? {
                 Some(found) => {
                     let (origin, scheme) = (found.origin, scheme(found)?);
                     if scheme == Scheme::Http {
-                        let said = said.map(|(_, origin)| ("scheme", origin));
-                        SCHEME.check_source(origin, beside.iter().chain(&said))?;
+                        let url_scheme = url_scheme.map(|(_, origin)| ("scheme", origin));
+                        SCHEME.check_source(origin, combined_with.iter().chain(&url_scheme))?;
                     }
                     scheme
                 }
@@ -168,7 +168,7 @@ impl<'a> Sources<'a> {
             Some(found) => {
                 let (origin, port) = (found.origin, port(found)?);
                 if port != scheme.default_port() {
-                    PORT.check_source(origin, &beside)?;
+                    PORT.check_source(origin, &combined_with)?;
                 }
                 port
             }
@@ -178,17 +178,17 @@ impl<'a> Sources<'a> {
     }
 
     /// Ignores host, port and scheme of a file that names another host: they belong together.
-    fn leave_out_other_servers(&mut self, host: &str) -> Result<(), ConfigError> {
-        let mut kept = Vec::with_capacity(self.files.len());
+    fn ignore_other_servers(&mut self, host: &str) -> Result<(), ConfigError> {
+        let mut files = Vec::with_capacity(self.files.len());
         for file in std::mem::take(&mut self.files) {
             let other = file.find(HOST.keys)?.is_some_and(|found| {
                 Host::parse(&found.value).is_none_or(|other| other.to_string() != host)
             });
             if !other {
-                kept.push(file);
+                files.push(file);
             }
         }
-        self.files = kept;
+        self.files = files;
         Ok(())
     }
 }
@@ -199,9 +199,9 @@ impl Part {
     fn check_source<'b>(
         &self,
         origin: Origin,
-        beside: impl IntoIterator<Item = &'b (&'static str, Origin)>,
+        combined_with: impl IntoIterator<Item = &'b (&'static str, Origin)>,
     ) -> Result<(), ConfigError> {
-        let stronger = beside.into_iter().find(|(_, other)| rank(*other) < rank(origin));
+        let stronger = combined_with.into_iter().find(|(_, other)| rank(*other) < rank(origin));
         match stronger {
             None => Ok(()),
             Some(&(what, stronger)) => {

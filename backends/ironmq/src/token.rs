@@ -5,7 +5,7 @@ use std::fmt;
 use ivy_proto::Secret;
 
 /// The longest token. IronMQ's have 20 to 30 characters.
-const LONGEST: usize = 4096;
+const MAX_LENGTH: usize = 4096;
 
 /// A token of an IronMQ project: visible ASCII characters only, so that it cannot break out of its
 /// header.
@@ -15,7 +15,7 @@ pub struct Token(Secret);
 /// A text is not a valid token. Contains its length and never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a token must be 1 to {LONGEST} visible ASCII characters without spaces or line breaks; this text of {len} bytes is not"
+    "a token must be 1 to {MAX_LENGTH} visible ASCII characters without spaces or line breaks; this text of {len} bytes is not"
 )]
 pub struct BadToken {
     /// The length of the text, in bytes.
@@ -31,7 +31,7 @@ impl Token {
     pub fn new(text: &str) -> Result<Self, BadToken> {
         let line = text.strip_suffix('\n').unwrap_or(text);
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let allowed = 1..=LONGEST;
+        let allowed = 1..=MAX_LENGTH;
         if !allowed.contains(&line.len()) || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadToken { len: text.len() });
         }

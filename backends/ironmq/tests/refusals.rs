@@ -12,7 +12,7 @@ use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 #[test]
 fn a_refusal_is_the_same_fault_as_over_http() {
     let address = Address::new(Scheme::Http, "localhost", "54f95d43ecbd7e000800002a").unwrap();
-    let dialect = IronMq::new(&address, Token::new("token").unwrap());
+    let ironmq = IronMq::new(&address, Token::new("token").unwrap());
     let queue = QueueName::new("q").unwrap();
     let receipt = Receipt { message: MessageId::new("1"), reservation: ReservationId::new("r") };
     let peek = QueueOp::Peek { queue: queue.clone(), count: 1 };
@@ -30,8 +30,8 @@ fn a_refusal_is_the_same_fault_as_over_http() {
         (&peek, Refusal::Invalid("n must be from 1 to 100"), 400),
     ] {
         let body = Bytes::from(format!(r#"{{"msg":"{refusal}"}}"#));
-        let answer = Response::builder().status(status).body(body).unwrap();
-        let over_http = dialect.decode(op, answer).unwrap_err().kind();
+        let response = Response::builder().status(status).body(body).unwrap();
+        let over_http = ironmq.decode(op, response).unwrap_err().kind();
         assert_eq!(Fault::from(refusal).kind(), over_http, "{op:?}");
     }
 }

@@ -6,13 +6,13 @@ use crate::address::RedisAddress;
 use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
+use crate::error_reply::{Broken, not_redis};
 use crate::frame::{BadFrame, Frames, Limits};
 use crate::handshake::Handshake;
-use crate::refusal::{Broken, not_redis};
 
 /// The largest reply unless more is expected: a notice of a mebibyte, or a description of the
 /// server, which nests its modules three arrays deep.
-pub(crate) const USUAL: Limits = Limits {
+pub(crate) const DEFAULT_LIMITS: Limits = Limits {
     line: 1024,
     bulk: (1 << 20) + 1024,
     array: 1024,
@@ -68,14 +68,14 @@ impl RespConnection {
     /// # Errors
     /// If the connection is unusable.
     pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<ConnectionStep, Broken> {
-        let limits = if self.handshake.is_some() { &USUAL } else { expected };
+        let limits = if self.handshake.is_some() { &DEFAULT_LIMITS } else { expected };
         let frame = match self.frames.next(limits) {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(ConnectionStep::Wait),
             Err(bad) => {
-                let begun = String::from_utf8_lossy(self.frames.first_bytes());
+                let first_bytes = String::from_utf8_lossy(self.frames.first_bytes());
                 return Err(match (bad, &self.handshake) {
-                    (BadFrame::Unknown, Some(_)) => not_redis(&self.address, &begun),
+                    (BadFrame::Unknown, Some(_)) => not_redis(&self.address, &first_bytes),
                     (_, Some(_)) => self.fault(NotifyFaultKind::Unreachable, &bad),
                     (_, None) => self.fault(NotifyFaultKind::ConnectionLost, &bad),
                 });

@@ -14,14 +14,14 @@ use crate::connection::RespConnection;
 pub(crate) struct Effects {
     address: Arc<RedisAddress>,
     outputs: VecDeque<Output>,
-    last_line: u64,
+    last_connection_id: u64,
     /// Whether the server accepted the password without the user name, which is reported once.
     ignores_user: bool,
 }
 
 impl Effects {
     pub(crate) fn new(address: Arc<RedisAddress>) -> Self {
-        Effects { address, outputs: VecDeque::new(), last_line: 0, ignores_user: false }
+        Effects { address, outputs: VecDeque::new(), last_connection_id: 0, ignores_user: false }
     }
 
     pub(crate) fn address(&self) -> &RedisAddress {
@@ -30,8 +30,8 @@ impl Effects {
 
     /// Opens a connection.
     pub(crate) fn open(&mut self) -> (ConnectionId, RespConnection) {
-        self.last_line += 1;
-        let connection_id = ConnectionId(self.last_line);
+        self.last_connection_id += 1;
+        let connection_id = ConnectionId(self.last_connection_id);
         let RedisAddress { host, port, tls, .. } = &*self.address;
         let endpoint = Endpoint { host: host.clone(), port: *port, tls: *tls };
         self.push(Output::Open(connection_id, endpoint));
@@ -47,7 +47,7 @@ impl Effects {
     }
 
     /// Records that a server has accepted a handshake.
-    pub(crate) fn greeted(&mut self, ignores_user: bool) {
+    pub(crate) fn handshake_accepted(&mut self, ignores_user: bool) {
         if ignores_user && !self.ignores_user {
             self.push(Output::Event(Event::NotifierUserIgnored));
         }

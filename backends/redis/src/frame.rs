@@ -21,7 +21,7 @@ pub(crate) struct Limits {
 }
 
 /// The capacity kept for the next frames. The memory of a larger frame is freed.
-const KEPT: usize = 64 * 1024;
+const RETAINED_CAPACITY: usize = 64 * 1024;
 
 /// A buffer of bytes that arrive in pieces of any size, and the frames in them.
 ///
@@ -59,7 +59,7 @@ impl Frames {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         if self.buffer.is_empty() {
-            self.buffer.shrink_to(KEPT);
+            self.buffer.shrink_to(RETAINED_CAPACITY);
         }
         self.at -= self.start;
         self.start = 0;
@@ -118,12 +118,12 @@ impl Frames {
         let Some(end) = memmem::find(searched, b"\r\n") else {
             return if unread.len() < line { Ok(None) } else { Err(BadFrame::TooLarge) };
         };
-        let behind = end + 2;
+        let after_line = end + 2;
         let (length, element) = match kind {
             b'$' => match length(&unread[1..end])? {
                 None => (0, Element::Leaf),
                 Some(length) if length > bulk => return Err(BadFrame::TooLarge),
-                Some(length) => match unread.get(behind + length..behind + length + 2) {
+                Some(length) => match unread.get(after_line + length..after_line + length + 2) {
                     None => return Ok(None),
                     Some(b"\r\n") => (length + 2, Element::Leaf),
                     Some(_) => return Err(BadFrame::Damaged),
@@ -138,7 +138,7 @@ impl Frames {
             },
             _ => (0, Element::Leaf),
         };
-        self.at += behind + length;
+        self.at += after_line + length;
         Ok(Some(element))
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         frames([bytes])
     }
 
-    const EACH: [&[u8]; 8] = [
+    const VALID_FRAMES: [&[u8]; 8] = [
         b"+OK\r\n",
         b"-ERR no\r\n",
         b":17\r\n",
@@ -213,8 +213,8 @@ mod tests {
 
     #[test]
     fn frames_are_found_in_pieces_of_any_size() {
-        let all = EACH.concat();
-        assert_eq!(whole(&all), (EACH.map(<[u8]>::to_vec).to_vec(), Ok(())));
+        let all = VALID_FRAMES.concat();
+        assert_eq!(whole(&all), (VALID_FRAMES.map(<[u8]>::to_vec).to_vec(), Ok(())));
         for cut in 0..=all.len() {
             assert_eq!(frames([&all[..cut], &all[cut..]]), whole(&all), "cut at {cut}");
         }

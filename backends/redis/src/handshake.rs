@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::address::RedisAddress;
 use ivy_proto::notify::NotifyFaultKind;
 
-use crate::refusal::{Broken, not_redis, refusal};
+use crate::error_reply::{Broken, fault_of_error, not_redis};
 
 /// The handshake: credentials and database. Each command is sent after the reply to the previous
 /// one.
@@ -83,17 +83,17 @@ impl Handshake {
             };
             return Ok(());
         }
-        let Some(said) = line.strip_prefix('-') else {
+        let Some(text) = line.strip_prefix('-') else {
             return Err(not_redis(&self.address, line));
         };
-        let fault = refusal(said, &self.address, &[]);
+        let fault = fault_of_error(text, &self.address, &[]);
         match self.next {
             // The server responds, which is all that the ping had to show.
             Step::Ping if fault.kind == NotifyFaultKind::NoPermission => {
                 self.next = Step::Done;
                 Ok(())
             }
-            Step::Authenticate if self.may_try_otherwise(said) => {
+            Step::Authenticate if self.may_try_other_credentials(text) => {
                 self.ignores_user = !self.ignores_user;
                 self.refused = Some(fault);
                 Ok(())
@@ -107,12 +107,12 @@ impl Handshake {
     }
 
     /// Whether the credentials may be accepted with the user name left out, or put back.
-    fn may_try_otherwise(&self, said: &str) -> bool {
+    fn may_try_other_credentials(&self, text: &str) -> bool {
         // The password alone is that of the user `default`.
         let is_another = self.address.user.as_deref().is_some_and(|user| user != "default");
-        let is_refused = said.starts_with("WRONGPASS")
+        let is_refused = text.starts_with("WRONGPASS")
             // Servers before version 6 have no users.
-            || said.contains("wrong number of arguments for 'auth'");
+            || text.contains("wrong number of arguments for 'auth'");
         is_another && is_refused && self.refused.is_none()
     }
 }
@@ -157,15 +157,18 @@ mod tests {
     }
 
     /// The commands sent to a server that replies to each with the next of these lines.
-    fn said(address: &Arc<RedisAddress>, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
+    fn commands_sent(
+        address: &Arc<RedisAddress>,
+        replies: &[&str],
+    ) -> Result<Vec<String>, NotifyFault> {
         let mut handshake = Handshake::new(Arc::clone(address), false);
-        let mut said = Vec::new();
-        let mut answers = answers.iter();
+        let mut sent = Vec::new();
+        let mut replies = replies.iter();
         while let Some(command) = handshake.next_command() {
-            said.push(String::from_utf8(command).unwrap());
-            handshake.on_reply(answers.next().unwrap())?;
+            sent.push(String::from_utf8(command).unwrap());
+            handshake.on_reply(replies.next().unwrap())?;
         }
-        Ok(said)
+        Ok(sent)
     }
 
     const AUTH: &str = "*2\r\n$4\r\nAUTH\r\n$13\r\ncorrect horse\r\n";
@@ -176,12 +179,16 @@ mod tests {
 
     #[test]
     fn without_a_password_and_a_database_a_ping_is_sent_first() {
-        let nobody = address(None, None, None);
-        for answer in ["+PONG", "-NOPERM this user has no permissions to run the 'ping' command"] {
-            assert_eq!(said(&nobody, &[answer]).unwrap(), [PING]);
+        let no_credentials = address(None, None, None);
+        for reply in ["+PONG", "-NOPERM this user has no permissions to run the 'ping' command"] {
+            assert_eq!(commands_sent(&no_credentials, &[reply]).unwrap(), [PING]);
         }
-        assert_eq!(said(&address(Some("ada"), None, Some(0)), &["+PONG"]).unwrap(), [PING]);
-        let fault = said(&nobody, &["-ERR max number of clients reached"]).unwrap_err();
+        assert_eq!(
+            commands_sent(&address(Some("ada"), None, Some(0)), &["+PONG"]).unwrap(),
+            [PING]
+        );
+        let fault =
+            commands_sent(&no_credentials, &["-ERR max number of clients reached"]).unwrap_err();
         assert_eq!(fault.kind(), NotifyFaultKind::Refused);
         assert!(fault.to_string().contains("max number of clients reached"), "{fault}");
     }
@@ -189,34 +196,34 @@ mod tests {
     #[test]
     fn credentials_come_before_the_database() {
         let both = address(None, Some(PASSWORD), Some(12));
-        assert_eq!(said(&both, &["+OK", "+OK"]).unwrap(), [AUTH, SELECT]);
+        assert_eq!(commands_sent(&both, &["+OK", "+OK"]).unwrap(), [AUTH, SELECT]);
         let user = address(Some("ada"), Some(PASSWORD), None);
-        assert_eq!(said(&user, &["+OK"]).unwrap(), [AUTH_ADA]);
+        assert_eq!(commands_sent(&user, &["+OK"]).unwrap(), [AUTH_ADA]);
     }
 
     #[test]
     fn a_server_without_users_gets_the_password_alone() {
         let old = "-ERR wrong number of arguments for 'auth' command";
         let user = address(Some("ada"), Some(PASSWORD), None);
-        assert_eq!(said(&user, &[old, "+OK"]).unwrap(), [AUTH_ADA, AUTH]);
-        assert!(said(&address(None, Some(PASSWORD), None), &[old]).is_err());
+        assert_eq!(commands_sent(&user, &[old, "+OK"]).unwrap(), [AUTH_ADA, AUTH]);
+        assert!(commands_sent(&address(None, Some(PASSWORD), None), &[old]).is_err());
     }
 
     #[test]
     fn the_password_alone_is_tried_once_if_the_user_is_unknown() {
         let user = address(Some("ada"), Some(PASSWORD), Some(12));
-        assert_eq!(said(&user, &[WRONG, "+OK", "+OK"]).unwrap(), [AUTH_ADA, AUTH, SELECT]);
-        let fault = said(&user, &[WRONG, "-WRONGPASS the second time"]).unwrap_err();
+        assert_eq!(commands_sent(&user, &[WRONG, "+OK", "+OK"]).unwrap(), [AUTH_ADA, AUTH, SELECT]);
+        let fault = commands_sent(&user, &[WRONG, "-WRONGPASS the second time"]).unwrap_err();
         assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
         assert!(!fault.to_string().contains("second"), "{fault}");
-        let fault = said(&user, &[WRONG, "-LOADING Redis is loading"]).unwrap_err();
+        let fault = commands_sent(&user, &[WRONG, "-LOADING Redis is loading"]).unwrap_err();
         assert_eq!(fault.kind(), NotifyFaultKind::Refused);
     }
 
     #[test]
     fn the_password_of_the_default_user_is_tried_once() {
         for user in [None, Some("default")] {
-            let fault = said(&address(user, Some(PASSWORD), None), &[WRONG]).unwrap_err();
+            let fault = commands_sent(&address(user, Some(PASSWORD), None), &[WRONG]).unwrap_err();
             assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
         }
     }
@@ -238,20 +245,20 @@ mod tests {
 
     #[test]
     fn a_missing_user_name_is_not_reported_as_ignored() {
-        let greeting_of = |user| {
+        let ignores_user_after = |user| {
             let address = address(user, Some(PASSWORD), None);
             let mut handshake = Handshake::new(Arc::clone(&address), false);
             handshake.on_reply("+OK").unwrap();
             handshake.ignores_user()
         };
-        assert!(!greeting_of(None) && !greeting_of(Some("ada")));
+        assert!(!ignores_user_after(None) && !ignores_user_after(Some("ada")));
     }
 
     #[test]
     fn only_errors_about_credentials_are_unauthorized() {
         use NotifyFaultKind::{NoPermission, Refused, Unauthorized};
         let address = address(None, Some(PASSWORD), Some(12));
-        for (answer, kind) in [
+        for (reply, kind) in [
             ("-WRONGPASS invalid username-password pair or user is disabled.", Unauthorized),
             ("-NOAUTH Authentication required.", Unauthorized),
             ("-NOPERM this user has no permissions", NoPermission),
@@ -264,10 +271,10 @@ mod tests {
             ("-ERR DB index is out of range", Refused),
             ("-MASTERDOWN Link with MASTER is down", Refused),
         ] {
-            for answers in [vec![answer], vec!["+OK", answer]] {
-                let fault = said(&address, &answers).unwrap_err();
-                assert_eq!(fault.kind(), kind, "{answer}");
-                assert!(fault.to_string().contains(&answer[1..]), "{fault}");
+            for replies in [vec![reply], vec!["+OK", reply]] {
+                let fault = commands_sent(&address, &replies).unwrap_err();
+                assert_eq!(fault.kind(), kind, "{reply}");
+                assert!(fault.to_string().contains(&reply[1..]), "{fault}");
             }
         }
     }
@@ -275,13 +282,14 @@ mod tests {
     #[test]
     fn another_protocol_is_reported_with_its_first_bytes() {
         for (line, shown) in [("HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad"), (":1", ":1")] {
-            let fault = said(&address(None, Some(PASSWORD), None), &[line]).unwrap_err();
+            let fault = commands_sent(&address(None, Some(PASSWORD), None), &[line]).unwrap_err();
             assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
             assert!(fault.to_string().contains("redis.example:6379 does not"), "{fault}");
             assert!(fault.to_string().contains(shown), "{fault}");
             assert!(!fault.to_string().contains("Request"), "{fault}");
         }
-        let fault = said(&address(None, Some(PASSWORD), None), &["$correct horse"]).unwrap_err();
+        let fault =
+            commands_sent(&address(None, Some(PASSWORD), None), &["$correct horse"]).unwrap_err();
         assert!(!fault.to_string().contains("horse"), "{fault}");
     }
 
@@ -289,14 +297,17 @@ mod tests {
     fn a_text_that_repeats_the_password_is_not_quoted() {
         let address = address(None, Some(PASSWORD), None);
         for (text, code) in [("ERR bad correct horse", "ERR"), ("correct horse", "")] {
-            let fault = NotifyFault::from(refusal(text, &address, &[]));
+            let fault = NotifyFault::from(fault_of_error(text, &address, &[]));
             assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
             assert!(fault.to_string().contains(code));
         }
         let printed = format!("{:?}", Handshake::new(Arc::clone(&address), false));
         assert!(!printed.contains("horse"), "{printed}");
-        let long =
-            NotifyFault::from(refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]));
+        let long = NotifyFault::from(fault_of_error(
+            &format!("ERR {}", "x".repeat(1 << 20)),
+            &address,
+            &[],
+        ));
         assert!(format!("{long:?}").len() < 500);
     }
 }

@@ -143,8 +143,10 @@
 //! Errors in a URL are a [`ConfigError`](ivy_proto::config::ConfigError), which shows no secret.
 
 mod address;
+mod blocking_connections;
 mod connection;
 mod effects;
+mod error_reply;
 mod frame;
 mod handshake;
 mod notifier;
@@ -155,13 +157,11 @@ mod planted;
 mod plug;
 mod probe;
 mod queue;
-mod refusal;
 mod requests;
 mod server;
 mod session;
 #[cfg(test)]
 mod tests;
-mod waits;
 
 use std::time::Duration;
 

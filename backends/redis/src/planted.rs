@@ -10,7 +10,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// Reserves are named by a counter that all share, and that begins again with the server.
-    ReservesNamedByCounter,
+    ReserveIdsFromCounter,
     /// What deletes or releases a message after an unanswered touch names one reservation.
     TouchForgotten,
     /// The script that takes what a wait has moved is sent when the wait is answered.
@@ -21,7 +21,7 @@ pub enum Bug {
 impl Bug {
     /// Those that the worlds of the simulator can show.
     pub const ALL: [Bug; 3] =
-        [Bug::ReservesNamedByCounter, Bug::TouchForgotten, Bug::WaitWithoutScript];
+        [Bug::ReserveIdsFromCounter, Bug::TouchForgotten, Bug::WaitWithoutScript];
 }
 
 #[cfg(not(ivy_planted))]
@@ -46,7 +46,7 @@ pub fn choose(bug: Option<Bug>) {
     CHOSEN.set(bug);
 }
 
-/// The counter of [`Bug::ReservesNamedByCounter`] begins again.
+/// The counter of [`Bug::ReserveIdsFromCounter`] begins again.
 #[cfg(ivy_planted)]
 pub fn begin_counter() {
     COUNTER.set(0);

@@ -28,8 +28,8 @@ impl ServerProbe {
     }
 
     /// The server's description in the reply; `None` if it refuses.
-    pub(crate) fn read(self, answer: &Value) -> Option<Server> {
-        let Value::Array(values) = answer else { return None };
+    pub(crate) fn read(self, reply: &Value) -> Option<Server> {
+        let Value::Array(values) = reply else { return None };
         match self {
             ServerProbe::Hello => {
                 let fields =
@@ -62,25 +62,25 @@ fn text(value: &Value) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn read(probe: ServerProbe, said: &str) -> Option<Server> {
-        probe.read(&redis::parse_redis_value(said.as_bytes()).unwrap())
+    fn read(probe: ServerProbe, text: &str) -> Option<Server> {
+        probe.read(&redis::parse_redis_value(text.as_bytes()).unwrap())
     }
 
     #[test]
     fn role_and_mode_are_read_from_the_reply() {
         let hello = "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:5\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n";
         let server = read(ServerProbe::Hello, hello).unwrap();
-        assert!(server.is_misplaced() && server.counts_all_receivers());
+        assert!(server.is_isolated_replica() && server.counts_all_receivers());
         let role = "*3\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n";
-        assert!(read(ServerProbe::Role, role).unwrap().is_misplaced());
+        assert!(read(ServerProbe::Role, role).unwrap().is_isolated_replica());
     }
 
     #[test]
     fn a_refused_query_describes_nothing() {
-        for said in ["-ERR unknown command\r\n", "-NOPERM no permissions\r\n", "+OK\r\n", ":1\r\n"]
+        for text in ["-ERR unknown command\r\n", "-NOPERM no permissions\r\n", "+OK\r\n", ":1\r\n"]
         {
             for probe in [ServerProbe::Hello, ServerProbe::Role] {
-                assert_eq!(read(probe, said), None, "{said:?}");
+                assert_eq!(read(probe, text), None, "{text:?}");
             }
         }
         assert_eq!(read(ServerProbe::Role, "*0\r\n"), None);

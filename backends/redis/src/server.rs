@@ -37,7 +37,7 @@ impl Server {
 
     /// Whether publications here miss the subscribers of the primary: a replica delivers to its own
     /// subscribers only, while a node of a cluster delivers to those of all nodes.
-    pub(crate) fn is_misplaced(&self) -> bool {
+    pub(crate) fn is_isolated_replica(&self) -> bool {
         self.is_replica && self.mode != Mode::Cluster
     }
 
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn a_replica_is_misplaced_unless_it_belongs_to_a_cluster() {
-        assert!(hello("standalone", "replica").is_misplaced());
-        assert!(!hello("standalone", "master").is_misplaced());
-        assert!(!hello("cluster", "replica").is_misplaced());
-        assert!(Server::from_role("slave").is_misplaced());
-        assert!(!Server::from_role("master").is_misplaced());
-        assert!(!Server::default().is_misplaced());
+        assert!(hello("standalone", "replica").is_isolated_replica());
+        assert!(!hello("standalone", "master").is_isolated_replica());
+        assert!(!hello("cluster", "replica").is_isolated_replica());
+        assert!(Server::from_role("slave").is_isolated_replica());
+        assert!(!Server::from_role("master").is_isolated_replica());
+        assert!(!Server::default().is_isolated_replica());
     }
 
     #[test]

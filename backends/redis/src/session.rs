@@ -10,11 +10,11 @@ use ivy_proto::backend::{
 };
 
 use crate::address::RedisAddress;
+use crate::blocking_connections::BlockingConnections;
 use crate::effects::Effects;
 use crate::notifier::Subscription;
 use crate::queue::{Io, Operations, Prefix};
 use crate::requests::Requests;
-use crate::waits::Waits;
 
 /// A Redis server as a session. One connection carries the operations of the queue and the
 /// publications; each waiting reserve has a connection of its own, and so has each subscription.
@@ -26,7 +26,7 @@ use crate::waits::Waits;
 pub struct RedisSession {
     effects: Effects,
     requests: Requests,
-    waits: Waits,
+    blocking: BlockingConnections,
     operations: Operations,
     subscriptions: BTreeMap<CommandId, Subscription>,
 }
@@ -46,7 +46,7 @@ impl RedisSession {
         RedisSession {
             effects: Effects::new(Arc::new(address)),
             requests: Requests::default(),
-            waits: Waits::default(),
+            blocking: BlockingConnections::default(),
             operations: Operations::new(prefix, random, wall),
             subscriptions: BTreeMap::new(),
         }
@@ -58,10 +58,10 @@ impl RedisSession {
         self.effects.address()
     }
 
-    fn wait_until(&self) -> Option<Moment> {
-        let subscriptions = self.subscriptions.values().filter_map(Subscription::wait_until);
+    fn deadline(&self) -> Option<Moment> {
+        let subscriptions = self.subscriptions.values().filter_map(Subscription::deadline);
         let others =
-            [self.requests.wait_until(), self.waits.wait_until(), self.operations.wait_until()];
+            [self.requests.deadline(), self.blocking.deadline(), self.operations.deadline()];
         subscriptions.chain(others.into_iter().flatten()).min()
     }
 
@@ -69,7 +69,7 @@ impl RedisSession {
         let subscriptions = self.subscriptions.values_mut();
         let connection = self.requests.connection(connection_id);
         let connection =
-            connection.or_else(|| self.waits.connection(connection_id)).or_else(|| {
+            connection.or_else(|| self.blocking.connection(connection_id)).or_else(|| {
                 subscriptions
                     .filter_map(|subscription| subscription.connection(connection_id))
                     .next()
@@ -85,9 +85,9 @@ impl RedisSession {
             connection.received(bytes);
             return self.requests.advance(connection_id, &mut self.effects, now);
         }
-        if let Some(connection) = self.waits.connection(connection_id) {
+        if let Some(connection) = self.blocking.connection(connection_id) {
             connection.received(bytes);
-            return self.waits.advance(connection_id, &mut self.effects, now);
+            return self.blocking.advance(connection_id, &mut self.effects, now);
         }
         self.each_subscription(|subscription, effects| {
             if let Some(connection) = subscription.connection(connection_id) {
@@ -100,7 +100,7 @@ impl RedisSession {
 
     fn closed(&mut self, connection_id: ConnectionId, fault: &LinkFault, now: Moment) {
         self.requests.closed(connection_id, fault, &mut self.effects, now);
-        self.waits.closed(connection_id, fault);
+        self.blocking.closed(connection_id, fault);
         self.each_subscription(|subscription, effects| {
             subscription.closed(connection_id, fault, effects, now)
         });
@@ -113,8 +113,8 @@ impl RedisSession {
 
     /// Calls `act` with the operations.
     fn operate(&mut self, now: Moment, act: impl FnOnce(&mut Operations, &mut Io<'_>)) {
-        let RedisSession { effects, requests, waits, operations, .. } = self;
-        act(operations, &mut Io { requests, waits, effects, now });
+        let RedisSession { effects, requests, blocking, operations, .. } = self;
+        act(operations, &mut Io { requests, blocking, effects, now });
     }
 }
 
@@ -123,7 +123,7 @@ impl Session for RedisSession {
         match input {
             Input::Tick => {
                 self.requests.tick(&mut self.effects, now);
-                self.waits.tick(&mut self.effects, now);
+                self.blocking.tick(&mut self.effects, now);
                 self.each_subscription(|subscription, effects| subscription.tick(effects, now));
             }
             Input::Execute(command_id, op) => {
@@ -151,7 +151,7 @@ impl Session for RedisSession {
     }
 
     fn poll_output(&mut self) -> Output {
-        self.effects.pop().unwrap_or_else(|| Output::Wait(self.wait_until()))
+        self.effects.pop().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 }
 

@@ -23,7 +23,7 @@ const HELLO: &str =
     "*6\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$5\r\nproto\r\n:2\r\n";
 
 /// A session, and its effects so far.
-struct Scene {
+struct Harness {
     session: RedisSession,
     now: Moment,
     opened: Vec<ConnectionId>,
@@ -31,14 +31,14 @@ struct Scene {
     sent: Vec<(ConnectionId, String)>,
     executed: Vec<(u64, Result<QueueReply, Fault>)>,
     published: Vec<(u64, Result<u64, NotifyFault>)>,
-    heard: Vec<(u64, SubscriptionEvent)>,
+    subscription_events: Vec<(u64, SubscriptionEvent)>,
     events: Vec<Event>,
     deadline: Option<Moment>,
 }
 
-impl Scene {
+impl Harness {
     fn new() -> Self {
-        Scene::with_user(None)
+        Harness::with_user(None)
     }
 
     fn with_user(user: Option<&str>) -> Self {
@@ -51,7 +51,7 @@ impl Scene {
             database: None,
         };
         let session = RedisSession::new(address, SessionStart::default());
-        Scene {
+        Harness {
             session,
             now: Moment::EPOCH,
             opened: Vec::new(),
@@ -59,13 +59,13 @@ impl Scene {
             sent: Vec::new(),
             executed: Vec::new(),
             published: Vec::new(),
-            heard: Vec::new(),
+            subscription_events: Vec::new(),
             events: Vec::new(),
             deadline: None,
         }
     }
 
-    fn hand_in(&mut self, input: Input<'_>) {
+    fn handle(&mut self, input: Input<'_>) {
         self.session.handle_input(input, self.now);
         loop {
             match self.session.poll_output() {
@@ -81,15 +81,15 @@ impl Scene {
                     self.sent.push((connection_id, String::from_utf8(bytes).unwrap()));
                 }
                 Output::Close(connection_id) => self.closed.push(connection_id),
-                Output::Published(CommandId(command_id), answer) => {
-                    self.published.push((command_id, answer))
+                Output::Published(CommandId(command_id), result) => {
+                    self.published.push((command_id, result))
                 }
-                Output::SubscriptionEvent(CommandId(command_id), heard) => {
-                    self.heard.push((command_id, heard))
+                Output::SubscriptionEvent(CommandId(command_id), event) => {
+                    self.subscription_events.push((command_id, event))
                 }
                 Output::Event(event) => self.events.push(event),
-                Output::Executed(CommandId(command_id), answer) => {
-                    self.executed.push((command_id, answer))
+                Output::Executed(CommandId(command_id), result) => {
+                    self.executed.push((command_id, result))
                 }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
@@ -100,46 +100,46 @@ impl Scene {
     }
 
     fn execute(&mut self, command_id: u64, op: QueueOp) {
-        self.hand_in(Input::Execute(CommandId(command_id), op));
+        self.handle(Input::Execute(CommandId(command_id), op));
     }
 
     fn publish(&mut self, command_id: u64, channel: &str) {
         let channel = ChannelName::new(channel).unwrap();
         let publication = Publication { channel, payload: Body::new("{}") };
-        self.hand_in(Input::Publish(CommandId(command_id), publication));
+        self.handle(Input::Publish(CommandId(command_id), publication));
     }
 
     fn subscribe(&mut self, command_id: u64, channels: &[&str]) {
         let channels = channels.iter().map(|name| ChannelName::new(name).unwrap()).collect();
-        self.hand_in(Input::Subscribe(CommandId(command_id), channels));
+        self.handle(Input::Subscribe(CommandId(command_id), channels));
     }
 
     /// The server sends this on the last connection.
-    fn say(&mut self, said: &str) {
+    fn receive(&mut self, text: &str) {
         let connection_id = self.connection_id();
-        self.say_on(connection_id, said);
+        self.receive_on(connection_id, text);
     }
 
-    fn say_on(&mut self, connection_id: ConnectionId, said: &str) {
-        self.hand_in(Input::Received(connection_id, said.as_bytes()));
+    fn receive_on(&mut self, connection_id: ConnectionId, text: &str) {
+        self.handle(Input::Received(connection_id, text.as_bytes()));
     }
 
     /// The last connection opens, and the server accepts the credentials.
     fn accept(&mut self) {
         let connection_id = self.connection_id();
-        self.hand_in(Input::Opened(connection_id));
-        self.say("+OK\r\n");
+        self.handle(Input::Opened(connection_id));
+        self.receive("+OK\r\n");
     }
 
     /// The same for the connection for requests, whose server describes itself.
     fn accept_publisher(&mut self) {
         self.accept();
-        self.say(HELLO);
+        self.receive(HELLO);
     }
 
     fn fail(&mut self, kind: LinkFaultKind) {
         let connection_id = self.connection_id();
-        self.hand_in(Input::Closed(connection_id, LinkFault::new(kind, "it is broken")));
+        self.handle(Input::Closed(connection_id, LinkFault::new(kind, "it is broken")));
     }
 
     /// Time passes, in the steps that the session requests.
@@ -149,7 +149,7 @@ impl Scene {
             && deadline <= until
         {
             self.now = self.now.max(deadline);
-            self.hand_in(Input::Tick);
+            self.handle(Input::Tick);
             assert!(self.deadline.is_none_or(|next| next > deadline), "a tick makes progress");
         }
         self.now = until;
@@ -181,7 +181,7 @@ impl Scene {
     }
 
     fn last_fault(&self) -> NotifyFault {
-        match (self.heard.last(), self.published.last()) {
+        match (self.subscription_events.last(), self.published.last()) {
             (Some((_, SubscriptionEvent::Lost(fault))), _) | (_, Some((_, Err(fault)))) => {
                 fault.clone()
             }

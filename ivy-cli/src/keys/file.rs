@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::Problem;
 
 /// How long a change waits for another one. A change takes longer only if it was interrupted.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The interval at which it checks whether the other change is done.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -42,23 +42,23 @@ pub(super) fn change<T>(
     path: &Path,
     change: impl FnOnce(&mut Keyset) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    let successor = Successor::of(path)?;
+    let replacement = Replacement::of(path)?;
     let mut keyset = read(path)?;
     let outcome = change(&mut keyset)?;
-    successor.take_place(&keyset)?;
+    replacement.replace(&keyset)?;
     Ok(outcome)
 }
 
 /// The replacement of a keyset file. There is one at a time. It contains secrets, so it is deleted
 /// unless it replaces the file.
-struct Successor {
+struct Replacement {
     old: PathBuf,
     path: PathBuf,
     file: File,
-    took_place: bool,
+    is_done: bool,
 }
 
-impl Successor {
+impl Replacement {
     fn of(path: &Path) -> Result<Self, Problem> {
         let old = fs::canonicalize(path).map_err(Problem::File)?;
         let mut name = old.file_name().unwrap_or_default().to_owned();
@@ -67,11 +67,11 @@ impl Successor {
         let started = Instant::now();
         loop {
             match open_new(&path) {
-                Ok(file) => return Ok(Successor { old, path, file, took_place: false }),
+                Ok(file) => return Ok(Replacement { old, path, file, is_done: false }),
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(Problem::FileBeside { file: path, error });
+                    return Err(Problem::NewFile { file: path, error });
                 }
-                Err(_) if started.elapsed() < PATIENCE => sleep(PAUSE),
+                Err(_) if started.elapsed() < MAX_WAIT => sleep(PAUSE),
                 Err(_) => return Err(Problem::Busy(path)),
             }
         }
@@ -79,43 +79,43 @@ impl Successor {
 
     /// Replaces the file atomically: readers see the old contents or the new. Owner and mode stay
     /// the same, so access does not change; a link still points to the file.
-    fn take_place(mut self, keyset: &Keyset) -> Result<(), Problem> {
-        let placed = write(&self.file, keyset, Some(&self.old))
+    fn replace(mut self, keyset: &Keyset) -> Result<(), Problem> {
+        let result = write(&self.file, keyset, Some(&self.old))
             .and_then(|()| fs::rename(&self.path, &self.old));
-        self.took_place = placed.is_ok();
-        placed.map_err(|error| Problem::FileBeside { file: self.path.clone(), error })
+        self.is_done = result.is_ok();
+        result.map_err(|error| Problem::NewFile { file: self.path.clone(), error })
     }
 }
 
-impl Drop for Successor {
+impl Drop for Replacement {
     fn drop(&mut self) {
-        if !self.took_place {
+        if !self.is_done {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn write(mut file: &File, keyset: &Keyset, like: Option<&Path>) -> io::Result<()> {
+fn write(mut file: &File, keyset: &Keyset, original: Option<&Path>) -> io::Result<()> {
     file.write_all(keyset.to_json().as_bytes())?;
-    if let Some(like) = like {
-        give_to_readers_of(like, file)?;
+    if let Some(original) = original {
+        copy_access(original, file)?;
     }
     file.sync_all()
 }
 
 #[cfg(unix)]
-fn give_to_readers_of(old: &Path, new: &File) -> io::Result<()> {
+fn copy_access(old: &Path, new: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
-    let (wanted, given) = (fs::metadata(old)?, new.metadata()?);
-    if (wanted.uid(), wanted.gid()) != (given.uid(), given.gid()) {
-        fchown(new, Some(wanted.uid()), Some(wanted.gid()))?;
+    let (expected, actual) = (fs::metadata(old)?, new.metadata()?);
+    if (expected.uid(), expected.gid()) != (actual.uid(), actual.gid()) {
+        fchown(new, Some(expected.uid()), Some(expected.gid()))?;
     }
-    new.set_permissions(wanted.permissions())
+    new.set_permissions(expected.permissions())
 }
 
 #[cfg(not(unix))]
-fn give_to_readers_of(_old: &Path, _new: &File) -> io::Result<()> {
+fn copy_access(_old: &Path, _new: &File) -> io::Result<()> {
     Ok(())
 }
 

@@ -130,7 +130,7 @@ enum Problem {
     #[error("it already exists; add a key to it with `ivy keys add`, or choose another file")]
     Exists,
     #[error("{}: {error}", file.display())]
-    FileBeside { file: PathBuf, error: io::Error },
+    NewFile { file: PathBuf, error: io::Error },
     #[error(
         "{} is in the way: another `ivy keys` is changing the keyset, or one was \
          interrupted; if none is running, remove that file and try again", .0.display()
@@ -172,14 +172,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 
 fn execute(command: &Command, file: &Path) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
-    let said = match command {
+    let message = match command {
         Command::New { kid, .. } => {
-            let kid = given_or_new(kid.as_ref())?;
+            let kid = id_or_new(kid.as_ref())?;
             file::create(file, &Keyset::new(kid.clone(), random_secret()?))?;
             format!("key {kid} seals and opens")
         }
         Command::Add { kid, .. } => {
-            let (kid, secret) = (given_or_new(kid.as_ref())?, random_secret()?);
+            let (kid, secret) = (id_or_new(kid.as_ref())?, random_secret()?);
             file::change(file, |keyset| {
                 Ok(keyset.add(kid.clone(), KeyStatus::DecryptOnly, secret)?)
             })?;
@@ -204,12 +204,12 @@ fn execute(command: &Command, file: &Path) -> Result<(), Problem> {
         Command::Derive { kid, cost, .. } => {
             let derivation = cost.with_salt(random()?);
             let secret = derive::secret(&read_password()?, &derivation)?;
-            let kid = given_or_new(kid.as_ref())?;
+            let kid = id_or_new(kid.as_ref())?;
             add_derived(file, kid.clone(), secret, derivation)?;
             format!("key {kid} is derived from the password")
         }
     };
-    Ok(writeln!(out, "{}: {said}", file.display())?)
+    Ok(writeln!(out, "{}: {message}", file.display())?)
 }
 
 /// Rotates to a key, and describes the result.
@@ -270,7 +270,7 @@ fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result
 }
 
 /// The given id, or a new one.
-fn given_or_new(kid: Option<&KeyId>) -> Result<KeyId, Problem> {
+fn id_or_new(kid: Option<&KeyId>) -> Result<KeyId, Problem> {
     kid.cloned().map_or_else(|| Ok(new_id::of(random()?)), Ok)
 }
 

@@ -13,7 +13,7 @@ const LENGTH: usize = 12;
 pub(super) fn of(entropy: [u8; 8]) -> KeyId {
     let bits = u64::from_le_bytes(entropy);
     let id: String = (0..LENGTH)
-        .map(|place| char::from(ALPHABET[(bits >> (5 * place)) as usize % ALPHABET.len()]))
+        .map(|position| char::from(ALPHABET[(bits >> (5 * position)) as usize % ALPHABET.len()]))
         .collect();
     KeyId::new(&id).expect("it is short and has valid characters only")
 }

@@ -34,8 +34,8 @@ impl Access {
     /// Whether a request may access this project: its header or its query must contain the token.
     pub(crate) fn allows(&self, project: &str, headers: &HeaderMap, query: &Query) -> bool {
         let header = headers.get(AUTHORIZATION).and_then(|value| credentials(value.as_bytes()));
-        let given = header.or(query.get("oauth").map(str::as_bytes));
-        project == self.project.0 && given == Some(self.token.0.as_bytes())
+        let token = header.or(query.get("oauth").map(str::as_bytes));
+        project == self.project.0 && token == Some(self.token.0.as_bytes())
     }
 }
 

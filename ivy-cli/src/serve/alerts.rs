@@ -48,7 +48,7 @@ pub(crate) enum AlertsChange {
 
 impl AlertsChange {
     /// The message of the response.
-    pub(crate) fn words(&self) -> &'static str {
+    pub(crate) fn text(&self) -> &'static str {
         match self {
             AlertsChange::Add(_) => "Alerts were added.",
             AlertsChange::Replace(_) => "Alerts were replaced.",
@@ -98,7 +98,7 @@ pub(crate) fn required_ids(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let alerts = fields.objects("alerts")?.ok_or_else(alerts_are_required)?;
     alerts
         .map(|alert| {
-            let id = alert.filled_text("id")?.map(Cow::into_owned);
+            let id = alert.non_empty_text("id")?.map(Cow::into_owned);
             id.ok_or_else(|| Failure::bad_request("An alert needs its id"))
         })
         .collect()
@@ -116,16 +116,16 @@ fn read_alert(fields: Fields<'_>) -> Result<NewAlert, Failure> {
             matches!(text, "fixed" | "progressive")
         })?,
         trigger: fields
-            .whole("trigger")?
+            .integer("trigger")?
             .filter(|trigger| *trigger > 0)
             .ok_or_else(|| Failure::bad_request("trigger must be a positive integer"))?,
         direction: one_of(
-            fields.filled_text("direction")?.or_else(|| Some("asc".into())),
+            fields.non_empty_text("direction")?.or_else(|| Some("asc".into())),
             "direction must be asc or desc",
             |text| matches!(text, "asc" | "desc"),
         )?,
         queue: one_of(fields.text("queue")?, "An alert needs a queue", |text| !text.is_empty())?,
-        snooze: fields.whole("snooze")?.unwrap_or_default(),
+        snooze: fields.integer("snooze")?.unwrap_or_default(),
     })
 }
 

@@ -14,16 +14,16 @@ use super::alerts::{self, AlertsChange, NewAlert};
 use super::failure::Failure;
 use super::fields::{self, Field, Fields};
 use super::json::Json;
-use super::kind::QueueKind;
 use super::push::{self, PushUpdate, SubscribersChange};
+use super::queue_kind::QueueKind;
 use super::route::{Query, Resource};
 
 /// The most messages per request. Capacity for more is not allocated before they are read.
-const MOST: usize = 100;
+const MAX_MESSAGES: usize = 100;
 /// The key of a reservation id.
 const RESERVATION: &str = "reservation_id";
 /// The default page size of a list of queues.
-const PAGE: usize = 30;
+const DEFAULT_PAGE_SIZE: usize = 30;
 
 /// A call: a request to the broker, or one that the server itself handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl ApiCall {
             (&Method::POST, Resource::Messages(queue)) => ApiCall::Broker(post(queue, fields()?)?),
             (&Method::POST, Resource::Webhook(queue)) => ApiCall::Broker(webhook(queue, body)?),
             (&Method::GET, Resource::Messages(queue)) => {
-                let count = match query.whole("n")? {
+                let count = match query.integer("n")? {
                     0 => fields()?.count("n")?,
                     count => count,
                 };
@@ -154,8 +154,8 @@ impl ApiCall {
 }
 
 fn list(query: &Query) -> Result<Request, Failure> {
-    let per_page = match query.whole("per_page")? {
-        0 => PAGE,
+    let per_page = match query.integer("per_page")? {
+        0 => DEFAULT_PAGE_SIZE,
         names => names,
     };
     let text = |key| query.get(key).unwrap_or_default().to_owned();
@@ -164,7 +164,7 @@ fn list(query: &Query) -> Result<Request, Failure> {
 
 fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
     let Some(queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
-    let kind = queue.filled_text("type")?.map(|name| {
+    let kind = queue.non_empty_text("type")?.map(|name| {
         QueueKind::named(&name)
             .ok_or_else(|| Failure::bad_request("type must be pull, multicast or unicast"))
     });
@@ -182,7 +182,7 @@ fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
 
 /// A rule with an empty name switches dead letters off; a missing one changes nothing.
 fn dead_letter(rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
-    let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
+    let max_reservations = rule.integer("max_reservations")?.filter(|number| *number > 0);
     let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     Ok(match rule.text("queue_name")?.as_deref() {
         Some("") => Some(DeadLetterSetting { queue: None, max_reservations: None }),
@@ -206,13 +206,13 @@ fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
 fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
     let (mut body, mut delay, mut headers) = (Json::Null, Json::Null, Json::Null);
     // There may be a hundred messages, so each is read in one pass.
-    fields.each(|key, value| match key {
+    fields.for_each(|key, value| match key {
         "body" => body = value,
         "delay" => delay = value,
         "push_headers" => headers = value,
         _ => {}
     });
-    let body = fields.as_field("body", body).unread_text()?;
+    let body = fields.as_field("body", body).raw_text()?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
     let delay = fields.as_field("delay", delay).seconds()?.unwrap_or_default();
     push::check_headers(fields.as_field("push_headers", headers))?;
@@ -252,7 +252,7 @@ fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure>
     let targets = ids.map(|value| match value {
         Json::Object(entries) => {
             let (mut id, mut reservation) = (Json::Null, Json::Null);
-            entries.each(|key, value| match key {
+            entries.for_each(|key, value| match key {
                 "id" => id = value,
                 RESERVATION => reservation = value,
                 _ => {}
@@ -267,8 +267,8 @@ fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure>
 /// Collects all items, or returns the first failure. Unlike `collect`, it allocates the capacity up
 /// front.
 fn collect<T>(items: impl Iterator<Item = Result<T, Failure>>) -> Result<Vec<T>, Failure> {
-    let (_, most) = items.size_hint();
-    let mut collected = Vec::with_capacity(most.unwrap_or_default().min(MOST));
+    let (_, max) = items.size_hint();
+    let mut collected = Vec::with_capacity(max.unwrap_or_default().min(MAX_MESSAGES));
     for item in items {
         collected.push(item?);
     }
@@ -288,7 +288,7 @@ fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<R
 
 /// A message with the given reservation. Some clients always send the key, empty if they have none.
 fn target(message: MessageId, reservation: Field<'_>) -> Result<Target, Failure> {
-    let reservation = reservation.filled_text()?.map(ReservationId::new);
+    let reservation = reservation.non_empty_text()?.map(ReservationId::new);
     Ok(Target { message, reservation })
 }
 

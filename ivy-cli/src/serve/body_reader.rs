@@ -16,7 +16,7 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const MAX_DISCARDED: usize = 4 * MAX_BODY;
 /// The part of each body that needs no permit: requests that acknowledge or reserve messages are
 /// not larger, and must not wait behind large ones.
-const SMALL: usize = 64 * 1024;
+const PERMIT_FREE_SIZE: usize = 64 * 1024;
 /// The total memory of the larger bodies, in addition to one exempt body. The others wait, unread.
 const BUFFER_LIMIT: usize = 4 * MAX_BODY;
 
@@ -24,17 +24,17 @@ const BUFFER_LIMIT: usize = 4 * MAX_BODY;
 #[derive(Debug)]
 pub(crate) struct BodyReader {
     /// Permits in bytes. The size of one body is far below the maximum of permits.
-    room: Semaphore,
+    buffer: Semaphore,
     /// Held by the one body that may exceed the room, so that partly received bodies never all wait
     /// for each other.
-    turn: Semaphore,
+    exempt: Semaphore,
 }
 
 /// A body, and the room that it occupies.
 #[derive(Debug)]
 pub(crate) struct BufferedBody<'a> {
     pub(crate) bytes: Bytes,
-    _room: BufferPermit<'a>,
+    _permit: BufferPermit<'a>,
 }
 
 /// The room that one body occupies so far.
@@ -42,12 +42,12 @@ pub(crate) struct BufferedBody<'a> {
 struct BufferPermit<'a> {
     bytes: usize,
     permit: Option<SemaphorePermit<'a>>,
-    turn: Option<SemaphorePermit<'a>>,
+    exempt: Option<SemaphorePermit<'a>>,
 }
 
 impl BodyReader {
     pub(crate) fn new() -> Self {
-        BodyReader { room: Semaphore::new(BUFFER_LIMIT), turn: Semaphore::new(1) }
+        BodyReader { buffer: Semaphore::new(BUFFER_LIMIT), exempt: Semaphore::new(1) }
     }
 
     /// Reads a whole body, unless it is too large. It occupies room as it arrives, not as
@@ -62,19 +62,19 @@ impl BodyReader {
         if announced > MAX_BODY as u64 {
             return pieces.too_large().await;
         }
-        let mut room = BufferPermit::default();
+        let mut buffer = BufferPermit::default();
         // Most bodies arrive in one piece, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
         while let Some(data) = pieces.next().await? {
             let length = pieces.rate.length();
             if length > MAX_BODY {
-                drop((first, whole, room));
+                drop((first, whole, buffer));
                 return pieces.too_large().await;
             }
-            if length > SMALL {
-                let asked = Instant::now();
-                self.make_room(&mut room, length).await?;
-                pieces.rate.leave_out(asked.elapsed());
+            if length > PERMIT_FREE_SIZE {
+                let started = Instant::now();
+                self.acquire(&mut buffer, length).await?;
+                pieces.rate.exclude(started.elapsed());
             }
             if first.is_empty() {
                 first = data;
@@ -86,30 +86,30 @@ impl BodyReader {
             }
         }
         let bytes = if whole.is_empty() { first } else { whole.freeze() };
-        Ok(Ok(BufferedBody { bytes, _room: room }))
+        Ok(Ok(BufferedBody { bytes, _permit: buffer }))
     }
 
     /// Acquires room for a body of which `length` bytes have arrived.
-    async fn make_room<'a>(
+    async fn acquire<'a>(
         &'a self,
-        room: &mut BufferPermit<'a>,
+        buffer: &mut BufferPermit<'a>,
         length: usize,
     ) -> Result<(), NoResponse> {
-        if room.turn.is_some() {
+        if buffer.exempt.is_some() {
             return Ok(());
         }
-        let more = u32::try_from(length - room.bytes).map_err(|_| NoResponse)?;
+        let more = u32::try_from(length - buffer.bytes).map_err(|_| NoResponse)?;
         tokio::select! {
             biased;
-            permit = self.room.acquire_many(more) => {
+            permit = self.buffer.acquire_many(more) => {
                 let permit = permit.map_err(|_| NoResponse)?;
-                match &mut room.permit {
+                match &mut buffer.permit {
                     Some(held) => held.merge(permit),
-                    None => room.permit = Some(permit),
+                    None => buffer.permit = Some(permit),
                 }
-                room.bytes = length;
+                buffer.bytes = length;
             }
-            turn = self.turn.acquire() => room.turn = Some(turn.map_err(|_| NoResponse)?),
+            exempt = self.exempt.acquire() => buffer.exempt = Some(exempt.map_err(|_| NoResponse)?),
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<B> {
             match tokio::time::timeout_at(deadline, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => {
-                        self.rate.came(data.len());
+                        self.rate.received(data.len());
                         return Ok(Some(data));
                     }
                     // Trailers are ignored.
@@ -223,12 +223,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_below_the_least_rate_times_out_though_it_never_stalls() {
+    async fn a_body_below_the_minimum_rate_times_out_though_it_never_stalls() {
         let body_reader = BodyReader::new();
         for announced in [None, Some(MAX_BODY as u64)] {
             let started = Instant::now();
-            let drips = body(1, 1000, true, announced);
-            assert_eq!(body_reader.read(drips).await.unwrap_err(), NoResponse);
+            let slow_body = body(1, 1000, true, announced);
+            assert_eq!(body_reader.read(slow_body).await.unwrap_err(), NoResponse);
             assert_eq!(started.elapsed().as_secs(), 30);
             assert_eq!(discard(body(1, 1000, true, announced)).await, Err(NoResponse));
         }
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(body_reader.read(body(FAST, 2, false, size)).await.unwrap_err(), NoResponse);
         assert_eq!(started.elapsed().as_secs(), 50);
         assert_eq!(discard(body(FAST, 2, false, size)).await, Err(NoResponse));
-        assert_eq!(body_reader.room.available_permits(), BUFFER_LIMIT);
+        assert_eq!(body_reader.buffer.available_permits(), BUFFER_LIMIT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,11 +260,11 @@ mod tests {
         }));
         let second = Duration::from_secs(1);
         assert!(tokio::time::timeout(second, &mut slow).await.is_err());
-        let honest = body_reader.read(body(MAX_BODY, 1, true, announced));
+        let valid = body_reader.read(body(MAX_BODY, 1, true, announced));
         tokio::select! {
             biased;
             () = slow => {}
-            held = honest => assert_eq!(held.unwrap().unwrap().bytes.len(), MAX_BODY),
+            held = valid => assert_eq!(held.unwrap().unwrap().bytes.len(), MAX_BODY),
         }
     }
 
@@ -287,8 +287,8 @@ mod tests {
                 tokio::time::timeout(hour, reading).await.expect("no body waits indefinitely");
             assert_eq!(read.unwrap(), Ok(Ok(MAX_BODY)));
         }
-        assert_eq!(body_reader.room.available_permits(), BUFFER_LIMIT);
-        assert_eq!(body_reader.turn.available_permits(), 1);
+        assert_eq!(body_reader.buffer.available_permits(), BUFFER_LIMIT);
+        assert_eq!(body_reader.exempt.available_permits(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -314,7 +314,13 @@ mod tests {
         let mut waiting = pin!(body_reader.read(large()));
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, &mut waiting).await.is_err());
-        assert!(body_reader.read(body(SMALL, 1, true, Some(SMALL as u64))).await.unwrap().is_ok());
+        assert!(
+            body_reader
+                .read(body(PERMIT_FREE_SIZE, 1, true, Some(PERMIT_FREE_SIZE as u64)))
+                .await
+                .unwrap()
+                .is_ok()
+        );
         held.pop();
         assert!(waiting.await.unwrap().is_ok());
     }

@@ -30,7 +30,7 @@ impl Failure {
     }
 
     /// There is no resource at this address.
-    pub(crate) fn no_such_place() -> Self {
+    pub(crate) fn no_such_resource() -> Self {
         Failure::not_found("Not found")
     }
 

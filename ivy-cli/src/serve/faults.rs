@@ -10,13 +10,13 @@ use ivy_proto::Rng;
 /// A `--fault` option: a kind of fault and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fault {
-    kind: Kind,
+    kind: FaultKind,
     /// From 0, never, to 1, always.
     chance: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     Slow(Duration),
     ResponseFault(ResponseFault),
 }
@@ -63,12 +63,12 @@ impl Faults {
         let mut injected = InjectedFaults::default();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         for fault in &self.faults {
-            if !hits(&mut rng, fault.chance) {
+            if !occurs(&mut rng, fault.chance) {
                 continue;
             }
             match fault.kind {
-                Kind::Slow(delay) => injected.delay += delay,
-                Kind::ResponseFault(fault) => injected.fault = injected.fault.or(Some(fault)),
+                FaultKind::Slow(delay) => injected.delay += delay,
+                FaultKind::ResponseFault(fault) => injected.fault = injected.fault.or(Some(fault)),
             }
         }
         injected
@@ -76,10 +76,10 @@ impl Faults {
 }
 
 /// Whether an event of this probability occurs, with a resolution of a millionth.
-fn hits(rng: &mut Rng, chance: f64) -> bool {
+fn occurs(rng: &mut Rng, chance: f64) -> bool {
     const PARTS: u64 = 1_000_000;
-    let thrown = rng.up_to(PARTS - 1);
-    (thrown as f64) < chance * PARTS as f64
+    let drawn = rng.up_to(PARTS - 1);
+    (drawn as f64) < chance * PARTS as f64
 }
 
 /// Why a text is not a valid fault.
@@ -119,9 +119,9 @@ impl FromStr for Fault {
             }
         }
         let kind = match (name, delay) {
-            ("slow", Some(delay)) => Kind::Slow(delay),
+            ("slow", Some(delay)) => FaultKind::Slow(delay),
             ("slow", None) => return Err(InvalidFault::NoDelay),
-            (_, None) => Kind::ResponseFault(parse_response_fault(name)?),
+            (_, None) => FaultKind::ResponseFault(parse_response_fault(name)?),
             (_, Some(_)) => return Err(InvalidFault::NeedlessDelay),
         };
         Ok(Fault { kind, chance: chance.unwrap_or(1.0) })
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_spoiling_fault_applies_and_delays_add_up() {
+    fn the_first_response_fault_applies_and_delays_add_up() {
         let injected =
             faults(&["slow,delay=250ms", "status=503", "drop-reply", "slow,delay=2s"], 1).draw();
         let unavailable = ResponseFault::Status(StatusCode::SERVICE_UNAVAILABLE);

@@ -53,9 +53,9 @@ impl<'a> Fields<'a> {
 
     /// Visits all keys and values once, to read several of them. The last of a key wins.
     #[inline]
-    pub(crate) fn each(&self, each: impl FnMut(&str, Json<'a>)) {
+    pub(crate) fn for_each(&self, each: impl FnMut(&str, Json<'a>)) {
         if let Some(entries) = self.entries {
-            entries.each(each);
+            entries.for_each(each);
         }
     }
 
@@ -65,18 +65,21 @@ impl<'a> Fields<'a> {
     }
 
     /// A string; an empty one counts as missing.
-    pub(crate) fn filled_text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
-        self.field(key).filled_text()
+    pub(crate) fn non_empty_text(
+        &self,
+        key: &'static str,
+    ) -> Result<Option<Cow<'a, str>>, Failure> {
+        self.field(key).non_empty_text()
     }
 
     /// A whole number.
-    pub(crate) fn whole(&self, key: &'static str) -> Result<Option<u64>, Failure> {
-        self.field(key).whole()
+    pub(crate) fn integer(&self, key: &'static str) -> Result<Option<u64>, Failure> {
+        self.field(key).integer()
     }
 
     /// A count; zero if it is missing.
     pub(crate) fn count(&self, key: &'static str) -> Result<usize, Failure> {
-        let number = self.whole(key)?.unwrap_or_default();
+        let number = self.integer(key)?.unwrap_or_default();
         Ok(usize::try_from(number).unwrap_or(usize::MAX))
     }
 
@@ -144,11 +147,11 @@ pub(crate) struct Field<'a> {
 impl<'a> Field<'a> {
     /// A string.
     pub(crate) fn text(self) -> Result<Option<Cow<'a, str>>, Failure> {
-        Ok(self.unread_text()?.map(Text::read))
+        Ok(self.raw_text()?.map(Text::read))
     }
 
     /// A string as it is written.
-    pub(crate) fn unread_text(self) -> Result<Option<Text<'a>>, Failure> {
+    pub(crate) fn raw_text(self) -> Result<Option<Text<'a>>, Failure> {
         match self.value {
             Json::Null => Ok(None),
             Json::Text(text) => Ok(Some(text)),
@@ -157,11 +160,11 @@ impl<'a> Field<'a> {
     }
 
     /// A string; an empty one counts as missing.
-    pub(crate) fn filled_text(self) -> Result<Option<Cow<'a, str>>, Failure> {
+    pub(crate) fn non_empty_text(self) -> Result<Option<Cow<'a, str>>, Failure> {
         Ok(self.text()?.filter(|text| !text.is_empty()))
     }
 
-    fn whole(self) -> Result<Option<u64>, Failure> {
+    fn integer(self) -> Result<Option<u64>, Failure> {
         let number = match self.value {
             Json::Null => return Ok(None),
             // As a JSON number, it has no plus sign.
@@ -174,7 +177,7 @@ impl<'a> Field<'a> {
 
     /// Whole seconds.
     pub(crate) fn seconds(self) -> Result<Option<Duration>, Failure> {
-        Ok(self.whole()?.map(Duration::from_secs))
+        Ok(self.integer()?.map(Duration::from_secs))
     }
 
     fn object(self) -> Result<Option<Fields<'a>>, Failure> {
@@ -198,8 +201,8 @@ impl<'a> Field<'a> {
     }
 }
 
-fn mistyped(key: &str, wanted: &str) -> Failure {
-    Failure::bad_request(format!("{key} must be {wanted}"))
+fn mistyped(key: &str, expected: &str) -> Failure {
+    Failure::bad_request(format!("{key} must be {expected}"))
 }
 
 #[cfg(test)]
@@ -254,7 +257,7 @@ mod tests {
     fn numbers_must_be_whole_and_not_negative() {
         for value in ["-1", "1.5", "1e3", "true", "\"x\"", "\"\"", "[1]", "18446744073709551616"] {
             let body = format!("{{\"n\":{value}}}");
-            let failure = of(&body, false, |fields| fields.whole("n")).unwrap().unwrap_err();
+            let failure = of(&body, false, |fields| fields.integer("n")).unwrap().unwrap_err();
             assert_eq!(failure.message, "n must be a non-negative integer", "{value}");
         }
     }
@@ -271,7 +274,7 @@ mod tests {
     fn null_counts_as_missing() {
         of(r#"{"a":null}"#, false, |fields| {
             assert_eq!(fields.text("a"), Ok(None));
-            assert_eq!(fields.whole("a"), Ok(None));
+            assert_eq!(fields.integer("a"), Ok(None));
             assert!(fields.object("a").unwrap().is_none());
             assert!(fields.array("a").unwrap().is_none());
         })
@@ -280,7 +283,10 @@ mod tests {
 
     #[test]
     fn the_last_of_a_repeated_key_wins() {
-        assert_eq!(of(r#"{"n":1,"n":2}"#, false, |fields| fields.whole("n")).unwrap(), Ok(Some(2)));
+        assert_eq!(
+            of(r#"{"n":1,"n":2}"#, false, |fields| fields.integer("n")).unwrap(),
+            Ok(Some(2))
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use self::reader::{Reader, Refused};
+use self::reader::{ReadError, Reader};
 
 /// A JSON text, with the positions of all its values.
 #[derive(Debug)]
@@ -64,14 +64,14 @@ pub(crate) struct Text<'a> {
 
 /// The values of an array.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Elements<'a>(Inside<'a>);
+pub(crate) struct Elements<'a>(Children<'a>);
 
 /// The keys and values of an object.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entries<'a>(Inside<'a>);
+pub(crate) struct Entries<'a>(Children<'a>);
 
 #[derive(Clone, Copy, Debug)]
-struct Inside<'a> {
+struct Children<'a> {
     document: &'a Document<'a>,
     next: usize,
     end: usize,
@@ -85,8 +85,8 @@ impl<'a> Document<'a> {
         };
         match Reader::new(text).read() {
             Ok(nodes) => Ok(Document { text, nodes }),
-            Err(Refused::TooMany) => Err(BadDocument::TooManyValues),
-            Err(Refused::Malformed) => Err(BadDocument::Malformed(serde_error::error(bytes))),
+            Err(ReadError::TooMany) => Err(BadDocument::TooManyValues),
+            Err(ReadError::Malformed) => Err(BadDocument::Malformed(serde_error::error(bytes))),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Document<'a> {
     #[inline]
     fn at(&self, index: usize) -> Json<'_> {
         let Some(node) = self.nodes.get(index) else { return Json::Null };
-        let inside = || Inside { document: self, next: index + 1, end: node.next as usize };
+        let children = || Children { document: self, next: index + 1, end: node.next as usize };
         let written = || &self.text[node.start as usize..node.end as usize];
         match node.kind {
             Kind::Null => Json::Null,
@@ -116,8 +116,8 @@ impl<'a> Document<'a> {
             Kind::Number => Json::Number(written()),
             Kind::Plain => Json::Text(Text { written: written(), is_plain: true }),
             Kind::Escaped => Json::Text(Text { written: written(), is_plain: false }),
-            Kind::Array => Json::Array(Elements(inside())),
-            Kind::Object => Json::Object(Entries(inside())),
+            Kind::Array => Json::Array(Elements(children())),
+            Kind::Object => Json::Object(Entries(children())),
         }
     }
 }
@@ -157,7 +157,7 @@ impl Elements<'_> {
 
     /// Whether all of them are objects.
     pub(crate) fn are_objects(&self) -> bool {
-        let Inside { document, mut next, end } = self.0;
+        let Children { document, mut next, end } = self.0;
         while next < end {
             match document.nodes.get(next) {
                 Some(node) if node.kind == Kind::Object => next = node.next as usize,
@@ -184,7 +184,7 @@ impl<'a> Iterator for Elements<'a> {
 impl<'a> Entries<'a> {
     /// The value of a key. The last one wins.
     pub(crate) fn get(self, key: &str) -> Option<Json<'a>> {
-        let Inside { document, next: mut name, end } = self.0;
+        let Children { document, next: mut name, end } = self.0;
         let mut found = None;
         while name < end {
             let value = name + 1;
@@ -198,8 +198,8 @@ impl<'a> Entries<'a> {
 
     /// Visits all entries once.
     #[inline]
-    pub(crate) fn each(self, mut each: impl FnMut(&str, Json<'a>)) {
-        let Inside { document, next: mut name, end } = self.0;
+    pub(crate) fn for_each(self, mut each: impl FnMut(&str, Json<'a>)) {
+        let Children { document, next: mut name, end } = self.0;
         while name < end
             && let Some([key, value]) = document.nodes.get(name..).and_then(<[_]>::first_chunk)
         {
@@ -225,7 +225,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-impl<'a> Iterator for Inside<'a> {
+impl<'a> Iterator for Children<'a> {
     type Item = Json<'a>;
 
     fn next(&mut self) -> Option<Json<'a>> {

@@ -42,17 +42,17 @@ impl JsonResponse {
 
     fn reply(reply: Reply, project: &str) -> Self {
         match reply {
-            Reply::Broker(answer) => JsonResponse::broker(answer, project),
+            Reply::Broker(response) => JsonResponse::broker(response, project),
             Reply::Queue(queue) => {
                 ok(&QueueRoot { queue: Queue::new(project, &queue.info, &queue.extras) })
             }
-            Reply::Done(words) => ok(&message_only(words)),
+            Reply::Done(text) => ok(&message_only(text)),
             Reply::PushStatus(subscribers) => ok(&Subscribers { subscribers }),
         }
     }
 
-    fn broker(answer: Response, project: &str) -> Self {
-        match answer {
+    fn broker(response: Response, project: &str) -> Self {
+        match response {
             Response::Posted(ids) => {
                 JsonResponse { status: StatusCode::CREATED, ..written(posted(&ids)) }
             }
@@ -102,8 +102,8 @@ fn written(body: Vec<u8>) -> JsonResponse {
     JsonResponse { status: StatusCode::OK, allow: None, body: body.into(), has_messages: false }
 }
 
-fn message_only(words: &'static str) -> Message {
-    Message { msg: Cow::Borrowed(words) }
+fn message_only(text: &'static str) -> Message {
+    Message { msg: Cow::Borrowed(text) }
 }
 
 #[derive(Serialize)]

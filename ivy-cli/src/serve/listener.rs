@@ -23,9 +23,9 @@ const MAX_HEAD: usize = 64 * 1024;
 const HEAD_LIMIT: Duration = Duration::from_secs(90);
 /// The backlog of the listener. A client beyond it would retry after a second, and thousands may
 /// connect at once.
-const MAX_UNACCEPTED: u32 = 4096;
+const BACKLOG: u32 = 4096;
 /// How long requests may take to finish at shutdown.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 /// How long to pause if no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +36,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(MAX_UNACCEPTED)
+    socket.listen(BACKLOG)
 }
 
 /// Serves connections until `end` completes. Then calls `close` and gives the requests in flight a
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     drop(listener);
     service.close();
     // Slower requests are cut off.
-    let _ = tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, connections.shutdown()).await;
 }
 
 async fn accept(
@@ -69,21 +69,21 @@ async fn accept(
     // A client that has closed its sending side still gets its response. That is detected while a
     // response is pending.
     http.half_close(true);
-    let mut refusing = false;
+    let mut is_failing = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Usually the limit of open files. It recovers when connections end.
-                if !refusing {
+                if !is_failing {
                     eprintln!("ivy serve: cannot accept connections now: {error}");
                 }
-                refusing = true;
+                is_failing = true;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        refusing = false;
+        is_failing = false;
         // A response is one small write, which must not wait for the acknowledgement of the
         // previous one.
         let _ = stream.set_nodelay(true);
@@ -104,24 +104,24 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::access::Access;
-    use super::super::engine::Engine;
     use super::super::faults::Faults;
+    use super::super::shared_state::SharedState;
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_an_incomplete_head_is_closed() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let engine = Engine::start(BrokerConfig::default(), [7; 32]).unwrap();
+        let state = SharedState::start(BrokerConfig::default(), [7; 32]).unwrap();
         let access = Access { project: "p".parse().unwrap(), token: "t".parse().unwrap() };
-        let service = Service::new(engine, access, Faults::new(Vec::new(), 0), false);
+        let service = Service::new(state, access, Faults::new(Vec::new(), 0), false);
         tokio::spawn(serve(listener, Arc::new(service), std::future::pending()));
         let mut stream = TcpStream::connect(address).await.unwrap();
         let started = Instant::now();
         stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
         assert!(started.elapsed() >= HEAD_LIMIT);
-        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+        assert!(!response.starts_with(b"HTTP/1.1 200"));
     }
 }

@@ -8,9 +8,9 @@ use ivy_proto::queue::Body;
 use ivy_proto::{MessageId, ReservationId};
 
 /// An upper bound of what a message takes in addition to its body.
-const BESIDE_BODY: usize = 160;
+const MESSAGE_OVERHEAD: usize = 160;
 /// An upper bound of what a message id takes in a list.
-const LISTED_ID: usize = 24;
+const LISTED_ID_SIZE: usize = 24;
 
 /// A message whose parts can be inserted into JSON unchanged.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ impl<'a> JsonMessage<'a> {
         JsonMessage { id: message, body, reserved_count: *reserved_count, reservation: None }
     }
 
-    fn room(&self) -> usize {
-        BESIDE_BODY + self.body.as_str().len()
+    fn capacity(&self) -> usize {
+        MESSAGE_OVERHEAD + self.body.as_str().len()
     }
 
     fn push_to(&self, text: &mut Vec<u8>) {
@@ -55,7 +55,7 @@ impl<'a> JsonMessage<'a> {
 
 /// The response with the ids of posted messages.
 pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(LISTED_ID * (ids.len() + 2));
+    let mut text = Vec::with_capacity(LISTED_ID_SIZE * (ids.len() + 2));
     text.extend_from_slice(b"{\"ids\":[");
     for (index, id) in ids.iter().enumerate() {
         if index > 0 {
@@ -71,7 +71,7 @@ pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
 
 /// The response with one message.
 pub(crate) fn message(message: JsonMessage<'_>) -> Vec<u8> {
-    let mut text = Vec::with_capacity(message.room());
+    let mut text = Vec::with_capacity(message.capacity());
     text.extend_from_slice(b"{\"message\":");
     message.push_to(&mut text);
     text.push(b'}');
@@ -80,8 +80,8 @@ pub(crate) fn message(message: JsonMessage<'_>) -> Vec<u8> {
 
 /// The response with several messages.
 pub(crate) fn messages<'a>(messages: impl Iterator<Item = JsonMessage<'a>> + Clone) -> Vec<u8> {
-    let room: usize = messages.clone().map(|message| message.room()).sum();
-    let mut text = Vec::with_capacity(BESIDE_BODY + room);
+    let capacity: usize = messages.clone().map(|message| message.capacity()).sum();
+    let mut text = Vec::with_capacity(MESSAGE_OVERHEAD + capacity);
     text.extend_from_slice(b"{\"messages\":[");
     for (index, message) in messages.enumerate() {
         if index > 0 {

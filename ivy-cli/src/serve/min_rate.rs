@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long any body may take, and the longest pause between two pieces of one.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The minimum rate beyond that time, in bytes per second. The largest body takes at most two and a
 /// half minutes.
-const LEAST_RATE: usize = 256 * 1024;
+const MIN_RATE: usize = 256 * 1024;
 
 /// The pace of a body: its deadline, which grows with the bytes received.
 #[derive(Clone, Copy, Debug)]
@@ -27,19 +27,19 @@ impl MinRate {
         self.length
     }
 
-    pub(crate) fn came(&mut self, bytes: usize) {
+    pub(crate) fn received(&mut self, bytes: usize) {
         self.length += bytes;
     }
 
     /// Excludes a time in which the body was not read.
-    pub(crate) fn leave_out(&mut self, time: Duration) {
+    pub(crate) fn exclude(&mut self, time: Duration) {
         self.started += time;
     }
 
     /// The deadline of the next piece.
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
-        let earned = Duration::from_secs((self.length / LEAST_RATE) as u64);
-        (self.started + PATIENCE + earned).min(now + PATIENCE)
+        let earned = Duration::from_secs((self.length / MIN_RATE) as u64);
+        (self.started + MAX_PAUSE + earned).min(now + MAX_PAUSE)
     }
 }
 
@@ -53,10 +53,10 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut rate = MinRate::start(start);
         assert_eq!(rate.deadline(start), after(30));
-        rate.came(20 * LEAST_RATE);
+        rate.received(20 * MIN_RATE);
         assert_eq!(rate.deadline(start), after(30), "a pause is still limited to 30 s");
         assert_eq!(rate.deadline(after(25)), after(50));
-        rate.leave_out(Duration::from_secs(5));
+        rate.exclude(Duration::from_secs(5));
         assert_eq!(rate.deadline(after(30)), after(55));
     }
 }

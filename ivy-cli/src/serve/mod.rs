@@ -4,22 +4,22 @@ mod access;
 mod alerts;
 mod api_call;
 mod body_reader;
-mod engine;
 mod failure;
 mod faults;
 mod fields;
 mod json;
 mod json_response;
-mod kind;
 mod listener;
 mod messages;
 mod min_rate;
 mod no_response;
 mod push;
+mod queue_kind;
 mod response_body;
 mod response_future;
 mod route;
 mod service;
+mod shared_state;
 mod socket;
 mod state;
 mod token;
@@ -31,9 +31,9 @@ use std::sync::Arc;
 use ivy_proto::broker::{BodyEncoding, BrokerConfig, Requeue};
 
 use self::access::{Access, ProjectId};
-use self::engine::Engine;
 use self::faults::{Fault, Faults};
 use self::service::Service;
+use self::shared_state::SharedState;
 use self::token::{BadToken, TokenOptions};
 
 /// Serve queues on this machine like IronMQ v3, for development and tests
@@ -87,8 +87,8 @@ enum Requeued {
 }
 
 impl From<Requeued> for Requeue {
-    fn from(place: Requeued) -> Self {
-        match place {
+    fn from(position: Requeued) -> Self {
+        match position {
             Requeued::Front => Requeue::Front,
             Requeued::Back => Requeue::Back,
         }
@@ -134,34 +134,34 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
 }
 
 async fn serve(options: &Options) -> Result<(), ServeError> {
-    let given = options.token.resolve()?;
-    open_more_files();
+    let token = options.token.resolve()?;
+    raise_file_limit();
     // Before anything is printed, so that a program that reads the output can already stop the
     // server.
-    let end = end_signal().map_err(ServeError::Start)?;
+    let end = shutdown_signal().map_err(ServeError::Start)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(ServeError::Entropy)?;
 
     let address = SocketAddr::new(options.bind, options.port);
-    let refused = |source| ServeError::Listen { address, source };
-    let listener = listener::listen(address).map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
+    let listen_error = |source| ServeError::Listen { address, source };
+    let listener = listener::listen(address).map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
 
     let config =
         BrokerConfig::default().with_strict(options.strict).with_requeue(options.requeue.into());
     // Bodies are stored and returned as JSON text, without decoding.
     let config = config.with_bodies(BodyEncoding::Json);
-    let engine = Engine::start(config, seed).map_err(ServeError::Start)?;
-    let access = Access { project: options.project.clone(), token: given.token };
-    greet(address, &access.project, &given.in_shell);
+    let state = SharedState::start(config, seed).map_err(ServeError::Start)?;
+    let access = Access { project: options.project.clone(), token: token.token };
+    print_environment(address, &access.project, &token.in_shell);
     let faults = Faults::new(options.faults.clone(), options.fault_seed);
-    let service = Service::new(engine, access, faults, options.strict);
+    let service = Service::new(state, access, faults, options.strict);
     listener::serve(listener, Arc::new(service), end).await;
     Ok(())
 }
 
 /// Prints the address in a first line for programs, and then how to configure a client.
-fn greet(address: SocketAddr, project: &ProjectId, token: &str) {
+fn print_environment(address: SocketAddr, project: &ProjectId, token: &str) {
     let project = project.as_str();
     // An unspecified address is not one that a client can connect to.
     let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
@@ -192,7 +192,7 @@ Ctrl-C stops the server and discards its queues.
 /// Raises the limit of open files to the maximum. Shells often start programs with 1,024, a legacy
 /// of `select`, and programs are expected to raise it themselves.
 #[cfg(unix)]
-fn open_more_files() {
+fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -201,11 +201,11 @@ fn open_more_files() {
 }
 
 #[cfg(not(unix))]
-fn open_more_files() {}
+fn raise_file_limit() {}
 
 /// Completes when the process is asked to stop.
 #[cfg(unix)]
-fn end_signal() -> io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let (mut interrupt, mut terminate) =
@@ -220,7 +220,7 @@ fn end_signal() -> io::Result<impl Future<Output = ()>> {
 
 /// Completes when the process is asked to stop.
 #[cfg(not(unix))]
-fn end_signal() -> io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         // Without the signal, the process is simply killed.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -9,11 +9,11 @@ use super::failure::Failure;
 use super::fields::{Field, Fields};
 
 /// The most headers per pushed message, and the most bytes of their names and values.
-const MOST_HEADERS: usize = 5;
-const LONGEST_HEADER_NAME: usize = 64;
-const LONGEST_HEADER_VALUE: usize = 1024;
+const MAX_HEADERS: usize = 5;
+const MAX_HEADER_NAME: usize = 64;
+const MAX_HEADER_VALUE: usize = 1024;
 /// Headers that IronMQ itself sets when it pushes.
-const OWN_HEADERS: [&str; 6] = [
+const RESERVED_HEADERS: [&str; 6] = [
     "Content-Type",
     "User-Agent",
     "Iron-Message-Id",
@@ -139,8 +139,8 @@ impl PushUpdate {
     pub(crate) fn read(fields: Fields<'_>) -> Result<Self, Failure> {
         Ok(PushUpdate {
             subscribers: read_subscribers(&fields)?,
-            retries: fields.whole("retries")?,
-            retries_delay: fields.whole("retries_delay")?.filter(|seconds| *seconds > 0),
+            retries: fields.integer("retries")?,
+            retries_delay: fields.integer("retries_delay")?.filter(|seconds| *seconds > 0),
             error_queue: fields.text("error_queue")?.map(Cow::into_owned),
         })
     }
@@ -154,17 +154,17 @@ impl PushUpdate {
 /// Validates the push headers of a message. They are not stored, because nothing is pushed.
 pub(crate) fn check_headers(headers: Field<'_>) -> Result<(), Failure> {
     let Some(headers) = headers.texts()? else { return Ok(()) };
-    if headers.len() > MOST_HEADERS {
+    if headers.len() > MAX_HEADERS {
         return Err(Failure::bad_request("A message has at most 5 push_headers"));
     }
     for (name, value) in headers {
-        if !(1..=LONGEST_HEADER_NAME).contains(&name.len()) {
+        if !(1..=MAX_HEADER_NAME).contains(&name.len()) {
             return Err(Failure::bad_request("The name of a push header has 1 to 64 bytes"));
         }
-        if !(1..=LONGEST_HEADER_VALUE).contains(&value.len()) {
+        if !(1..=MAX_HEADER_VALUE).contains(&value.len()) {
             return Err(Failure::bad_request("The value of a push header has 1 to 1024 bytes"));
         }
-        if OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        if RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
             return Err(Failure::bad_request("A push header has a name that is IronMQ's own"));
         }
     }
@@ -194,7 +194,7 @@ fn read_subscriber(fields: Fields<'_>) -> Result<Subscriber, Failure> {
     Ok(Subscriber {
         name: read_name(&fields)?,
         url: fields
-            .filled_text("url")?
+            .non_empty_text("url")?
             .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?
             .into_owned(),
         headers: fields.field("headers").texts()?.unwrap_or_default().into_iter().collect(),
@@ -202,6 +202,6 @@ fn read_subscriber(fields: Fields<'_>) -> Result<Subscriber, Failure> {
 }
 
 fn read_name(fields: &Fields<'_>) -> Result<String, Failure> {
-    let name = fields.filled_text("name")?.map(Cow::into_owned);
+    let name = fields.non_empty_text("name")?.map(Cow::into_owned);
     name.ok_or_else(|| Failure::bad_request("A subscriber needs a name"))
 }

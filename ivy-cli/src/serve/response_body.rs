@@ -10,16 +10,16 @@ use hyper::body::{Body, Frame, SizeHint};
 /// A body of known length.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
-    left: Bytes,
+    remaining: Bytes,
     end: End,
 }
 
 #[derive(Debug)]
 enum End {
-    Whole,
+    Complete,
     /// The body is shorter than its announced length, and the connection breaks. The bytes written
     /// before must be delivered first.
-    Cut {
+    Truncated {
         announced: usize,
         flushed: bool,
     },
@@ -27,14 +27,14 @@ enum End {
 
 impl ResponseBody {
     /// A complete body.
-    pub(crate) fn whole(text: Bytes) -> Self {
-        ResponseBody { left: text, end: End::Whole }
+    pub(crate) fn complete(text: Bytes) -> Self {
+        ResponseBody { remaining: text, end: End::Complete }
     }
 
     /// The first half of the body, and then the end of the connection.
-    pub(crate) fn cut(text: &Bytes) -> Self {
-        let end = End::Cut { announced: text.len(), flushed: false };
-        ResponseBody { left: text.slice(..text.len() / 2), end }
+    pub(crate) fn truncated(text: &Bytes) -> Self {
+        let end = End::Truncated { announced: text.len(), flushed: false };
+        ResponseBody { remaining: text.slice(..text.len() / 2), end }
     }
 }
 
@@ -46,15 +46,15 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if !self.left.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.left)))));
+        if !self.remaining.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.remaining)))));
         }
         match &mut self.end {
-            End::Whole => Poll::Ready(None),
-            End::Cut { flushed: true, .. } => {
+            End::Complete => Poll::Ready(None),
+            End::Truncated { flushed: true, .. } => {
                 Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
             }
-            End::Cut { flushed, .. } => {
+            End::Truncated { flushed, .. } => {
                 // The connection flushes its buffer when the body is pending.
                 *flushed = true;
                 context.waker().wake_by_ref();
@@ -64,13 +64,13 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty() && matches!(self.end, End::Whole)
+        self.remaining.is_empty() && matches!(self.end, End::Complete)
     }
 
     fn size_hint(&self) -> SizeHint {
         let length = match self.end {
-            End::Whole => self.left.len(),
-            End::Cut { announced, .. } => announced,
+            End::Complete => self.remaining.len(),
+            End::Truncated { announced, .. } => announced,
         };
         SizeHint::with_exact(length as u64)
     }

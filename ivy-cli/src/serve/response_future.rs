@@ -9,10 +9,10 @@ use std::time::Duration;
 use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue};
 
-use super::engine::PendingCall;
 use super::faults::ResponseFault;
 use super::no_response::NoResponse;
 use super::response_body::ResponseBody;
+use super::shared_state::PendingCall;
 use super::socket::Client;
 use super::state::Outcome;
 
@@ -21,7 +21,7 @@ pub(crate) type MaybeResponse = Result<Response<ResponseBody>, NoResponse>;
 
 /// A request after it was read.
 #[derive(Debug)]
-pub(crate) enum Read {
+pub(crate) enum RequestState {
     /// Its response is pending.
     Pending(PendingCall),
     /// Its response is complete.
@@ -47,11 +47,11 @@ pub(crate) struct ResponseFuture<Service> {
 /// The progress of a response.
 pub(crate) enum Stage {
     /// The request is read. Boxed, because this stage is the largest.
-    Reading(Pin<Box<dyn Future<Output = Result<Read, NoResponse>> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = Result<RequestState, NoResponse>> + Send>>),
     /// The response is pending, until the client closes its sending side.
     Waiting(PendingCall, Pin<Box<dyn Future<Output = ()> + Send>>),
     /// The response is delayed.
-    Late(Pin<Box<dyn Future<Output = MaybeResponse> + Send>>),
+    Delayed(Pin<Box<dyn Future<Output = MaybeResponse> + Send>>),
 }
 
 impl<Service: Responder> Future for ResponseFuture<Service> {
@@ -61,12 +61,12 @@ impl<Service: Responder> Future for ResponseFuture<Service> {
         loop {
             let response = match &mut self.stage {
                 Stage::Reading(reading) => match ready!(reading.as_mut().poll(context))? {
-                    Read::Done(response) => response,
-                    Read::Pending(pending) => {
+                    RequestState::Done(response) => response,
+                    RequestState::Pending(pending) => {
                         let end: Pin<Box<dyn Future<Output = ()> + Send>> = if self.is_last {
                             Box::pin(std::future::ready(()))
                         } else {
-                            Box::pin(self.client.clone().sends_no_more())
+                            Box::pin(self.client.clone().sending_closed())
                         };
                         self.stage = Stage::Waiting(pending, end);
                         continue;
@@ -85,14 +85,14 @@ impl<Service: Responder> Future for ResponseFuture<Service> {
                     };
                     self.service.response_to(outcome, self.fault)
                 }
-                Stage::Late(late) => return late.as_mut().poll(context),
+                Stage::Delayed(delayed) => return delayed.as_mut().poll(context),
             };
             let response = if self.is_last { response.map(last) } else { response };
             if self.delay.is_zero() {
                 return Poll::Ready(response);
             }
             let pause = tokio::time::sleep(self.delay);
-            self.stage = Stage::Late(Box::pin(async move {
+            self.stage = Stage::Delayed(Box::pin(async move {
                 pause.await;
                 response
             }));

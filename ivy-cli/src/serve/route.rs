@@ -71,7 +71,7 @@ impl<'a> Route<'a> {
     /// A trailing slash is ignored. Segments are split before they are decoded, so a name may
     /// contain an encoded slash, and a raw `+` is a plus.
     pub(crate) fn parse(path: &'a str) -> Result<Self, Failure> {
-        let path = path.strip_prefix("/3/projects/").ok_or_else(Failure::no_such_place)?;
+        let path = path.strip_prefix("/3/projects/").ok_or_else(Failure::no_such_resource)?;
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
         let project = decode(segments.next().unwrap_or_default())?;
@@ -100,7 +100,7 @@ impl<'a> Route<'a> {
             ["queues", queue, "subscribers"] => Resource::Subscribers(name(queue)?),
             ["queues", queue, "alerts"] => Resource::Alerts(name(queue)?),
             ["queues", queue, "alerts", id] => Resource::Alert(name(queue)?, decode(id)?.into()),
-            _ => return Err(Failure::no_such_place()),
+            _ => return Err(Failure::no_such_resource()),
         })
     }
 }
@@ -146,7 +146,7 @@ impl Query {
     }
 
     /// The number of a key; zero if it is missing or empty.
-    pub(crate) fn whole(&self, key: &'static str) -> Result<usize, Failure> {
+    pub(crate) fn integer(&self, key: &'static str) -> Result<usize, Failure> {
         let Some(text) = self.get(key) else { return Ok(0) };
         text.parse()
             .map_err(|_| Failure::bad_request(format!("{key} must be a non-negative integer")))
@@ -222,7 +222,7 @@ mod tests {
             "/3/projects/p/queues/q/nonsense",
             "/3/projects/p/queues/q/messages/1/touch/2",
         ] {
-            assert_eq!(resource(path), Err(Failure::no_such_place()), "{path:?}");
+            assert_eq!(resource(path), Err(Failure::no_such_resource()), "{path:?}");
         }
     }
 
@@ -233,14 +233,14 @@ mod tests {
         assert_eq!(query.get("previous"), Some("+"));
         assert_eq!(query.get("per_page"), None);
         assert_eq!(query.get("flag"), None);
-        assert_eq!(query.whole("n"), Ok(5));
-        assert_eq!(query.whole("missing"), Ok(0));
+        assert_eq!(query.integer("n"), Ok(5));
+        assert_eq!(query.integer("missing"), Ok(0));
     }
 
     #[test]
     fn a_number_in_a_query_must_be_whole() {
         for text in ["n=-1", "n=1.5", "n=ten", "n=99999999999999999999999"] {
-            assert_eq!(Query::parse(Some(text)).whole("n").unwrap_err().status, 400, "{text}");
+            assert_eq!(Query::parse(Some(text)).integer("n").unwrap_err().status, 400, "{text}");
         }
     }
 }

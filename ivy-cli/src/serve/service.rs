@@ -11,14 +11,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::access::Access;
 use super::api_call::ApiCall;
 use super::body_reader::{BodyReader, discard};
-use super::engine::{Engine, Submitted};
 use super::failure::Failure;
 use super::faults::{Faults, InjectedFaults, ResponseFault};
 use super::json_response::JsonResponse;
 use super::no_response::NoResponse;
 use super::response_body::ResponseBody;
-use super::response_future::{MaybeResponse, Read, Responder, ResponseFuture, Stage};
+use super::response_future::{MaybeResponse, RequestState, Responder, ResponseFuture, Stage};
 use super::route::{Query, Route};
+use super::shared_state::{SharedState, Submitted};
 use super::socket::Client;
 use super::state::{Outcome, Reply};
 
@@ -35,7 +35,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html");
 /// Handles the requests of all connections.
 #[derive(Debug)]
 pub(crate) struct Service {
-    engine: Engine,
+    state: SharedState,
     access: Access,
     faults: Faults,
     strict: bool,
@@ -44,9 +44,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(engine: Engine, access: Access, faults: Faults, strict: bool) -> Self {
+    pub(crate) fn new(state: SharedState, access: Access, faults: Faults, strict: bool) -> Self {
         Service {
-            engine,
+            state,
             access,
             faults,
             strict,
@@ -64,23 +64,23 @@ impl Service {
         let InjectedFaults { delay, fault } = self.faults.draw();
         // Otherwise its connection would keep the memory of the head until it ends.
         let is_last = has_large_head(&request);
-        let asking = Box::pin(Arc::clone(&self).ask(request, fault));
-        let (service, client, stage) = (self, client.clone(), Stage::Reading(asking));
+        let handling = Box::pin(Arc::clone(&self).handle(request, fault));
+        let (service, client, stage) = (self, client.clone(), Stage::Reading(handling));
         ResponseFuture { service, client, is_last, delay, fault, stage }
     }
 
     /// Ends all long polls, now and later.
     pub(crate) fn close(&self) {
-        self.engine.close();
+        self.state.close();
     }
 
-    async fn ask(
+    async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
         fault: Option<ResponseFault>,
-    ) -> Result<Read, NoResponse> {
+    ) -> Result<RequestState, NoResponse> {
         let (head, body) = request.into_parts();
-        let call = match self.admitted(&head) {
+        let call = match self.authorize(&head) {
             Ok((route, query)) => match self.body_reader.read(body).await? {
                 Ok(held) => self.call(&head, route, &query, &held.bytes),
                 Err(failure) => Err(failure),
@@ -92,18 +92,18 @@ impl Service {
             }
         };
         if let Some(ResponseFault::Status(status)) = fault {
-            return Ok(Read::Done(Ok(refused_in_front(status))));
+            return Ok(RequestState::Done(Ok(status_response(status))));
         }
-        let outcome = match call.map(|call| self.engine.call(call)) {
-            Ok(Submitted::Pending(pending)) => return Ok(Read::Pending(pending)),
+        let outcome = match call.map(|call| self.state.call(call)) {
+            Ok(Submitted::Pending(pending)) => return Ok(RequestState::Pending(pending)),
             Ok(Submitted::Done(outcome)) => outcome,
             Err(failure) => Err(failure),
         };
-        Ok(Read::Done(self.response_to(outcome, fault)))
+        Ok(RequestState::Done(self.response_to(outcome, fault)))
     }
 
     /// The target of a request, if access is allowed.
-    fn admitted<'a>(&self, head: &'a Parts) -> Result<(Route<'a>, Query), Failure> {
+    fn authorize<'a>(&self, head: &'a Parts) -> Result<(Route<'a>, Query), Failure> {
         let route = Route::parse(head.uri.path())?;
         let query = Query::parse(head.uri.query());
         if !self.access.allows(&route.project, &head.headers, &query) {
@@ -163,12 +163,12 @@ fn with_fault(json: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse
     let JsonResponse { status, allow, body, has_messages } = json;
     let body = match fault {
         Some(ResponseFault::DropReply) => return Err(NoResponse),
-        Some(ResponseFault::EmptyReply) => ResponseBody::whole(Bytes::new()),
-        Some(ResponseFault::PartialReply) => ResponseBody::cut(&body),
+        Some(ResponseFault::EmptyReply) => ResponseBody::complete(Bytes::new()),
+        Some(ResponseFault::PartialReply) => ResponseBody::truncated(&body),
         Some(ResponseFault::NullMessages) if has_messages => {
-            ResponseBody::whole(Bytes::from_static(b"{\"messages\":null}"))
+            ResponseBody::complete(Bytes::from_static(b"{\"messages\":null}"))
         }
-        _ => ResponseBody::whole(body),
+        _ => ResponseBody::complete(body),
     };
     let mut response = response(status, JSON, body);
     if let Some(verbs) = allow {
@@ -179,14 +179,14 @@ fn with_fault(json: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse
 
 /// The response of a proxy in front of the server, or, for a fault of the server itself, its own
 /// response.
-fn refused_in_front(status: StatusCode) -> Response<ResponseBody> {
+fn status_response(status: StatusCode) -> Response<ResponseBody> {
     let reason = status.canonical_reason().unwrap_or("Error");
     if matches!(status.as_u16(), 502..=504) {
         let page = format!("<html><body><h1>{} {reason}</h1></body></html>\n", status.as_u16());
-        return response(status, HTML, ResponseBody::whole(page.into()));
+        return response(status, HTML, ResponseBody::complete(page.into()));
     }
     let body = JsonResponse::failure(Failure { status, message: reason.into(), allow: None }).body;
-    response(status, JSON, ResponseBody::whole(body))
+    response(status, JSON, ResponseBody::complete(body))
 }
 
 fn response(status: StatusCode, kind: HeaderValue, body: ResponseBody) -> Response<ResponseBody> {

@@ -32,7 +32,7 @@ impl Client {
     /// Completes when the client has closed its sending side or the whole connection, even if bytes
     /// that it sent before are still unread. HTTP would notice only after reading them.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) async fn sends_no_more(self) {
+    pub(crate) async fn sending_closed(self) {
         // This interest alone waits for the closed side and not for bytes. Urgent data is never
         // reported, because the system is not asked for it.
         let ready = self.0.ready(tokio::io::Interest::PRIORITY).await;
@@ -44,7 +44,7 @@ impl Client {
     /// Completes when the client has closed its sending side or the whole connection. This system
     /// does not report it while bytes are still unread.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(crate) async fn sends_no_more(self) {
+    pub(crate) async fn sending_closed(self) {
         let stream: &TcpStream = (*self.0).as_ref();
         if stream.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) {
             std::future::pending().await
@@ -121,24 +121,24 @@ mod tests {
     /// Both ends of a connection on which the client has sent an unread byte.
     async fn connected() -> (TcpStream, Socket, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, client) = split(listener.accept().await.unwrap().0);
-        far.write_all(b"x").await.unwrap();
-        (far, socket, client)
+        peer.write_all(b"x").await.unwrap();
+        (peer, socket, client)
     }
 
     #[tokio::test]
     async fn a_connected_client_may_send_more() {
-        let (_far, _socket, client) = connected().await;
-        let waited = tokio::time::timeout(Duration::from_millis(50), client.sends_no_more());
+        let (_peer, _socket, client) = connected().await;
+        let waited = tokio::time::timeout(Duration::from_millis(50), client.sending_closed());
         assert!(waited.await.is_err());
     }
 
     #[tokio::test]
     async fn the_end_is_detected_behind_unread_bytes() {
-        let (mut far, mut socket, client) = connected().await;
-        far.shutdown().await.unwrap();
-        client.sends_no_more().await;
+        let (mut peer, mut socket, client) = connected().await;
+        peer.shutdown().await.unwrap();
+        client.sending_closed().await;
         let mut unread = Vec::new();
         socket.read_to_end(&mut unread).await.unwrap();
         assert_eq!(unread, b"x");
@@ -146,11 +146,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_reset_is_detected_behind_unread_bytes() {
-        let (far, mut socket, client) = connected().await;
+        let (peer, mut socket, client) = connected().await;
         // Closing a connection with unread received bytes resets it.
         socket.write_all(b"y").await.unwrap();
-        far.readable().await.unwrap();
-        drop(far);
-        client.sends_no_more().await;
+        peer.readable().await.unwrap();
+        drop(peer);
+        client.sending_closed().await;
     }
 }

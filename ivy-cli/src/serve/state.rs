@@ -14,8 +14,8 @@ use ivy_proto::{MessageId, Moment, QueueName};
 use super::alerts::{Alerts, AlertsChange, NewAlert};
 use super::api_call::{ApiCall, QueueUpdate, UpdateVerb};
 use super::failure::Failure;
-use super::kind::QueueKind;
 use super::push::{Push, PushStatus, PushUpdate, SubscribersChange};
+use super::queue_kind::QueueKind;
 
 /// The outcome of a call.
 pub(crate) type Outcome = Result<Reply, Failure>;
@@ -26,7 +26,7 @@ pub(crate) enum Reply {
     /// The response of the broker.
     Broker(Response),
     /// A queue.
-    Queue(Box<WholeQueue>),
+    Queue(Box<QueueWithExtras>),
     /// The call is done; the response contains this message.
     Done(&'static str),
     /// The subscribers of a message, and its delivery status for each.
@@ -35,7 +35,7 @@ pub(crate) enum Reply {
 
 /// A queue with all its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WholeQueue {
+pub(crate) struct QueueWithExtras {
     pub(crate) info: QueueInfo,
     pub(crate) extras: Extras,
 }
@@ -53,19 +53,19 @@ pub(crate) struct Extras {
 pub(crate) struct State {
     broker: Broker,
     extras: BTreeMap<QueueName, Extras>,
-    answers: VecDeque<(RequestId, Outcome)>,
+    outcomes: VecDeque<(RequestId, Outcome)>,
     is_closed: bool,
 }
 
 /// The id of the requests that the state itself makes. Those of callers have other numbers.
-const OWN: RequestId = RequestId(0);
+const OWN_REQUEST: RequestId = RequestId(0);
 
 impl State {
     pub(crate) fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
         State {
             broker: Broker::new(config, seed),
             extras: BTreeMap::new(),
-            answers: VecDeque::new(),
+            outcomes: VecDeque::new(),
             is_closed: false,
         }
     }
@@ -79,7 +79,7 @@ impl State {
         let info = self.info(queue, now)?;
         let extras = self.extras_of(&info.name);
         let info = if sizes { info } else { without_sizes(info) };
-        Ok(Reply::Queue(Box::new(WholeQueue { info, extras })))
+        Ok(Reply::Queue(Box::new(QueueWithExtras { info, extras })))
     }
 
     fn update_queue(
@@ -89,17 +89,17 @@ impl State {
         verb: UpdateVerb,
         now: Moment,
     ) -> Outcome {
-        let QueueUpdate { kind: asked, mut settings, push, alerts } = update;
+        let QueueUpdate { kind: requested, mut settings, push, alerts } = update;
         let extras = self.extras_of(&queue);
         let kind = if self.info(queue.clone(), now).is_ok() {
-            if asked.is_some_and(|asked| asked != extras.kind) {
+            if requested.is_some_and(|requested| requested != extras.kind) {
                 return Err(Refusal::KindIsFixed.into());
             }
             extras.kind
         } else if push.as_ref().is_some_and(PushUpdate::has_subscribers) {
-            asked.unwrap_or(QueueKind::Multicast)
+            requested.unwrap_or(QueueKind::Multicast)
         } else {
-            asked.unwrap_or_default()
+            requested.unwrap_or_default()
         };
         settings.reservable = Some(kind == QueueKind::Pull);
         let extras = extras.updated(kind, push, alerts)?;
@@ -107,15 +107,15 @@ impl State {
             UpdateVerb::Put => Request::PutQueue { queue: queue.clone(), settings },
             UpdateVerb::Patch => Request::PatchQueue { queue: queue.clone(), settings },
         };
-        self.ask_broker(request, now)?;
+        self.call_broker(request, now)?;
         self.extras.insert(queue.clone(), extras);
         self.get_queue(queue, verb == UpdateVerb::Patch, now)
     }
 
     fn delete_queue(&mut self, queue: QueueName, now: Moment) -> Outcome {
-        let answer = self.ask_broker(Request::DeleteQueue { queue: queue.clone() }, now)?;
+        let response = self.call_broker(Request::DeleteQueue { queue: queue.clone() }, now)?;
         self.extras.remove(&queue);
-        Ok(Reply::Broker(answer))
+        Ok(Reply::Broker(response))
     }
 
     fn change_subscribers(
@@ -126,14 +126,14 @@ impl State {
     ) -> Outcome {
         self.info(queue.clone(), now)?;
         let mut extras = self.extras_of(&queue);
-        let push = extras.push.ok_or_else(no_subscribers_here)?;
+        let push = extras.push.ok_or_else(no_subscribers)?;
         extras.push = Some(push.changed(change)?);
         self.extras.insert(queue, extras);
         Ok(Reply::Done("Updated"))
     }
 
     fn push_status(&mut self, queue: QueueName, message: MessageId, now: Moment) -> Outcome {
-        self.ask_broker(Request::GetMessage { queue: queue.clone(), message }, now)?;
+        self.call_broker(Request::GetMessage { queue: queue.clone(), message }, now)?;
         let extras = self.extras_of(&queue);
         Ok(Reply::PushStatus(match extras.push {
             Some(push) if extras.kind == QueueKind::Multicast => push.untried(),
@@ -146,12 +146,12 @@ impl State {
         self.info(queue.clone(), now)?;
         let mut extras = self.extras_of(&queue);
         if extras.kind != QueueKind::Pull {
-            return Err(no_alerts_here());
+            return Err(no_alerts());
         }
-        let words = change.words();
+        let text = change.text();
         extras.alerts.change(change)?;
         self.extras.insert(queue, extras);
-        Ok(Reply::Done(words))
+        Ok(Reply::Done(text))
     }
 
     fn extras_of(&self, queue: &QueueName) -> Extras {
@@ -159,19 +159,19 @@ impl State {
     }
 
     fn info(&mut self, queue: QueueName, now: Moment) -> Result<QueueInfo, Failure> {
-        match self.ask_broker(Request::GetQueue { queue }, now)? {
+        match self.call_broker(Request::GetQueue { queue }, now)? {
             Response::Queue(info) => Ok(info),
             _ => Err(Failure::internal()),
         }
     }
 
     /// Makes a request that the broker completes at once. Its other outputs are kept.
-    fn ask_broker(&mut self, request: Request, now: Moment) -> Result<Response, Failure> {
-        self.input(Input::Request(OWN, request), now);
+    fn call_broker(&mut self, request: Request, now: Moment) -> Result<Response, Failure> {
+        self.input(Input::Request(OWN_REQUEST, request), now);
         loop {
             match self.broker.poll_output() {
-                Output::Response(OWN, answer) => return answer.map_err(Failure::from),
-                Output::Response(id, answer) => self.answers.push_back((id, outcome(answer))),
+                Output::Response(OWN_REQUEST, result) => return result.map_err(Failure::from),
+                Output::Response(id, result) => self.outcomes.push_back((id, outcome(result))),
                 Output::Wait(_) => return Err(Failure::internal()),
             }
         }
@@ -203,7 +203,7 @@ impl Machine for State {
             ApiCall::Alerts { queue, change } => self.change_alerts(queue, change, now),
             ApiCall::PushStatus { queue, message } => self.push_status(queue, message, now),
         };
-        self.answers.push_back((id, outcome));
+        self.outcomes.push_back((id, outcome));
     }
 
     fn abandon(&mut self, id: RequestId, now: Moment) {
@@ -215,11 +215,11 @@ impl Machine for State {
     }
 
     fn poll(&mut self) -> MachineStep<Outcome> {
-        if let Some((id, outcome)) = self.answers.pop_front() {
+        if let Some((id, outcome)) = self.outcomes.pop_front() {
             return MachineStep::Response(id, outcome);
         }
         match self.broker.poll_output() {
-            Output::Response(id, answer) => MachineStep::Response(id, outcome(answer)),
+            Output::Response(id, result) => MachineStep::Response(id, outcome(result)),
             Output::Wait(deadline) => MachineStep::Wait(deadline.map(|deadline| deadline.at)),
         }
     }
@@ -235,13 +235,13 @@ impl Extras {
     ) -> Result<Self, Failure> {
         if kind != QueueKind::Pull {
             if alerts.is_some_and(|alerts| !alerts.is_empty()) {
-                return Err(no_alerts_here());
+                return Err(no_alerts());
             }
             let push = self.push.unwrap_or_default().merged(push.unwrap_or_default())?;
             return Ok(Extras { kind, push: Some(push), ..self });
         }
         if push.is_some_and(|push| push.has_subscribers()) {
-            return Err(no_subscribers_here());
+            return Err(no_subscribers());
         }
         if let Some(alerts) = alerts {
             self.alerts.change(AlertsChange::Replace(alerts))?;
@@ -250,8 +250,8 @@ impl Extras {
     }
 }
 
-fn outcome(answer: Result<Response, Refusal>) -> Outcome {
-    answer.map(Reply::Broker).map_err(Failure::from)
+fn outcome(result: Result<Response, Refusal>) -> Outcome {
+    result.map(Reply::Broker).map_err(Failure::from)
 }
 
 fn without_wait(mut request: Request) -> Request {
@@ -268,10 +268,10 @@ fn without_sizes(info: QueueInfo) -> QueueInfo {
     info
 }
 
-fn no_subscribers_here() -> Failure {
+fn no_subscribers() -> Failure {
     Failure::bad_request("Only a push queue can have subscribers")
 }
 
-fn no_alerts_here() -> Failure {
+fn no_alerts() -> Failure {
     Failure::bad_request("Only a pull queue can have alerts")
 }

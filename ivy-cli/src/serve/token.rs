@@ -26,7 +26,7 @@ pub(crate) struct TokenOptions {
     /// variable IVY_SERVE_TOKEN or use --token-file instead. Both options take precedence over the
     /// variable. If the variable is used, the `export` lines that the server prints refer to it
     /// instead of showing the token, so set it in the other terminal as well.
-    #[arg(long, value_name = "TOKEN", value_parser = Unquoted)]
+    #[arg(long, value_name = "TOKEN", value_parser = TokenParser)]
     token: Option<Token>,
 
     /// A file with the token to accept; one trailing line break is ignored
@@ -36,7 +36,7 @@ pub(crate) struct TokenOptions {
 
 /// The token, and how to write it in a shell.
 #[derive(Debug)]
-pub(crate) struct GivenToken {
+pub(crate) struct ResolvedToken {
     pub(crate) token: Token,
     /// The token itself if it is public anyway, else an expression that expands to it.
     pub(crate) in_shell: String,
@@ -47,36 +47,36 @@ pub(crate) struct GivenToken {
 pub(crate) enum BadToken {
     #[error("cannot read the token in {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    #[error("the token in {place} cannot be used: {error}")]
-    Invalid { place: String, error: InvalidText },
+    #[error("the token in {origin} cannot be used: {error}")]
+    Invalid { origin: String, error: InvalidText },
 }
 
 impl TokenOptions {
     /// Returns the token: from the options, else from the environment, else the default.
-    pub(crate) fn resolve(&self) -> Result<GivenToken, BadToken> {
+    pub(crate) fn resolve(&self) -> Result<ResolvedToken, BadToken> {
         if let Some(token) = &self.token {
-            return Ok(GivenToken { token: token.clone(), in_shell: token.as_str().to_owned() });
+            return Ok(ResolvedToken { token: token.clone(), in_shell: token.as_str().to_owned() });
         }
         if let Some(file) = &self.token_file {
             let text =
                 read(file).map_err(|source| BadToken::Unreadable { file: file.clone(), source })?;
-            let in_shell = format!("$(cat {})", quoted(file));
-            return given(&text, file.display().to_string(), in_shell);
+            let in_shell = format!("$(cat {})", shell_quoted(file));
+            return resolved(&text, file.display().to_string(), in_shell);
         }
         match std::env::var_os(VARIABLE) {
             // Invalid UTF-8 is not a valid token.
             Some(text) => {
-                given(text.to_str().unwrap_or(""), VARIABLE.to_owned(), format!("${VARIABLE}"))
+                resolved(text.to_str().unwrap_or(""), VARIABLE.to_owned(), format!("${VARIABLE}"))
             }
-            None => given(DEFAULT, "the default".to_owned(), DEFAULT.to_owned()),
+            None => resolved(DEFAULT, "the default".to_owned(), DEFAULT.to_owned()),
         }
     }
 }
 
-fn given(text: &str, place: String, in_shell: String) -> Result<GivenToken, BadToken> {
+fn resolved(text: &str, origin: String, in_shell: String) -> Result<ResolvedToken, BadToken> {
     match text.parse() {
-        Ok(token) => Ok(GivenToken { token, in_shell }),
-        Err(error) => Err(BadToken::Invalid { place, error }),
+        Ok(token) => Ok(ResolvedToken { token, in_shell }),
+        Err(error) => Err(BadToken::Invalid { origin, error }),
     }
 }
 
@@ -91,15 +91,15 @@ fn read(file: &Path) -> io::Result<String> {
 }
 
 /// Quotes a path as one word of a shell.
-fn quoted(path: &Path) -> String {
+fn shell_quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Parses a token without repeating its text in an error.
 #[derive(Clone, Copy, Debug)]
-struct Unquoted;
+struct TokenParser;
 
-impl TypedValueParser for Unquoted {
+impl TypedValueParser for TokenParser {
     type Value = Token;
 
     fn parse_ref(
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_path_is_quoted_as_one_word_of_a_shell() {
-        assert_eq!(quoted(Path::new("a b")), "'a b'");
-        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+        assert_eq!(shell_quoted(Path::new("a b")), "'a b'");
+        assert_eq!(shell_quoted(Path::new("it's")), r"'it'\''s'");
     }
 }

@@ -55,14 +55,14 @@ fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
 }
 
 /// The output of a command that succeeds.
-fn done(command: &str, file: &Path, options: &[&str], input: &str) -> String {
+fn succeed(command: &str, file: &Path, options: &[&str], input: &str) -> String {
     let output = run(command, file, options, input);
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The error of a command that fails.
-fn refused(command: &str, file: &Path, options: &[&str], input: &str) -> String {
+fn fail(command: &str, file: &Path, options: &[&str], input: &str) -> String {
     let output = run(command, file, options, input);
     assert_eq!(output.status.code(), Some(1), "{command}");
     String::from_utf8(output.stderr).unwrap()
@@ -88,8 +88,8 @@ fn a_command_succeeds_even_if_its_output_is_closed() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ivy"));
-    let made = command.args(["keys", "new"]).arg(folder.file()).stdout(writer).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let output = command.args(["keys", "new"]).arg(folder.file()).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(folder.file().exists());
 }
 
@@ -99,21 +99,21 @@ fn a_complete_rotation() {
     let file = folder.file();
     let queue = QueueName::new("mail").unwrap();
     let binding = Binding::task(&queue);
-    done("new", &file, &["--kid", "2025"], "");
+    succeed("new", &file, &["--kid", "2025"], "");
     let frame = ivy2::seal(&keyset(&file), Entropy::new([1; 16]), &binding, "Hello");
     let opens = || ivy2::open(&keyset(&file), &binding, &frame).is_ok();
     let first = ("2025".to_owned(), KeyStatus::Enabled);
     assert_eq!(statuses(&file), std::slice::from_ref(&first));
-    done("add", &file, &["--kid", "2026"], "");
+    succeed("add", &file, &["--kid", "2026"], "");
     assert_eq!(statuses(&file), [first, ("2026".to_owned(), KeyStatus::DecryptOnly)]);
     assert_eq!(keyset(&file).primary(), &id("2025"));
-    done("rotate", &file, &[], "");
+    succeed("rotate", &file, &[], "");
     assert_eq!(keyset(&file).primary(), &id("2026"));
     assert!(opens(), "a message in flight still opens");
-    assert!(refused("remove", &file, &["2025"], "").contains("must be disabled"));
-    done("disable", &file, &["2025"], "");
+    assert!(fail("remove", &file, &["2025"], "").contains("must be disabled"));
+    succeed("disable", &file, &["2025"], "");
     assert!(!opens());
-    done("remove", &file, &["2025"], "");
+    succeed("remove", &file, &["2025"], "");
     assert_eq!(statuses(&file), [("2026".to_owned(), KeyStatus::Enabled)]);
 }
 
@@ -125,12 +125,12 @@ fn a_keyset_file_is_readable_by_its_owner_only() {
     let folder = Folder::new();
     let file = folder.file();
     let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
-    done("new", &file, &[], "");
+    succeed("new", &file, &[], "");
     assert_eq!(mode(), 0o600);
-    done("add", &file, &[], "");
+    succeed("add", &file, &[], "");
     assert_eq!(mode(), 0o600);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(refused("list", &file, &[], "").contains("change it to 600"));
+    assert!(fail("list", &file, &[], "").contains("change it to 600"));
 }
 
 #[cfg(unix)]
@@ -140,7 +140,7 @@ fn a_changed_keyset_file_keeps_its_readers() {
 
     let folder = Folder::new();
     let (file, link) = (folder.file(), folder.0.join("link.json"));
-    done("new", &file, &[], "");
+    succeed("new", &file, &[], "");
     symlink("keys.json", &link).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     // Only root may change the owner; for others, owner and group stay the same.
@@ -150,7 +150,7 @@ fn a_changed_keyset_file_keeps_its_readers() {
         (metadata.uid(), metadata.gid(), metadata.mode() & 0o777)
     };
     let before = access();
-    done("add", &link, &[], "");
+    succeed("add", &link, &[], "");
     assert_eq!(access(), before);
     assert!(link.is_symlink());
     assert_eq!(statuses(&file).len(), 2, "the link's file was changed");
@@ -160,9 +160,9 @@ fn a_changed_keyset_file_keeps_its_readers() {
 fn the_error_after_an_interrupted_change_names_the_file_to_remove() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
+    succeed("new", &file, &[], "");
     std::fs::write(folder.0.join("keys.json.new"), "").unwrap();
-    let error = refused("add", &file, &[], "");
+    let error = fail("add", &file, &[], "");
     assert!(error.contains("keys.json.new") && error.contains("remove that file"), "{error}");
 }
 
@@ -170,7 +170,7 @@ fn the_error_after_an_interrupted_change_names_the_file_to_remove() {
 fn a_change_waits_for_another_one() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
+    succeed("new", &file, &[], "");
     let other = folder.0.join("keys.json.new");
     std::fs::write(&other, "").unwrap();
     let waits = start("add", &file, &[]);
@@ -185,7 +185,7 @@ fn a_change_waits_for_another_one() {
 fn no_concurrent_change_is_lost() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
+    succeed("new", &file, &[], "");
     let (mut added, mut refused) = (1, 0);
     for _ in 0..4 {
         let children: Vec<_> = (0..8).map(|_| start("add", &file, &[])).collect();
@@ -206,9 +206,9 @@ fn no_concurrent_change_is_lost() {
 fn each_error_names_the_file_and_a_folder_is_reported_as_one() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &["--kid", "k1"], "");
+    succeed("new", &file, &["--kid", "k1"], "");
     let named = format!("ivy: {}: ", file.display());
-    for (command, options, said) in [
+    for (command, options, output) in [
         ("new", &[][..], "exists"),
         ("add", &["--kid", "k1"], "two keys k1"),
         ("rotate", &[], "no other key"),
@@ -218,11 +218,11 @@ fn each_error_names_the_file_and_a_folder_is_reported_as_one() {
         ("derive", &[], "the password is empty"),
         ("derive", &["--kid", "k1", "--check"], "was not derived"),
     ] {
-        let error = refused(command, &file, options, "");
-        assert!(error.starts_with(&named) && error.contains(said), "{command}: {error}");
+        let error = fail(command, &file, options, "");
+        assert!(error.starts_with(&named) && error.contains(output), "{command}: {error}");
     }
     for command in ["list", "add", "rotate"] {
-        let error = refused(command, &folder.0, &[], "");
+        let error = fail(command, &folder.0, &[], "");
         let expected = format!("ivy: {}: it is a folder", folder.0.display());
         assert!(error.starts_with(&expected), "{command}: {error}");
     }
@@ -234,28 +234,28 @@ fn secrets_are_shown_only_on_request() {
 
     let folder = Folder::new();
     let file = folder.file();
-    let mut said = done("new", &file, &[], "");
-    said += &done("add", &file, &[], "");
-    said += &done("rotate", &file, &[], "");
-    said += &done("list", &file, &[], "");
+    let mut output = succeed("new", &file, &[], "");
+    output += &succeed("add", &file, &[], "");
+    output += &succeed("rotate", &file, &[], "");
+    output += &succeed("list", &file, &[], "");
     let keyset = keyset(&file);
     for (id, _) in keyset.keys() {
         let secret = keyset.secret(id).unwrap().expose();
         let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
-        assert!(!said.contains(&base64));
-        assert!(done("list", &file, &["--show-secrets"], "").contains(&base64));
+        assert!(!output.contains(&base64));
+        assert!(succeed("list", &file, &["--show-secrets"], "").contains(&base64));
     }
     let first = keyset.keys().next().unwrap().0;
-    assert!(said.contains(&format!("{:16} decrypt_only", first.as_str())), "{said}");
-    assert!(said.contains("primary"), "{said}");
+    assert!(output.contains(&format!("{:16} decrypt_only", first.as_str())), "{output}");
+    assert!(output.contains("primary"), "{output}");
 }
 
 #[test]
 fn no_two_new_keys_are_alike() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
-    done("add", &file, &[], "");
+    succeed("new", &file, &[], "");
+    succeed("add", &file, &[], "");
     let keyset = keyset(&file);
     let keys: Vec<_> = keyset.keys().map(|(id, _)| id.clone()).collect();
     let [first, second] = keys.as_slice() else { panic!("{keys:?}") };
@@ -269,9 +269,9 @@ fn new_keys_of_different_files_have_different_ids() {
     for _ in 0..10 {
         let folder = Folder::new();
         let file = folder.file();
-        done("new", &file, &[], "");
-        done("add", &file, &[], "");
-        done("derive", &file, &FAST, "correct horse\n");
+        succeed("new", &file, &[], "");
+        succeed("add", &file, &[], "");
+        succeed("derive", &file, &FAST, "correct horse\n");
         ids.extend(statuses(&file).into_iter().map(|(id, _)| id));
     }
     assert_eq!(ids.len(), 30, "{ids:?}");
@@ -281,9 +281,9 @@ fn new_keys_of_different_files_have_different_ids() {
 fn existing_keys_keep_their_ids() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &["--kid", "k1"], "");
-    done("add", &file, &[], "");
-    done("rotate", &file, &[], "");
+    succeed("new", &file, &["--kid", "k1"], "");
+    succeed("add", &file, &[], "");
+    succeed("rotate", &file, &[], "");
     let statuses = statuses(&file);
     assert_eq!(statuses[0], ("k1".to_owned(), KeyStatus::DecryptOnly));
     assert_eq!(keyset(&file).primary().as_str(), statuses[1].0);
@@ -293,16 +293,16 @@ fn existing_keys_keep_their_ids() {
 fn an_existing_file_is_not_overwritten_and_an_invalid_one_not_changed() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &["--kid", "k1"], "");
+    succeed("new", &file, &["--kid", "k1"], "");
     let before = std::fs::read_to_string(&file).unwrap();
-    refused("new", &file, &[], "");
-    refused("add", &file, &["--kid", "k1"], "");
-    refused("disable", &file, &["k1"], "");
-    refused("rotate", &file, &[], "");
-    refused("rotate", &file, &["--to", "k9"], "");
+    fail("new", &file, &[], "");
+    fail("add", &file, &["--kid", "k1"], "");
+    fail("disable", &file, &["k1"], "");
+    fail("rotate", &file, &[], "");
+    fail("rotate", &file, &["--to", "k9"], "");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let missing = folder.0.join("missing.json");
-    assert!(refused("add", &missing, &[], "").contains("missing.json"));
+    assert!(fail("add", &missing, &[], "").contains("missing.json"));
 }
 
 #[test]
@@ -310,15 +310,15 @@ fn a_key_derived_from_a_password_can_be_checked_and_is_not_printed() {
     let folder = Folder::new();
     let file = folder.file();
     let named = |name| [&["--kid", name][..], &FAST].concat();
-    let said = done("derive", &file, &named("k1"), "correct horse\n");
-    assert!(!said.contains("horse"));
+    let output = succeed("derive", &file, &named("k1"), "correct horse\n");
+    assert!(!output.contains("horse"));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("horse"));
-    done("derive", &file, &["--kid", "k1", "--check"], "correct horse\r\n");
-    let error = refused("derive", &file, &["--kid", "k1", "--check"], "battery staple\n");
+    succeed("derive", &file, &["--kid", "k1", "--check"], "correct horse\r\n");
+    let error = fail("derive", &file, &["--kid", "k1", "--check"], "battery staple\n");
     assert!(error.contains("another password") && !error.contains("staple"), "{error}");
-    done("derive", &file, &named("k2"), "correct horse\n");
+    succeed("derive", &file, &named("k2"), "correct horse\n");
     let keyset = keyset(&file);
     let secret = |text| keyset.secret(&id(text)).unwrap().expose().to_owned();
     assert_ne!(secret("k1"), secret("k2"), "each key has its own salt");
-    assert!(refused("derive", &file, &FAST, " \n").contains("empty"));
+    assert!(fail("derive", &file, &FAST, " \n").contains("empty"));
 }

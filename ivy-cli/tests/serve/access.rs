@@ -36,9 +36,9 @@ fn a_wrong_or_missing_token_is_refused() {
         ("", &["Authorization: Bearer test-token"]),
         ("", &["Authorization: test-token"]),
     ] {
-        let answer = list(&server, PROJECT, query, headers);
-        assert_eq!(answer.status_and_text(), REFUSED, "{query} {headers:?}");
-        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+        let response = list(&server, PROJECT, query, headers);
+        assert_eq!(response.status_and_text(), REFUSED, "{query} {headers:?}");
+        assert_eq!(response.header("Content-Type"), Some("application/json"));
     }
 }
 

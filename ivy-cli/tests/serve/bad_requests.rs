@@ -26,10 +26,10 @@ fn malformed_json_is_a_bad_request_with_a_msg() {
         deep_object.as_bytes(),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]);
-        let answer = server.request("POST", "queues/q/messages", body);
-        assert_eq!(answer.status(), 400, "{shown}");
-        assert_eq!(answer.header("Content-Type"), Some("application/json"));
-        assert!(!answer.msg().is_empty(), "{shown}");
+        let response = server.request("POST", "queues/q/messages", body);
+        assert_eq!(response.status(), 400, "{shown}");
+        assert_eq!(response.header("Content-Type"), Some("application/json"));
+        assert!(!response.msg().is_empty(), "{shown}");
     }
     assert_eq!(server.get("queues/q").status(), 404, "nothing was created");
 }
@@ -39,8 +39,8 @@ fn a_missing_resource_is_not_found() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     for path in ["", "nonsense", "queues/q/nonsense", "queues/q/messages/1/touch/2"] {
-        let answer = server.get(path);
-        assert_eq!(answer.status_and_text(), (404, r#"{"msg":"Not found"}"#), "{path}");
+        let response = server.get(path);
+        assert_eq!(response.status_and_text(), (404, r#"{"msg":"Not found"}"#), "{path}");
     }
 }
 
@@ -78,16 +78,16 @@ fn the_response_to_a_wrong_verb_names_the_allowed_ones() {
         ("queues/q/alerts/1", "DELETE"),
     ] {
         for verb in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
-            let answer = server.request(verb, path, "");
+            let response = server.request(verb, path, "");
             if verbs.split(", ").any(|known| known == verb) {
-                assert_ne!(answer.status(), 405, "{verb} {path}");
+                assert_ne!(response.status(), 405, "{verb} {path}");
             } else {
                 assert_eq!(
-                    answer.status_and_text(),
+                    response.status_and_text(),
                     (405, r#"{"msg":"Method not allowed"}"#),
                     "{verb} {path}"
                 );
-                assert_eq!(answer.header("Allow"), Some(verbs), "{verb} {path}");
+                assert_eq!(response.header("Allow"), Some(verbs), "{verb} {path}");
             }
             server.put("queues/q", json!({}));
         }
@@ -99,9 +99,9 @@ fn an_invalid_name_is_a_bad_request() {
     let server = Server::start();
     let long = "x".repeat(256);
     for segment in ["%ff", "a%0d%0ab", "%00", &long] {
-        let answer = server.put(&format!("queues/{segment}"), json!({}));
-        assert_eq!(answer.status(), 400, "{segment}");
-        assert!(!answer.msg().is_empty());
+        let response = server.put(&format!("queues/{segment}"), json!({}));
+        assert_eq!(response.status(), 400, "{segment}");
+        assert!(!response.msg().is_empty());
     }
 }
 
@@ -111,8 +111,8 @@ fn a_body_that_is_too_large_is_refused_and_the_connection_stays_usable() {
     let mut connection = server.connect();
     let body = vec![b' '; 33 * 1024 * 1024];
     connection.send(crate::server::request("POST", "queues/q/messages", body));
-    let answer = connection.read();
-    assert_eq!(answer.status_and_text(), (400, r#"{"msg":"Request is too large"}"#));
+    let response = connection.read();
+    assert_eq!(response.status_and_text(), (400, r#"{"msg":"Request is too large"}"#));
     connection.send(crate::server::request("GET", "queues", ""));
     assert_eq!(connection.read().status(), 200);
 }
@@ -128,13 +128,13 @@ fn an_invalid_body_of_very_many_values_takes_little_more_memory_than_its_size() 
         ("{\"\":0},", b"\"\xff\"]", "Malformed JSON: invalid unicode code point"),
     ] {
         let server = Server::start();
-        let before = server.most_memory();
+        let before = server.peak_memory();
         let mut body = format!("[{}", values.repeat(SIZE / values.len())).into_bytes();
         body.extend(end);
-        let answer = server.request("POST", "queues/q/messages", body);
-        assert_eq!(answer.status(), 400);
-        assert!(answer.msg().starts_with(msg), "{}", answer.msg());
-        let taken = server.most_memory() - before;
-        assert!(taken < 4 * SIZE, "{taken} bytes for {values:?}");
+        let response = server.request("POST", "queues/q/messages", body);
+        assert_eq!(response.status(), 400);
+        assert!(response.msg().starts_with(msg), "{}", response.msg());
+        let growth = server.peak_memory() - before;
+        assert!(growth < 4 * SIZE, "{growth} bytes for {values:?}");
     }
 }

@@ -17,34 +17,34 @@ fn post(server: &Server) -> std::io::Result<Response> {
 /// succeeded, how many did not, and how many messages are stored in the end.
 fn outcome(fault: &str) -> (u64, u64, u64) {
     let server = Server::start_with(&["--fault", &format!("{fault},chance=0.5")]);
-    let usual = |answer: &std::io::Result<Response>| {
-        answer
-            .as_ref()
-            .is_ok_and(|answer| matches!(answer.status(), 200 | 201) && !answer.body.is_empty())
+    let is_complete = |response: &std::io::Result<Response>| {
+        response.as_ref().is_ok_and(|response| {
+            matches!(response.status(), 200 | 201) && !response.body.is_empty()
+        })
     };
-    let answered = (0..40).filter(|_| usual(&post(&server))).count() as u64;
+    let succeeded = (0..40).filter(|_| is_complete(&post(&server))).count() as u64;
     // This request is sometimes hit as well.
     let size = loop {
-        let answer = server.try_request("GET", "queues/q", "");
-        if usual(&answer) {
-            break answer.unwrap().json()["queue"]["size"].as_u64().unwrap();
+        let response = server.try_request("GET", "queues/q", "");
+        if is_complete(&response) {
+            break response.unwrap().json()["queue"]["size"].as_u64().unwrap();
         }
     };
-    (answered, 40 - answered, size)
+    (succeeded, 40 - succeeded, size)
 }
 
 #[test]
 fn a_status_fault_does_not_execute_the_request() {
-    let (answered, failed, stored) = outcome("status=503");
-    assert!(answered > 0 && failed > 0, "{answered} {failed}");
-    assert_eq!(stored, answered);
+    let (succeeded, failed, stored) = outcome("status=503");
+    assert!(succeeded > 0 && failed > 0, "{succeeded} {failed}");
+    assert_eq!(stored, succeeded);
 }
 
 #[test]
 fn a_dropped_reply_follows_an_executed_request() {
     for fault in ["drop-reply", "partial-reply", "empty-reply"] {
-        let (answered, failed, stored) = outcome(fault);
-        assert!(answered > 0 && failed > 0, "{fault}: {answered} {failed}");
+        let (succeeded, failed, stored) = outcome(fault);
+        assert!(succeeded > 0 && failed > 0, "{fault}: {succeeded} {failed}");
         assert_eq!(stored, 40, "{fault}");
     }
 }
@@ -53,10 +53,10 @@ fn a_dropped_reply_follows_an_executed_request() {
 fn a_proxy_status_has_an_html_page() {
     for status in [502, 503, 504] {
         let server = Server::start_with(&["--fault", &format!("status={status}")]);
-        let answer = post(&server).unwrap();
-        assert_eq!(answer.status(), status);
-        assert_eq!(answer.header("Content-Type"), Some("text/html"));
-        assert!(answer.text().starts_with("<html>"), "{}", answer.text());
+        let response = post(&server).unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.header("Content-Type"), Some("text/html"));
+        assert!(response.text().starts_with("<html>"), "{}", response.text());
     }
 }
 
@@ -64,9 +64,9 @@ fn a_proxy_status_has_an_html_page() {
 fn a_server_status_has_a_msg() {
     for (status, msg) in [(500, "Internal Server Error"), (429, "Too Many Requests")] {
         let server = Server::start_with(&["--fault", &format!("status={status}")]);
-        let answer = post(&server).unwrap();
-        assert_eq!((answer.status(), answer.msg().as_str()), (status, msg));
-        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+        let response = post(&server).unwrap();
+        assert_eq!((response.status(), response.msg().as_str()), (status, msg));
+        assert_eq!(response.header("Content-Type"), Some("application/json"));
     }
 }
 
@@ -94,18 +94,19 @@ fn a_partial_reply_is_cut_in_its_body() {
 #[test]
 fn an_empty_reply_has_its_status_and_no_body() {
     let server = Server::start_with(&["--fault", "empty-reply"]);
-    let answer = post(&server).unwrap();
-    assert_eq!(answer.status_and_text(), (201, ""));
-    assert_eq!(answer.header("Content-Length"), Some("0"));
+    let response = post(&server).unwrap();
+    assert_eq!(response.status_and_text(), (201, ""));
+    assert_eq!(response.header("Content-Length"), Some("0"));
 }
 
 #[test]
 fn null_replaces_messages_and_nothing_else() {
     let server = Server::start_with(&["--fault", "null-messages"]);
     server.post_bodies("q", &["a", "b"]);
-    for answer in [server.post("queues/q/reservations", json!({})), server.get("queues/q/messages")]
+    for response in
+        [server.post("queues/q/reservations", json!({})), server.get("queues/q/messages")]
     {
-        assert_eq!(answer.status_and_text(), (200, r#"{"messages":null}"#));
+        assert_eq!(response.status_and_text(), (200, r#"{"messages":null}"#));
     }
     assert_eq!(server.size("q"), 2);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Longer than any response takes, so that a test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One connection.
 pub(crate) struct Connection {
@@ -25,7 +25,7 @@ pub(crate) struct Response {
 impl Connection {
     pub(crate) fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Connection { stream: BufReader::new(stream) }
     }
@@ -57,11 +57,11 @@ impl Connection {
                 line => head.push(line.to_owned()),
             }
         }
-        let mut answer = Response { head, body: Vec::new() };
-        let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
-        answer.body.resize(length, 0);
-        self.stream.read_exact(&mut answer.body)?;
-        Ok(answer)
+        let mut response = Response { head, body: Vec::new() };
+        let length = response.header("Content-Length").map_or(0, |length| length.parse().unwrap());
+        response.body.resize(length, 0);
+        self.stream.read_exact(&mut response.body)?;
+        Ok(response)
     }
 
     pub(crate) fn read(&mut self) -> Response {

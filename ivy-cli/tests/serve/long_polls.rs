@@ -17,8 +17,8 @@ fn a_waiting_reserve_returns_no_message_when_its_time_is_over() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let started = std::time::Instant::now();
-    let answer = server.post("queues/q/reservations", json!({"wait": 1}));
-    assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
+    let response = server.post("queues/q/reservations", json!({"wait": 1}));
+    assert_eq!(response.status_and_text(), (200, r#"{"messages":[]}"#));
     assert!(started.elapsed().as_secs_f64() >= 1.0, "not before its time");
 }
 
@@ -65,7 +65,7 @@ fn a_connection_is_usable_after_a_long_poll() {
 
 #[test]
 fn two_thousand_waiting_reserves_get_a_message_each() {
-    open_more_files();
+    raise_file_limit();
     let server = Server::start();
     server.put("queues/q", json!({}));
     let mut polling: Vec<_> = (0..2_000).map(|_| poll(&server, r#"{"wait":30}"#)).collect();
@@ -132,7 +132,7 @@ fn the_end_of_a_waiting_client_is_detected_behind_other_requests() {
 }
 
 #[cfg(unix)]
-fn open_more_files() {
+fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

@@ -4,7 +4,6 @@
 
 mod access;
 mod bad_requests;
-mod ending;
 mod faults;
 mod http;
 mod long_polls;
@@ -14,4 +13,5 @@ mod push_and_alerts;
 mod queues;
 mod reservations;
 mod server;
+mod shutdown;
 mod transport;

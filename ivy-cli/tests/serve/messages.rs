@@ -13,12 +13,12 @@ const TIMED_OUT: (u16, &str) = (403, r#"{"msg":"Reservation timed out"}"#);
 #[test]
 fn a_post_returns_ids_of_nineteen_digits_in_order() {
     let server = Server::start();
-    let answer = server
+    let response = server
         .post("queues/q/messages", json!({"messages": [{"body": "a"}, {"body": "b", "delay": 0}]}));
-    let ids = answer.json()["ids"].as_array().unwrap().clone();
+    let ids = response.json()["ids"].as_array().unwrap().clone();
     let expected =
         format!("{{\"ids\":[{},{}],\"msg\":\"Messages put on queue.\"}}", ids[0], ids[1]);
-    assert_eq!(answer.status_and_text(), (201, expected.as_str()));
+    assert_eq!(response.status_and_text(), (201, expected.as_str()));
     let ids: Vec<_> = ids.iter().map(|id| id.as_str().unwrap()).collect();
     assert!(ids.iter().all(|id| id.len() == 19 && id.bytes().all(|byte| byte.is_ascii_digit())));
     assert!(ids[0] < ids[1]);
@@ -68,8 +68,8 @@ fn unknown_keys_of_a_post_are_ignored() {
         "body": "a", "reserved_until": "0001-01-01T00:00:00Z", "timeout": 60, "expires_in": 60,
         "id": "", "reserved_count": 0, "push_headers": null, "delay": null,
     });
-    let answer = server.post("queues/q/messages", json!({"messages": [message], "oauth": "x"}));
-    assert_eq!(answer.status(), 201, "{}", answer.text());
+    let response = server.post("queues/q/messages", json!({"messages": [message], "oauth": "x"}));
+    assert_eq!(response.status(), 201, "{}", response.text());
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn an_invalid_post_is_a_bad_request_and_stores_nothing() {
         json!({"messages": [{"body": "a"}, {"body": "b", "delay": "soon"}]}),
         json!({"messages": [{"body": "a"}, {"body": "x".repeat(256 * 1024 + 1)}]}),
     ] {
-        let answer = server.post("queues/q/messages", body.clone());
-        assert_eq!(answer.status(), 400, "{body}");
-        assert!(!answer.msg().is_empty());
+        let response = server.post("queues/q/messages", body.clone());
+        assert_eq!(response.status(), 400, "{body}");
+        assert!(!response.msg().is_empty());
     }
     assert_eq!(server.get("queues/q").status(), 404);
 }
@@ -122,10 +122,10 @@ fn a_delayed_message_is_counted_at_once_and_ready_later() {
 fn a_webhook_accepts_any_text_as_one_message() {
     let server = Server::start();
     for body in ["{\"not\": \"read\"", "plain", ""] {
-        let answer = server.request("POST", "queues/q/webhook", body);
-        assert_eq!(answer.status(), 201, "{body:?}");
-        assert_eq!(answer.msg(), "Messages put on queue.");
-        assert_eq!(answer.json()["ids"].as_array().unwrap().len(), 1);
+        let response = server.request("POST", "queues/q/webhook", body);
+        assert_eq!(response.status(), 201, "{body:?}");
+        assert_eq!(response.msg(), "Messages put on queue.");
+        assert_eq!(response.json()["ids"].as_array().unwrap().len(), 1);
     }
     assert_eq!(server.peek("q"), ["{\"not\": \"read\"", "plain", ""]);
     assert_eq!(server.request("POST", "queues/q/webhook", b"\xff\xfe").status(), 400);
@@ -137,12 +137,12 @@ fn a_peek_shows_ready_messages_in_order_and_reserves_none() {
     let ids = server.post_bodies("q", &["a", "b", "c"]);
     server.reserve("q", json!({"n": 1}));
     for _ in 0..2 {
-        let answer = server.get("queues/q/messages?n=2");
+        let response = server.get("queues/q/messages?n=2");
         let messages = json!({"messages": [
             {"id": ids[1], "body": "b", "reserved_count": 0},
             {"id": ids[2], "body": "c", "reserved_count": 0},
         ]});
-        assert_eq!((answer.status(), answer.json()), (200, messages));
+        assert_eq!((response.status(), response.json()), (200, messages));
     }
 }
 
@@ -159,8 +159,8 @@ fn a_peek_reads_its_count_from_the_query_or_else_from_the_body() {
         ("?n=3", r#"{"n":2}"#, 3),
         ("?n=100", "{}", 5),
     ] {
-        let answer = server.request("GET", &format!("queues/q/messages{query}"), body);
-        let messages = answer.json()["messages"].as_array().unwrap().len();
+        let response = server.request("GET", &format!("queues/q/messages{query}"), body);
+        let messages = response.json()["messages"].as_array().unwrap().len();
         assert_eq!(messages, count, "{query} {body}");
     }
     for query in ["?n=101", "?n=-1", "?n=x"] {
@@ -180,10 +180,10 @@ fn a_message_is_found_by_its_id_reserved_or_not() {
     let server = Server::start();
     let id = server.post_bodies("q", &["a"]).remove(0);
     let path = format!("queues/q/messages/{id}");
-    let told = |count| json!({"message": {"id": id, "body": "a", "reserved_count": count}});
-    assert_eq!((server.get(&path).status(), server.get(&path).json()), (200, told(0)));
+    let expected = |count| json!({"message": {"id": id, "body": "a", "reserved_count": count}});
+    assert_eq!((server.get(&path).status(), server.get(&path).json()), (200, expected(0)));
     server.reserve("q", json!({}));
-    assert_eq!(server.get(&path).json(), told(1), "and its reservation is not shown");
+    assert_eq!(server.get(&path).json(), expected(1), "and its reservation is not shown");
     server.request("DELETE", "queues/q/messages", "");
     assert_eq!(server.get(&path).status_and_text(), NOT_FOUND);
 }
@@ -268,8 +268,8 @@ fn invalid_ids_never_clear_a_queue() {
         json!([1.5]),
         json!([[]]),
     ] {
-        let answer = server.delete("queues/q/messages", json!({ "ids": ids }));
-        assert_eq!(answer.status(), 400, "{ids}");
+        let response = server.delete("queues/q/messages", json!({ "ids": ids }));
+        assert_eq!(response.status(), 400, "{ids}");
     }
     let many = vec!["1"; 101];
     assert_eq!(server.delete("queues/q/messages", json!({ "ids": many })).status(), 400);

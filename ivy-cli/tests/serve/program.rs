@@ -65,7 +65,7 @@ fn the_error_about_an_invalid_token_does_not_show_it() {
     let path = file.to_str().unwrap();
     let large = std::env::temp_dir().join(format!("ivy-large-token-{}", std::process::id()));
     std::fs::write(&large, "x".repeat(5000)).unwrap();
-    for (options, variable, place) in [
+    for (options, variable, expected) in [
         (&["--token", "secret with spaces"][..], "", "--token"),
         (&["--token-file", path], "", path),
         (&["--token-file", "/nowhere/secret"], "", "cannot read the token in /nowhere/secret"),
@@ -77,7 +77,7 @@ fn the_error_about_an_invalid_token_does_not_show_it() {
             ivy().arg("serve").args(options).env("IVY_SERVE_TOKEN", variable).output().unwrap();
         assert!(!output.status.success(), "{options:?}");
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(place) && !error.contains("with spaces"), "{error}");
+        assert!(error.contains(expected) && !error.contains("with spaces"), "{error}");
     }
     std::fs::remove_file(&file).unwrap();
     std::fs::remove_file(&large).unwrap();
@@ -97,8 +97,8 @@ fn its_help_says_who_can_read_the_token() {
 
 #[test]
 fn the_error_about_a_port_in_use_contains_the_address() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let output = ivy().args(["serve", "--port", &port.to_string()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();

@@ -9,8 +9,8 @@ const UPDATED: (u16, &str) = (200, r#"{"msg":"Updated"}"#);
 
 fn push_queue(server: &Server) {
     let push = json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/a"}]});
-    let answer = server.put("queues/q", json!({"queue": {"push": push}}));
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = server.put("queues/q", json!({"queue": {"push": push}}));
+    assert_eq!(response.status(), 200, "{}", response.text());
 }
 
 fn push(server: &Server) -> Value {
@@ -41,7 +41,7 @@ fn that_nothing_is_pushed_is_logged_once() {
     server.signal(Signal::TERM);
     server.wait();
     assert_eq!(
-        server.complaints(),
+        server.error_output(),
         "ivy serve: push queues are stored and returned, but nothing is pushed to subscribers\n"
     );
 }
@@ -87,14 +87,14 @@ fn subscribers_are_added_replaced_and_removed_by_name() {
 fn a_push_queue_keeps_at_least_one_subscriber() {
     let server = Server::start();
     push_queue(&server);
-    let words = "Push queues must have at least one subscriber";
-    for answer in [
+    let msg = "Push queues must have at least one subscriber";
+    for response in [
         server.delete("queues/q/subscribers", json!({"subscribers": [{"name": "a"}]})),
         server.put("queues/q/subscribers", json!({"subscribers": []})),
         server.patch("queues/q", json!({"queue": {"push": {"subscribers": []}}})),
         server.put("queues/new", json!({"queue": {"type": "unicast"}})),
     ] {
-        assert_eq!((answer.status(), answer.msg().as_str()), (400, words));
+        assert_eq!((response.status(), response.msg().as_str()), (400, msg));
     }
     assert_eq!(push(&server)["subscribers"].as_array().unwrap().len(), 1);
 }
@@ -106,14 +106,14 @@ fn settings_that_do_not_suit_the_type_of_a_queue_are_bad_requests() {
     server.put("queues/pull", json!({}));
     let subscribers = json!([{"name": "a", "url": "http://127.0.0.1/"}]);
     let alert = json!({"type": "fixed", "trigger": 1, "queue": "x"});
-    for answer in [
+    for response in [
         server.patch("queues/q", json!({"queue": {"dead_letter": {"queue_name": "d"}}})),
         server.patch("queues/q", json!({"queue": {"alerts": [alert]}})),
         server.post("queues/q/alerts", json!({"alerts": [alert]})),
         server.patch("queues/pull", json!({"queue": {"push": {"subscribers": subscribers}}})),
         server.post("queues/pull/subscribers", json!({ "subscribers": subscribers })),
     ] {
-        assert_eq!(answer.status(), 400, "{}", answer.text());
+        assert_eq!(response.status(), 400, "{}", response.text());
     }
 }
 
@@ -130,8 +130,8 @@ fn malformed_push_settings_are_bad_requests() {
         json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/", "headers": {"X": 5}}]}),
         json!({"subscribers": "a"}),
     ] {
-        let answer = server.patch("queues/q", json!({"queue": {"push": push}}));
-        assert_eq!(answer.status(), 400, "{push}");
+        let response = server.patch("queues/q", json!({"queue": {"push": push}}));
+        assert_eq!(response.status(), 400, "{push}");
     }
     assert_eq!(server.post("queues/q/subscribers", json!({})).status(), 400);
     assert_eq!(server.delete("queues/q/subscribers", json!({})).status(), 400);
@@ -143,12 +143,12 @@ fn the_subscribers_of_a_message_are_listed_as_not_yet_tried() {
     push_queue(&server);
     server.patch("queues/q", json!({"queue": {"push": {"retries": 5}}}));
     let id = server.post_bodies("q", &["a"]).remove(0);
-    let answer = server.get(&format!("queues/q/messages/{id}/subscribers"));
+    let response = server.get(&format!("queues/q/messages/{id}/subscribers"));
     let expected = json!({
         "name": "a", "subscriber_name": "a", "url": "http://127.0.0.1/a",
         "tries": 0, "retries_remaining": 5,
     });
-    assert_eq!((answer.status(), answer.json()), (200, json!({"subscribers": [expected]})));
+    assert_eq!((response.status(), response.json()), (200, json!({"subscribers": [expected]})));
     let missing = server.get("queues/q/messages/1/subscribers");
     assert_eq!(missing.status_and_text(), (404, r#"{"msg":"Message not found"}"#));
 }
@@ -160,8 +160,8 @@ fn unicast_and_pull_queues_list_no_untried_subscribers() {
     server.put("queues/one", json!({"queue": {"type": "unicast", "push": push}}));
     for queue in ["one", "pull"] {
         let id = server.post_bodies(queue, &["a"]).remove(0);
-        let answer = server.get(&format!("queues/{queue}/messages/{id}/subscribers"));
-        assert_eq!(answer.status_and_text(), (200, r#"{"subscribers":[]}"#), "{queue}");
+        let response = server.get(&format!("queues/{queue}/messages/{id}/subscribers"));
+        assert_eq!(response.status_and_text(), (200, r#"{"subscribers":[]}"#), "{queue}");
     }
 }
 
@@ -190,33 +190,33 @@ fn alerts_are_added_replaced_and_deleted_by_id() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let alerts = || server.get("queues/q").json()["queue"].get("alerts").cloned();
-    let said = |answer: crate::http::Response| (answer.status(), answer.msg());
+    let status_and_msg = |response: crate::http::Response| (response.status(), response.msg());
     assert_eq!(alerts(), None);
 
     let fixed = json!({"type": "fixed", "trigger": 10, "queue": "x"});
     let progressive = json!({
         "type": "progressive", "trigger": 5, "direction": "desc", "queue": "x", "snooze": 60,
     });
-    let answer = server.post("queues/q/alerts", json!({"alerts": [fixed, progressive]}));
-    assert_eq!(said(answer), (200, "Alerts were added.".into()));
-    let told = alerts().unwrap();
-    assert_eq!(told[0]["direction"], "asc");
-    assert_eq!(told[0]["snooze"], 0);
-    assert_eq!(told[1]["direction"], "desc");
+    let response = server.post("queues/q/alerts", json!({"alerts": [fixed, progressive]}));
+    assert_eq!(status_and_msg(response), (200, "Alerts were added.".into()));
+    let stored = alerts().unwrap();
+    assert_eq!(stored[0]["direction"], "asc");
+    assert_eq!(stored[0]["snooze"], 0);
+    assert_eq!(stored[1]["direction"], "desc");
 
-    let id = told[0]["id"].as_str().unwrap();
-    let answer = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
-    assert_eq!(said(answer), (200, "Alerts were deleted.".into()));
-    let answer = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
-    assert_eq!(said(answer), (404, "Alert not found".into()));
+    let id = stored[0]["id"].as_str().unwrap();
+    let response = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
+    assert_eq!(status_and_msg(response), (200, "Alerts were deleted.".into()));
+    let response = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
+    assert_eq!(status_and_msg(response), (404, "Alert not found".into()));
 
-    let answer = server.put("queues/q/alerts", json!({"alerts": [fixed]}));
-    assert_eq!(said(answer), (200, "Alerts were replaced.".into()));
-    let told = alerts().unwrap();
-    assert_eq!(told.as_array().unwrap().len(), 1);
+    let response = server.put("queues/q/alerts", json!({"alerts": [fixed]}));
+    assert_eq!(status_and_msg(response), (200, "Alerts were replaced.".into()));
+    let stored = alerts().unwrap();
+    assert_eq!(stored.as_array().unwrap().len(), 1);
 
-    let answer = server.delete("queues/q/alerts", json!({"alerts": [{"id": told[0]["id"]}]}));
-    assert_eq!(said(answer), (200, "Alerts were deleted.".into()));
+    let response = server.delete("queues/q/alerts", json!({"alerts": [{"id": stored[0]["id"]}]}));
+    assert_eq!(status_and_msg(response), (200, "Alerts were deleted.".into()));
     assert_eq!(alerts(), None);
 }
 
@@ -224,12 +224,12 @@ fn alerts_are_added_replaced_and_deleted_by_id() {
 fn alerts_can_be_set_with_the_settings_of_a_queue() {
     let server = Server::start();
     let alert = json!({"type": "fixed", "trigger": 10, "queue": "x"});
-    let answer = server.put("queues/q", json!({"queue": {"alerts": [alert]}}));
-    assert_eq!(answer.json()["queue"]["alerts"][0]["trigger"], 10);
-    let answer = server.patch("queues/q", json!({"queue": {"message_timeout": 90}}));
-    assert_eq!(answer.json()["queue"]["alerts"].as_array().unwrap().len(), 1, "others remain");
-    let answer = server.patch("queues/q", json!({"queue": {"alerts": []}}));
-    assert_eq!(answer.json()["queue"].get("alerts"), None);
+    let response = server.put("queues/q", json!({"queue": {"alerts": [alert]}}));
+    assert_eq!(response.json()["queue"]["alerts"][0]["trigger"], 10);
+    let response = server.patch("queues/q", json!({"queue": {"message_timeout": 90}}));
+    assert_eq!(response.json()["queue"]["alerts"].as_array().unwrap().len(), 1, "others remain");
+    let response = server.patch("queues/q", json!({"queue": {"alerts": []}}));
+    assert_eq!(response.json()["queue"].get("alerts"), None);
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn malformed_alerts_are_bad_requests() {
         json!({"type": "fixed", "trigger": 1, "queue": "x", "direction": "up"}),
         json!({"type": "fixed", "trigger": 1, "queue": "x", "snooze": -1}),
     ] {
-        let answer = server.post("queues/q/alerts", json!({"alerts": [alert]}));
-        assert_eq!(answer.status(), 400, "{alert}");
+        let response = server.post("queues/q/alerts", json!({"alerts": [alert]}));
+        assert_eq!(response.status(), 400, "{alert}");
     }
     for (verb, body) in [("POST", "{}"), ("PUT", ""), ("DELETE", "{}")] {
         assert_eq!(server.request(verb, "queues/q/alerts", body).status(), 400, "{verb}");

@@ -16,12 +16,12 @@ fn names(server: &Server, query: &str) -> Vec<String> {
 fn a_new_queue_has_the_defaults_and_is_returned_without_sizes() {
     let server = Server::start();
     for (queue, body) in [("a", ""), ("b", "{}"), ("c", r#"{"queue":{}}"#)] {
-        let told = format!(
+        let expected = format!(
             "{{\"queue\":{{\"project_id\":\"{PROJECT}\",\"name\":\"{queue}\",\"type\":\"pull\",\
              \"message_timeout\":60,\"message_expiration\":604800}}}}"
         );
-        let answer = server.request("PUT", &format!("queues/{queue}"), body);
-        assert_eq!(answer.status_and_text(), (200, told.as_str()), "{body:?}");
+        let response = server.request("PUT", &format!("queues/{queue}"), body);
+        assert_eq!(response.status_and_text(), (200, expected.as_str()), "{body:?}");
     }
 }
 
@@ -41,9 +41,9 @@ fn a_queue_is_returned_with_its_sizes_and_its_info_without() {
 fn a_put_on_an_existing_queue_merges() {
     let server = Server::start();
     server.put("queues/q", json!({"queue": {"message_timeout": 90, "message_expiration": 3600}}));
-    let answer = server.put("queues/q", json!({"queue": {"message_timeout": 120}}));
-    assert_eq!(answer.status(), 200);
-    let queue = answer.json()["queue"].clone();
+    let response = server.put("queues/q", json!({"queue": {"message_timeout": 120}}));
+    assert_eq!(response.status(), 200);
+    let queue = response.json()["queue"].clone();
     assert_eq!(queue["message_timeout"], 120);
     assert_eq!(queue["message_expiration"], 3600);
 }
@@ -52,9 +52,9 @@ fn a_put_on_an_existing_queue_merges() {
 fn a_patch_changes_the_given_settings_and_returns_sizes() {
     let server = Server::start();
     server.put("queues/q", json!({"queue": {"message_timeout": 90}}));
-    let answer = server.patch("queues/q", json!({"queue": {"message_expiration": 3600}}));
-    assert_eq!(answer.status(), 200);
-    let queue = answer.json()["queue"].clone();
+    let response = server.patch("queues/q", json!({"queue": {"message_expiration": 3600}}));
+    assert_eq!(response.status(), 200);
+    let queue = response.json()["queue"].clone();
     assert_eq!(queue["message_timeout"], 90);
     assert_eq!(queue["message_expiration"], 3600);
     assert_eq!(queue["size"], 0);
@@ -77,7 +77,7 @@ fn a_patch_creates_a_missing_queue_unless_strict() {
 fn zero_settings_and_unknown_keys_change_nothing() {
     let server = Server::start();
     server.put("queues/q", json!({"queue": {"message_timeout": 90}}));
-    let answer = server.put(
+    let response = server.put(
         "queues/q",
         json!({
             "oauth": "secret",
@@ -88,8 +88,8 @@ fn zero_settings_and_unknown_keys_change_nothing() {
             },
         }),
     );
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    let queue = answer.json()["queue"].clone();
+    assert_eq!(response.status(), 200, "{}", response.text());
+    let queue = response.json()["queue"].clone();
     assert_eq!(queue["name"], "q");
     assert_eq!(queue["message_timeout"], 90);
     assert_eq!(queue["message_expiration"], 604_800);
@@ -113,9 +113,9 @@ fn settings_out_of_range_or_of_the_wrong_type_are_bad_requests() {
         json!([]),
         json!("q"),
     ] {
-        let answer = server.put("queues/q", json!({ "queue": settings }));
-        assert_eq!(answer.status(), 400, "{settings}");
-        assert!(!answer.msg().is_empty());
+        let response = server.put("queues/q", json!({ "queue": settings }));
+        assert_eq!(response.status(), 400, "{settings}");
+        assert!(!response.msg().is_empty());
     }
     assert_eq!(
         server.get("queues/q").status_and_text(),
@@ -143,8 +143,8 @@ fn the_type_of_a_queue_cannot_be_changed() {
 fn a_queue_is_deleted_with_its_messages() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
-    let answer = server.delete("queues/q", json!({"oauth": "x"}));
-    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Deleted."}"#), "with a full stop");
+    let response = server.delete("queues/q", json!({"oauth": "x"}));
+    assert_eq!(response.status_and_text(), (200, r#"{"msg":"Deleted."}"#), "with a full stop");
     assert_eq!(server.get("queues/q").status_and_text(), NOT_FOUND);
     assert_eq!(server.request("DELETE", "queues/q", "").status_and_text(), NOT_FOUND);
     server.put("queues/q", json!({}));
@@ -246,9 +246,10 @@ fn names_are_sent_as_one_percent_encoded_segment() {
 #[test]
 fn a_dead_letter_rule_is_reported_only_while_it_is_set() {
     let server = Server::start();
-    let rule = |answer: crate::http::Response| answer.json()["queue"].get("dead_letter").cloned();
+    let rule =
+        |response: crate::http::Response| response.json()["queue"].get("dead_letter").cloned();
     assert_eq!(rule(server.put("queues/q", json!({}))), None);
-    for (asked, told) in [
+    for (change, expected) in [
         (json!({"queue_name": "d"}), Some(json!({"queue_name": "d", "max_reservations": 10}))),
         (json!({"max_reservations": 3}), Some(json!({"queue_name": "d", "max_reservations": 3}))),
         (json!({}), Some(json!({"queue_name": "d", "max_reservations": 3}))),
@@ -258,8 +259,8 @@ fn a_dead_letter_rule_is_reported_only_while_it_is_set() {
         ),
         (json!({"queue_name": "", "max_reservations": 5}), None),
     ] {
-        let answer = server.put("queues/q", json!({"queue": {"dead_letter": asked}}));
-        assert_eq!(rule(answer), told, "{asked}");
+        let response = server.put("queues/q", json!({"queue": {"dead_letter": change}}));
+        assert_eq!(rule(response), expected, "{change}");
     }
 }
 

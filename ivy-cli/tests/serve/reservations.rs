@@ -32,8 +32,8 @@ fn a_reserve_takes_one_message_by_default() {
     let server = Server::start();
     for body in ["", "{}", r#"{"n":0,"timeout":0,"wait":0,"delete":false}"#, r#"{"n":null}"#] {
         server.post_bodies("q", &["a", "b"]);
-        let answer = server.request("POST", "queues/q/reservations", body);
-        assert_eq!(bodies(&answer.json()["messages"]), ["a"], "{body}");
+        let response = server.request("POST", "queues/q/reservations", body);
+        assert_eq!(bodies(&response.json()["messages"]), ["a"], "{body}");
         server.request("DELETE", "queues/q/messages", "");
     }
 }
@@ -42,11 +42,11 @@ fn a_reserve_takes_one_message_by_default() {
 fn a_reserve_of_an_empty_queue_returns_an_empty_list() {
     let server = Server::start();
     server.put("queues/q", json!({}));
-    let answer = server.request("POST", "queues/q/reservations", "{}");
-    assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
-    let answer = server.request("POST", "queues/q/reservations?wait=30", "{}");
+    let response = server.request("POST", "queues/q/reservations", "{}");
+    assert_eq!(response.status_and_text(), (200, r#"{"messages":[]}"#));
+    let response = server.request("POST", "queues/q/reservations?wait=30", "{}");
     assert_eq!(
-        answer.status_and_text(),
+        response.status_and_text(),
         (200, r#"{"messages":[]}"#),
         "wait is not read from the query"
     );
@@ -81,8 +81,8 @@ fn short_reservations_are_granted_unless_strict() {
     let strict = Server::start_with(&["--strict"]);
     strict.post_bodies("q", &["a"]);
     for (timeout, status) in [(1, 400), (29, 400), (30, 200)] {
-        let answer = strict.post("queues/q/reservations", json!({ "timeout": timeout }));
-        assert_eq!(answer.status(), status, "{timeout}");
+        let response = strict.post("queues/q/reservations", json!({ "timeout": timeout }));
+        assert_eq!(response.status(), status, "{timeout}");
     }
 }
 
@@ -131,10 +131,10 @@ fn a_touch_replaces_the_reservation() {
         server.post(&format!("{path}/touch"), body)
     };
 
-    let answer = touch(&old, json!(120));
-    let new = answer.json()["reservation_id"].as_str().unwrap().to_owned();
-    let told = format!("{{\"reservation_id\":\"{new}\",\"msg\":\"Touched\"}}");
-    assert_eq!(answer.status_and_text(), (200, told.as_str()));
+    let response = touch(&old, json!(120));
+    let new = response.json()["reservation_id"].as_str().unwrap().to_owned();
+    let expected = format!("{{\"reservation_id\":\"{new}\",\"msg\":\"Touched\"}}");
+    assert_eq!(response.status_and_text(), (200, expected.as_str()));
     assert_ne!(new, old);
     assert_eq!(server.get(&path).json()["message"]["reserved_count"], 2);
 

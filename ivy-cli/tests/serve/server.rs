@@ -87,18 +87,18 @@ impl Server {
     /// Posts messages with these bodies and returns their ids.
     pub(crate) fn post_bodies(&self, queue: &str, bodies: &[&str]) -> Vec<String> {
         let messages: Vec<_> = bodies.iter().map(|body| json!({ "body": body })).collect();
-        let answer =
+        let response =
             self.post(&format!("queues/{queue}/messages"), json!({ "messages": messages }));
-        assert_eq!(answer.status(), 201, "{}", answer.text());
-        let ids = answer.json()["ids"].as_array().unwrap().clone();
+        assert_eq!(response.status(), 201, "{}", response.text());
+        let ids = response.json()["ids"].as_array().unwrap().clone();
         ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
     }
 
     /// Reserves messages and returns them as received.
     pub(crate) fn reserve(&self, queue: &str, request: Value) -> Vec<Value> {
-        let answer = self.post(&format!("queues/{queue}/reservations"), request);
-        assert_eq!(answer.status(), 200, "{}", answer.text());
-        answer.json()["messages"].as_array().unwrap().clone()
+        let response = self.post(&format!("queues/{queue}/reservations"), request);
+        assert_eq!(response.status(), 200, "{}", response.text());
+        response.json()["messages"].as_array().unwrap().clone()
     }
 
     /// Reserves one message and returns its id and its reservation.
@@ -123,10 +123,10 @@ impl Server {
 
     /// The peak memory of the program so far, in bytes.
     #[cfg(target_os = "linux")]
-    pub(crate) fn most_memory(&self) -> usize {
+    pub(crate) fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        1024 * most.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap()
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        1024 * peak.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap()
     }
 
     /// Waits for the program to end.
@@ -135,10 +135,10 @@ impl Server {
     }
 
     /// The error output of the program, once it has ended.
-    pub(crate) fn complaints(&mut self) -> String {
-        let mut complaints = String::new();
-        self.stderr.read_to_string(&mut complaints).unwrap();
-        complaints
+    pub(crate) fn error_output(&mut self) -> String {
+        let mut error_output = String::new();
+        self.stderr.read_to_string(&mut error_output).unwrap();
+        error_output
     }
 
     /// The output of the program after its first line, up to and including a line.

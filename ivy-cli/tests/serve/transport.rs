@@ -31,22 +31,22 @@ fn every_response_has_exactly_the_headers_that_clients_rely_on() {
         ("POST", "queues/q/messages", "{"),
         ("PUT", "queues", ""),
     ] {
-        let answer = server.request(verb, path, body);
-        let head = &answer.head[1..];
-        let length = format!("Content-Length: {}", answer.body.len());
+        let response = server.request(verb, path, body);
+        let head = &response.head[1..];
+        let length = format!("Content-Length: {}", response.body.len());
         assert!(head.contains(&"Content-Type: application/json".to_owned()), "{head:?}");
         assert!(head.contains(&length), "{head:?}");
-        assert_eq!(answer.header("Transfer-Encoding"), None);
-        assert_eq!(answer.header("Content-Encoding"), None);
-        assert!(!answer.body.is_empty(), "{verb} {path}");
+        assert_eq!(response.header("Transfer-Encoding"), None);
+        assert_eq!(response.header("Content-Encoding"), None);
+        assert!(!response.body.is_empty(), "{verb} {path}");
     }
 }
 
 #[test]
 fn responses_are_never_compressed() {
     let server = Server::start();
-    let answer = send(&server, "GET", "queues", &["Accept-Encoding: gzip/deflate"], "");
-    assert_eq!(answer.status_and_text(), (200, r#"{"queues":[]}"#));
+    let response = send(&server, "GET", "queues", &["Accept-Encoding: gzip/deflate"], "");
+    assert_eq!(response.status_and_text(), (200, r#"{"queues":[]}"#));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_connection_serves_one_request_after_another() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     let server = Server::start();
     let mut connection = server.connect();
     let mut requests = request("PUT", "queues/q", "{}");
@@ -146,13 +146,13 @@ fn a_post_may_override_its_verb() {
     let server = Server::start();
     let header = |verb: &str| format!("X-HTTP-Method-Override: {verb}");
     let patch = r#"{"queue":{"message_timeout":90}}"#;
-    let answer = send(&server, "POST", "queues/q", &[&header("PATCH")], patch);
-    assert_eq!(answer.json()["queue"]["message_timeout"], 90);
+    let response = send(&server, "POST", "queues/q", &[&header("PATCH")], patch);
+    assert_eq!(response.json()["queue"]["message_timeout"], 90);
     server.post_bodies("q", &["a"]);
-    let answer = send(&server, "POST", "queues/q/messages", &[&header("DELETE")], "{}");
-    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Cleared"}"#));
-    let answer = send(&server, "POST", "queues/q", &[&header("DELETE")], "");
-    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Deleted."}"#));
+    let response = send(&server, "POST", "queues/q/messages", &[&header("DELETE")], "{}");
+    assert_eq!(response.status_and_text(), (200, r#"{"msg":"Cleared"}"#));
+    let response = send(&server, "POST", "queues/q", &[&header("DELETE")], "");
+    assert_eq!(response.status_and_text(), (200, r#"{"msg":"Deleted."}"#));
     assert_eq!(send(&server, "POST", "queues/q", &[&header("a b")], "").status(), 400);
 }
 
@@ -160,8 +160,8 @@ fn a_post_may_override_its_verb() {
 fn only_a_post_can_override_its_verb() {
     let server = Server::start();
     server.put("queues/q", json!({}));
-    let answer = send(&server, "GET", "queues/q", &["X-HTTP-Method-Override: DELETE"], "");
-    assert_eq!(answer.json()["queue"]["name"], "q");
+    let response = send(&server, "GET", "queues/q", &["X-HTTP-Method-Override: DELETE"], "");
+    assert_eq!(response.json()["queue"]["name"], "q");
     assert_eq!(server.get("queues/q").status(), 200, "it still exists");
 }
 
@@ -174,7 +174,7 @@ fn too_many_or_too_long_headers_are_refused() {
     for headers in [&many[..], &[&long]] {
         let mut connection = server.connect();
         let _ = connection.try_send(raw_request("GET", "/3/projects/p/queues", headers, ""));
-        assert_eq!(connection.try_read().map_or(431, |answer| answer.status()), 431);
+        assert_eq!(connection.try_read().map_or(431, |response| response.status()), 431);
     }
     assert_eq!(server.get("queues").status(), 200);
 }
@@ -200,9 +200,9 @@ fn a_large_head_gets_a_response_at_once_and_its_connection_ends() {
         let wait = if header.is_some() { 30 } else { 0 };
         let body = json!({ "wait": wait }).to_string();
         let started = std::time::Instant::now();
-        let answer = send(&server, "POST", "queues/q/reservations", &[&padding], &body);
-        assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
-        assert_eq!(answer.header("Connection"), header);
+        let response = send(&server, "POST", "queues/q/reservations", &[&padding], &body);
+        assert_eq!(response.status_and_text(), (200, r#"{"messages":[]}"#));
+        assert_eq!(response.header("Connection"), header);
         assert!(started.elapsed().as_secs() < 30);
     }
 }

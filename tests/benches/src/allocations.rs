@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)]
 
 use allocation_counter::measure;
-use ivy_benches::{Holding, Load, Store, Waiting};
+use ivy_benches::{Load, LoadedWorker, Store, WaitingProducer};
 
 /// How many are stored to measure the memory of one.
 const MANY: usize = 10_000;
@@ -20,28 +20,32 @@ fn main() {
             (load.step)();
         }
         let mut operations = 0;
-        let counted = measure(|| {
+        let allocations = measure(|| {
             for _ in 0..10 {
                 operations += (load.step)().operations;
             }
         });
         let per = |total: u64| total as f64 / operations as f64;
-        println!("| {name} | {:.1} | {:.0} |", per(counted.count_total), per(counted.bytes_total));
+        println!(
+            "| {name} | {:.1} | {:.0} |",
+            per(allocations.count_total),
+            per(allocations.bytes_total)
+        );
     }
     println!();
     println!("| what is stored | bytes for each |");
     println!("|---|---|");
-    kept("a queued message of 84 B in the broker", || drop_later(Store::with(MANY)));
-    kept("an awaited result", || drop_later(Waiting::with(MANY)));
-    kept("a held message of 84 B in the worker", || {
-        let mut holding = Holding::with(1, MANY);
-        holding.take(MANY, false);
-        drop_later(holding);
+    print_retained("a queued message of 84 B in the broker", || drop_later(Store::with(MANY)));
+    print_retained("an awaited result", || drop_later(WaitingProducer::with(MANY)));
+    print_retained("a held message of 84 B in the worker", || {
+        let mut worker = LoadedWorker::with(1, MANY);
+        worker.take(MANY, false);
+        drop_later(worker);
     });
 }
 
 /// Prints what is still allocated after `make`, which stores `MANY` of something.
-fn kept(what: &str, make: impl FnOnce()) {
+fn print_retained(what: &str, make: impl FnOnce()) {
     let bytes = measure(make).bytes_current;
     println!("| {what} | {} |", bytes / MANY as i64);
 }

@@ -45,34 +45,34 @@ pub fn serve(depth: Depth) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port can be bound");
         let address = listener.local_addr().expect("it is bound");
         writeln!(std::io::stdout(), "listening on http://{address}").expect("stdout is open");
-        let texts = Arc::new([Texts::new(1), Texts::new(100)]);
+        let prebuilt = Arc::new([Prebuilt::new(1), Prebuilt::new(100)]);
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
             stream.set_nodelay(true).expect("it is TCP");
-            let texts = Arc::clone(&texts);
-            let service = service_fn(move |request| answer(request, depth, Arc::clone(&texts)));
+            let prebuilt = Arc::clone(&prebuilt);
+            let service = service_fn(move |request| respond(request, depth, Arc::clone(&prebuilt)));
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
 }
 
 /// The responses for this many messages.
-struct Texts {
+struct Prebuilt {
     posted: Bytes,
     reserved: Bytes,
     deleted: Bytes,
 }
 
-impl Texts {
+impl Prebuilt {
     fn new(count: usize) -> Self {
-        Texts { posted: posted(count), reserved: reserved(count), deleted: deleted() }
+        Prebuilt { posted: posted(count), reserved: reserved(count), deleted: deleted() }
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     depth: Depth,
-    texts: Arc<[Texts; 2]>,
+    prebuilt: Arc<[Prebuilt; 2]>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("the body is complete").to_bytes();
@@ -80,19 +80,19 @@ async fn answer(
     let mut segments = head.uri.path().split('/').skip(5);
     let queue = segments.next();
     let (of, id) = (segments.next(), segments.next());
-    let texts = if queue == Some("q100") { &texts[1] } else { &texts[0] };
-    let answer = match (head.method, of, depth) {
+    let prebuilt = if queue == Some("q100") { &prebuilt[1] } else { &prebuilt[0] };
+    let response_body = match (head.method, of, depth) {
         (Method::POST, Some("messages"), Depth::Bytes) if queue == Some(ANY_COUNT) => {
             posted(body.windows(BODY.len()).filter(|text| *text == BODY).count())
         }
-        (Method::POST, Some("messages"), Depth::Bytes) => texts.posted.clone(),
+        (Method::POST, Some("messages"), Depth::Bytes) => prebuilt.posted.clone(),
         (Method::POST, Some("messages"), Depth::Json) => {
             let post: Post<'_> = serde_json::from_slice(&body).expect("a post");
             let bodies: Vec<Box<str>> =
                 post.messages.into_iter().map(|message| message.body.into()).collect();
             posted(black_box(bodies).len())
         }
-        (Method::POST, _, Depth::Bytes) => texts.reserved.clone(),
+        (Method::POST, _, Depth::Bytes) => prebuilt.reserved.clone(),
         (Method::POST, _, Depth::Json) => {
             let reserve: Reserve = serde_json::from_slice(&body).expect("a reserve");
             reserved(reserve.n)
@@ -107,9 +107,9 @@ async fn answer(
             black_box(delete);
             deleted()
         }
-        _ => texts.deleted.clone(),
+        _ => prebuilt.deleted.clone(),
     };
-    let mut response = Response::new(Full::new(answer));
+    let mut response = Response::new(Full::new(response_body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
@@ -193,6 +193,6 @@ fn deleted() -> Bytes {
     Bytes::from_static(b"{\"msg\":\"Deleted\"}")
 }
 
-fn json(answer: &impl Serialize) -> Bytes {
-    serde_json::to_vec(answer).expect("the response can be serialized").into()
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("the response can be serialized").into()
 }

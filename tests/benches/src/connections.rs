@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::cpu::{memory, worked};
+use crate::cpu::{cpu_time, memory};
 use crate::load::{Load, Step};
 use crate::samples;
 use crate::serve::{connect, exchange, queue, receive, request};
@@ -17,34 +17,34 @@ const QUIET: Duration = Duration::from_millis(500);
 const BATCH: usize = 100;
 
 /// A message posted and reserved by one connection, with this many connections open.
-pub(crate) fn one_asks(connections: usize) -> Option<Load> {
-    asked(connections, 1)
+pub(crate) fn one_active(connections: usize) -> Option<Load> {
+    load(connections, 1)
 }
 
 /// Messages posted and reserved by this many connections in turn.
-pub(crate) fn all_ask(connections: usize) -> Option<Load> {
-    asked(connections, connections)
+pub(crate) fn all_active(connections: usize) -> Option<Load> {
+    load(connections, connections)
 }
 
-fn asked(connections: usize, asking: usize) -> Option<Load> {
+fn load(connections: usize, active: usize) -> Option<Load> {
     let server = Server::ivy();
     let queue = queue("open");
     let post = request("POST", &queue, "messages", &messages(1));
-    let take = request("POST", &queue, "reservations", r#"{"delete":true}"#);
-    let mut answer = Vec::new();
+    let reserve = request("POST", &queue, "reservations", r#"{"delete":true}"#);
+    let mut response = Vec::new();
     let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(server.port())).collect();
-    let mut ask = move |stream: &mut TcpStream| {
-        exchange(stream, &post, &mut answer);
-        exchange(stream, &take, &mut answer);
+    let mut round_trip = move |stream: &mut TcpStream| {
+        exchange(stream, &post, &mut response);
+        exchange(stream, &reserve, &mut response);
     };
     // Each is known to the server.
-    streams.iter_mut().for_each(&mut ask);
+    streams.iter_mut().for_each(&mut round_trip);
     let mut next = 0;
     let step = move || {
         let started = Instant::now();
         for _ in 0..ROUND {
-            ask(&mut streams[next]);
-            next = (next + 1) % asking;
+            round_trip(&mut streams[next]);
+            next = (next + 1) % active;
         }
         Step { operations: ROUND, took: started.elapsed() }
     };
@@ -53,23 +53,23 @@ fn asked(connections: usize, asking: usize) -> Option<Load> {
 
 /// The cost of waiting.
 #[derive(Clone, Copy, Debug)]
-pub struct Waited {
+pub struct PollCost {
     /// The memory of each waiting long poll, in bytes.
     pub bytes: f64,
     /// The server's processor time while they waited.
-    pub worked: Duration,
+    pub cpu_time: Duration,
 }
 
 /// Runs this many long polls at `ivy serve` at the same time, and watches them for this long.
 #[must_use]
-pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
+pub fn poll_cost(polls: usize, time: Duration) -> PollCost {
     let server = Server::ivy();
     let queue = queue("waiting");
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut other = connect(server.port());
     // The queue must exist, and be empty.
-    exchange(&mut other, &request("POST", &queue, "messages", &messages(1)), &mut answer);
-    exchange(&mut other, &request("DELETE", &queue, "messages", "{}"), &mut answer);
+    exchange(&mut other, &request("POST", &queue, "messages", &messages(1)), &mut response);
+    exchange(&mut other, &request("DELETE", &queue, "messages", "{}"), &mut response);
     wait_until_quiet(&server);
     let before = memory(server.pid());
     let poll = request("POST", &queue, "reservations", r#"{"wait":30,"delete":true}"#);
@@ -79,19 +79,19 @@ pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
     }
     wait_until_quiet(&server);
     let bytes = memory(server.pid()).saturating_sub(before) as f64 / polls as f64;
-    let earlier = worked(server.pid());
+    let earlier = cpu_time(server.pid());
     std::thread::sleep(time);
-    let worked = worked(server.pid()) - earlier;
+    let cpu_time = cpu_time(server.pid()) - earlier;
     // They all have waited if each receives one of as many messages.
     for first in (0..polls).step_by(BATCH) {
         let some = messages(BATCH.min(polls - first));
-        exchange(&mut other, &request("POST", &queue, "messages", &some), &mut answer);
+        exchange(&mut other, &request("POST", &queue, "messages", &some), &mut response);
     }
     for stream in &mut streams {
-        receive(stream, &mut answer);
-        assert!(answer.ends_with(b"}]}"), "{}", String::from_utf8_lossy(&answer));
+        receive(stream, &mut response);
+        assert!(response.ends_with(b"}]}"), "{}", String::from_utf8_lossy(&response));
     }
-    Waited { bytes, worked }
+    PollCost { bytes, cpu_time }
 }
 
 /// The body of a post of this many messages.
@@ -102,9 +102,9 @@ fn messages(count: usize) -> String {
 
 fn wait_until_quiet(server: &Server) {
     loop {
-        let earlier = worked(server.pid());
+        let earlier = cpu_time(server.pid());
         std::thread::sleep(QUIET);
-        if worked(server.pid()) == earlier {
+        if cpu_time(server.pid()) == earlier {
             return;
         }
     }

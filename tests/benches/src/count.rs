@@ -8,21 +8,21 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Count {
     run: AtomicU64,
-    wanted: AtomicU64,
+    target: AtomicU64,
     reached: Notify,
 }
 
 impl Count {
-    pub(crate) fn one_more(&self) {
+    pub(crate) fn increment(&self) {
         let run = self.run.fetch_add(1, Ordering::Relaxed) + 1;
-        if run == self.wanted.load(Ordering::Relaxed) {
+        if run == self.target.load(Ordering::Relaxed) {
             self.reached.notify_one();
         }
     }
 
     /// Waits until so many more have run. There is one thread, so nothing runs while this is set up.
-    pub(crate) async fn reaches_another(&self, many: u64) {
-        self.wanted.store(self.run.load(Ordering::Relaxed) + many, Ordering::Relaxed);
+    pub(crate) async fn wait_for_more(&self, many: u64) {
+        self.target.store(self.run.load(Ordering::Relaxed) + many, Ordering::Relaxed);
         self.reached.notified().await;
     }
 }

@@ -32,8 +32,8 @@ impl Usage {
             total += all;
             busy += all - idle;
         }
-        let others = processes.iter().map(|process| own(&process.to_string()));
-        Usage { total, busy, own: own("self") + others.sum::<u64>() }
+        let others = processes.iter().map(|process| ticks_of(&process.to_string()));
+        Usage { total, busy, own: ticks_of("self") + others.sum::<u64>() }
     }
 
     /// The part of the cores' time since `earlier` that other programs used, including the host.
@@ -43,14 +43,14 @@ impl Usage {
     }
 
     /// The processor time of this process and its servers since `earlier`, in seconds.
-    pub(crate) fn worked_since(self, earlier: Usage) -> f64 {
+    pub(crate) fn cpu_time_since(self, earlier: Usage) -> f64 {
         (self.own - earlier.own) as f64 / TICKS_PER_SECOND
     }
 }
 
 /// The processor time of a process so far.
-pub(crate) fn worked(process: u32) -> Duration {
-    Duration::from_secs_f64(own(&process.to_string()) as f64 / TICKS_PER_SECOND)
+pub(crate) fn cpu_time(process: u32) -> Duration {
+    Duration::from_secs_f64(ticks_of(&process.to_string()) as f64 / TICKS_PER_SECOND)
 }
 
 /// The private memory of a process, in bytes.
@@ -82,7 +82,7 @@ fn allowed(process: &str) -> Vec<usize> {
 }
 
 /// The ticks that a process has used.
-fn own(process: &str) -> u64 {
+fn ticks_of(process: &str) -> u64 {
     let stat = read(&format!("/proc/{process}/stat"));
     // The name, in brackets, may contain anything.
     let (_, fields) = stat.rsplit_once(')').expect("a process has a name");
@@ -99,7 +99,7 @@ pub(crate) fn resident(process: &str) -> u64 {
 }
 
 /// How long the threads of a process have run.
-pub(crate) fn has_run(process: &str) -> Duration {
+pub(crate) fn run_time(process: &str) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
     let nanos = threads.flatten().filter_map(|thread| {
         // A thread may end meanwhile.

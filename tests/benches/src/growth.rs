@@ -41,37 +41,41 @@ impl Store {
     pub fn with(depth: usize) -> Self {
         let broker = Broker::new(BrokerConfig::default(), [1; 32]);
         let mut store = Store { broker, queue: queue(), now: Moment::EPOCH };
-        let mut left = depth;
-        while left > 0 {
-            let some = left.min(BATCH);
-            store.post(some);
-            left -= some;
+        let mut remaining = depth;
+        while remaining > 0 {
+            let size = remaining.min(BATCH);
+            store.post(size);
+            remaining -= size;
         }
         store
     }
 
-    fn ask(&mut self, request: Request) -> Response {
+    fn execute(&mut self, request: Request) -> Response {
         // As on a real clock, no two requests come at the same time.
         self.now = self.now + Duration::from_micros(1);
         self.broker
             .handle_input(Input::Request(RequestId(1), request), self.now)
             .expect("the request id is new");
-        let Output::Response(_, answer) = self.broker.poll_output() else { panic!("no answer") };
-        answer.expect("the broker refuses nothing")
+        let Output::Response(_, response) = self.broker.poll_output() else {
+            panic!("no response")
+        };
+        response.expect("the broker refuses nothing")
     }
 
     fn post(&mut self, count: usize) {
         let message = || NewMessage { body: Body::new(samples::SMALL), delay: Duration::ZERO };
         let messages = (0..count).map(|_| message()).collect();
         let queue = self.queue.clone();
-        black_box(self.ask(Request::Post { queue, messages }));
+        black_box(self.execute(Request::Post { queue, messages }));
     }
 
     fn reserve(&mut self, count: usize) -> Vec<Target> {
         let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
         let request =
             Request::Reserve { queue, count, timeout, wait: Duration::ZERO, delete: false };
-        let Response::Reserved(deliveries) = self.ask(request) else { panic!("another answer") };
+        let Response::Reserved(deliveries) = self.execute(request) else {
+            panic!("another response")
+        };
         let target = |Delivery { message, reservation, .. }| Target {
             message,
             reservation: Some(reservation),
@@ -81,13 +85,13 @@ impl Store {
 
     fn delete(&mut self, targets: Vec<Target>) {
         let queue = self.queue.clone();
-        black_box(self.ask(Request::DeleteMany { queue, targets }));
+        black_box(self.execute(Request::DeleteMany { queue, targets }));
     }
 
     fn touch(&mut self, target: &mut Target) {
         let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
         let request = Request::Touch { queue, target: target.clone(), timeout };
-        let Response::Touched(receipt) = self.ask(request) else { panic!("another answer") };
+        let Response::Touched(receipt) = self.execute(request) else { panic!("another response") };
         target.reservation = Some(receipt.reservation);
     }
 }
@@ -130,10 +134,10 @@ const RECORD: Record = [7; 8];
 /// again.
 pub(crate) fn bare_cycle(depth: usize) -> Load {
     let message = || (Body::new(samples::SMALL), RECORD);
-    let mut line: VecDeque<(Body, Record)> = (0..depth).map(|_| message()).collect();
+    let mut queue: VecDeque<(Body, Record)> = (0..depth).map(|_| message()).collect();
     Load::of(move || {
-        line.extend((0..BATCH).map(|_| message()));
-        for (body, record) in line.drain(..BATCH) {
+        queue.extend((0..BATCH).map(|_| message()));
+        for (body, record) in queue.drain(..BATCH) {
             // Like the serialization of a response.
             black_box((body.as_str().to_owned(), record));
         }
@@ -146,14 +150,14 @@ pub(crate) fn bare_cycle(depth: usize) -> Load {
 pub(crate) fn bare_touch(depth: usize) -> Load {
     let mut receipts: Vec<[u64; 10]> = vec![[7; 10]; depth];
     let mut records: Vec<Record> = vec![RECORD; depth];
-    let mut line: VecDeque<(u64, u64)> = vec![(7, 7); depth].into();
+    let mut queue: VecDeque<(u64, u64)> = vec![(7, 7); depth].into();
     let mut next = 0;
     Load::of(move || {
         for _ in 0..BATCH {
             next = (next + 1) % depth;
             let (receipt, record) = (&mut receipts[next], &mut records[next]);
             (receipt[0], record[0]) = black_box((record[0], receipt[0]));
-            line.rotate_left(1);
+            queue.rotate_left(1);
         }
         BATCH as u64
     })
@@ -161,14 +165,14 @@ pub(crate) fn bare_touch(depth: usize) -> Load {
 
 /// A producer, with immediate replies of queue and notifier.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct WaitingProducer {
     producer: Producer,
     calls: Calls,
     sent: u64,
     reply: Option<ChannelName>,
 }
 
-impl Waiting {
+impl WaitingProducer {
     /// A producer that waits for this many results.
     #[must_use]
     pub fn with(results: usize) -> Self {
@@ -177,12 +181,12 @@ impl Waiting {
             .with_notifier(ChannelName::new("ivy").expect("a valid name"))
             .expect("a valid name");
         let producer = Producer::new(config, [1; 32], WallClock::default());
-        let mut waiting = Waiting { producer, calls: Calls::new(), sent: 0, reply: None };
-        let mut left = results;
-        while left > 0 {
-            let some = left.min(BATCH);
-            waiting.call(some);
-            left -= some;
+        let mut waiting = WaitingProducer { producer, calls: Calls::new(), sent: 0, reply: None };
+        let mut remaining = results;
+        while remaining > 0 {
+            let size = remaining.min(BATCH);
+            waiting.call(size);
+            remaining -= size;
         }
         waiting
     }
@@ -190,19 +194,19 @@ impl Waiting {
     /// Calls this many tasks, and returns the bodies of their messages.
     fn call(&mut self, count: usize) -> Vec<Body> {
         let calls = (0..count).map(|_| self.calls.make()).collect();
-        self.tell(producer::Input::Calls(calls));
+        self.feed(producer::Input::Calls(calls));
         let mut bodies = Vec::new();
         loop {
             match self.producer.poll_output() {
                 producer::Output::Subscribe(mut channels) => {
                     self.reply = channels.pop();
-                    self.tell(producer::Input::Subscribed);
+                    self.feed(producer::Input::Subscribed);
                 }
                 producer::Output::Queue(op, QueueOp::Post { messages, .. }) => {
                     let messages = messages.into_items();
                     let posted = messages.iter().map(|_| Ok(self.next_message_id())).collect();
                     bodies.extend(messages.into_iter().map(|message| message.body));
-                    self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(posted))));
+                    self.feed(producer::Input::Queue(op, Ok(QueueReply::Posted(posted))));
                 }
                 producer::Output::Sent(_, sent) => {
                     sent.expect("the call is accepted");
@@ -218,7 +222,7 @@ impl Waiting {
         let channel = self.reply.clone().expect("the producer has subscribed");
         for body in bodies {
             let payload = notice_of(body);
-            self.tell(producer::Input::Notice { channel: channel.clone(), payload });
+            self.feed(producer::Input::Notice { channel: channel.clone(), payload });
         }
         loop {
             match self.producer.poll_output() {
@@ -233,7 +237,7 @@ impl Waiting {
         MessageId::new((1_000_000_000_000_000_000 + self.sent).to_string())
     }
 
-    fn tell(&mut self, input: producer::Input) {
+    fn feed(&mut self, input: producer::Input) {
         self.producer.handle_input(input, Moment::EPOCH).expect("the input is valid");
     }
 }
@@ -251,7 +255,7 @@ fn notice_of(body: &Body) -> Vec<u8> {
 
 /// A hundred calls and their results, while this many others wait for theirs.
 pub(crate) fn producer(waiting: usize) -> Load {
-    let mut waiting = Waiting::with(waiting);
+    let mut waiting = WaitingProducer::with(waiting);
     Load::of(move || {
         let bodies = waiting.call(BATCH);
         waiting.resume(&bodies);
@@ -262,15 +266,15 @@ pub(crate) fn producer(waiting: usize) -> Load {
 /// The memory accesses of `producer` alone: records that are inserted by id, found and removed.
 pub(crate) fn bare_producer(waiting: usize) -> Load {
     // As large as what a producer stores for a result.
-    const KEPT: [u64; 40] = [7; 40];
+    const PENDING: [u64; 40] = [7; 40];
     let waiting = waiting as u128;
     let mut records: HashMap<TaskId, Box<[u64; 40]>> =
-        (0..waiting).map(|number| (id(number), Box::new(KEPT))).collect();
+        (0..waiting).map(|number| (id(number), Box::new(PENDING))).collect();
     let mut next = waiting;
     Load::of(move || {
         let numbers = next..next + BATCH as u128;
         next = numbers.end;
-        records.extend(numbers.clone().map(|number| (id(number), Box::new(KEPT))));
+        records.extend(numbers.clone().map(|number| (id(number), Box::new(PENDING))));
         for number in numbers {
             black_box(records.remove(&id(number)));
         }
@@ -280,7 +284,7 @@ pub(crate) fn bare_producer(waiting: usize) -> Load {
 
 /// A worker, with immediate replies of its queue.
 #[derive(Debug)]
-pub struct Holding {
+pub struct LoadedWorker {
     worker: Worker,
     tasks: u64,
     messages: u64,
@@ -288,7 +292,7 @@ pub struct Holding {
     now: Moment,
 }
 
-impl Holding {
+impl LoadedWorker {
     /// A worker of this many tasks, with this many slots.
     #[must_use]
     pub fn with(tasks: usize, concurrency: usize) -> Self {
@@ -302,28 +306,33 @@ impl Holding {
             Worker::new(config, [2; 32], WallClock::default()).expect("a valid config");
         worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("the input is valid");
         let tasks = tasks as u64;
-        let mut holding =
-            Holding { worker, tasks, messages: 0, reserves: VecDeque::new(), now: Moment::EPOCH };
-        holding.act(false);
-        holding
+        let mut worker = LoadedWorker {
+            worker,
+            tasks,
+            messages: 0,
+            reserves: VecDeque::new(),
+            now: Moment::EPOCH,
+        };
+        worker.poll_outputs(false);
+        worker
     }
 
     /// Delivers this many messages at a time to the worker, until it has received `count`; each
     /// handler ends immediately, or never.
     pub fn take(&mut self, count: usize, ends: bool) {
-        let mut left = count;
-        while left > 0 {
-            let Some((op, room)) = self.reserves.pop_front() else {
+        let mut remaining = count;
+        while remaining > 0 {
+            let Some((op, capacity)) = self.reserves.pop_front() else {
                 self.sleep();
-                self.act(ends);
+                self.poll_outputs(ends);
                 continue;
             };
-            let some = left.min(room).min(BATCH);
-            let messages = (0..some).map(|_| self.next_message()).collect();
-            let answer = QueueReply::Reserved(Reserved { messages, unusable: 0 });
-            self.tell(worker::Input::Queue(op, Ok(answer)));
-            left -= some;
-            self.act(ends);
+            let size = remaining.min(capacity).min(BATCH);
+            let messages = (0..size).map(|_| self.next_message()).collect();
+            let reply = QueueReply::Reserved(Reserved { messages, unusable: 0 });
+            self.feed(worker::Input::Queue(op, Ok(reply)));
+            remaining -= size;
+            self.poll_outputs(ends);
         }
     }
 
@@ -341,7 +350,7 @@ impl Holding {
         }
     }
 
-    fn act(&mut self, ends: bool) {
+    fn poll_outputs(&mut self, ends: bool) {
         loop {
             match self.worker.poll_output() {
                 worker::Output::Queue(op, QueueOp::Reserve { count, .. }) => {
@@ -349,15 +358,15 @@ impl Holding {
                 }
                 worker::Output::Queue(op, QueueOp::DeleteMany { receipts, .. }) => {
                     let deleted = QueueReply::all_deleted(receipts.items().len());
-                    self.tell(worker::Input::Queue(op, Ok(deleted)));
+                    self.feed(worker::Input::Queue(op, Ok(deleted)));
                 }
                 worker::Output::Queue(op, _) => {
                     let fault = ivy_proto::queue::Fault::new(ivy_proto::queue::FaultKind::Refused);
-                    self.tell(worker::Input::Queue(op, Err(fault)));
+                    self.feed(worker::Input::Queue(op, Err(fault)));
                 }
                 worker::Output::Run(run) if ends => {
                     let result = RawJson::from_value(&10).expect("a number");
-                    self.tell(worker::Input::Job(run.job, JobOutcome::Done(result)));
+                    self.feed(worker::Input::Job(run.job, JobOutcome::Done(result)));
                 }
                 worker::Output::Wait(_) => return,
                 output => drop(black_box(output)),
@@ -365,7 +374,7 @@ impl Holding {
         }
     }
 
-    fn tell(&mut self, input: worker::Input) {
+    fn feed(&mut self, input: worker::Input) {
         self.worker.handle_input(input, self.now).expect("the input is valid");
     }
 
@@ -375,15 +384,15 @@ impl Holding {
             panic!("the worker has no deadline");
         };
         self.now = deadline.at;
-        self.tell(worker::Input::Tick);
+        self.feed(worker::Input::Tick);
     }
 }
 
 /// A hundred messages reserved, run and deleted, by a worker of this many tasks.
 pub(crate) fn worker(tasks: usize) -> Load {
-    let mut holding = Holding::with(tasks, BATCH);
+    let mut worker = LoadedWorker::with(tasks, BATCH);
     Load::of(move || {
-        holding.take(BATCH, true);
+        worker.take(BATCH, true);
         BATCH as u64
     })
 }
@@ -398,7 +407,7 @@ pub(crate) fn bare_worker(tasks: usize) -> Load {
     Load::of(move || {
         for _ in 0..BATCH {
             messages += 1;
-            let text = any_of(&bodies, messages).as_str().to_owned();
+            let text = scattered(&bodies, messages).as_str().to_owned();
             let name = text.split('"').nth(3).expect("the message names its task");
             black_box(registered[name]);
         }
@@ -415,7 +424,7 @@ fn message_to(task: &str) -> Body {
 }
 
 /// The numbers in a scattered order.
-fn any_of(bodies: &[Body], count: u64) -> &Body {
+fn scattered(bodies: &[Body], count: u64) -> &Body {
     let number = usize::try_from(count.wrapping_mul(7919)).unwrap_or(0);
     &bodies[number % bodies.len()]
 }

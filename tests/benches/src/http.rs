@@ -29,14 +29,14 @@ pub(crate) struct Http<C = TokioClient> {
 }
 
 /// Sends requests.
-pub(crate) trait SendsRequests: Send + Sync + 'static {
+pub(crate) trait SendRequests: Send + Sync + 'static {
     fn send(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send;
+    ) -> impl Future<Output = Result<Response<Incoming>, RequestError>> + Send;
 }
 
-type Unanswered = Box<dyn Error + Send + Sync>;
+type RequestError = Box<dyn Error + Send + Sync>;
 
 /// A pool of connections on tokio.
 pub(crate) type TokioClient = Client<HttpConnector, Full<Bytes>>;
@@ -44,17 +44,20 @@ pub(crate) type TokioClient = Client<HttpConnector, Full<Bytes>>;
 /// One connection on async-std, for which hyper has no pool.
 pub(crate) struct AsyncStdConnection(Mutex<SendRequest<Full<Bytes>>>);
 
-impl SendsRequests for TokioClient {
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+impl SendRequests for TokioClient {
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, RequestError> {
         Ok(self.request(request).await?)
     }
 }
 
-impl SendsRequests for AsyncStdConnection {
+impl SendRequests for AsyncStdConnection {
     async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> Result<Response<Incoming>, RequestError> {
         // A pool would do this.
         let path = request.uri().path().parse().expect("the path is valid");
         let address = std::mem::replace(request.uri_mut(), path);
@@ -74,7 +77,7 @@ impl Http {
     }
 
     pub(crate) async fn delete(&self, of: &str, body: String) -> Bytes {
-        self.ask(Method::DELETE, of, body).await.expect("the server responds")
+        self.request(Method::DELETE, of, body).await.expect("the server responds")
     }
 }
 
@@ -91,16 +94,16 @@ impl Http<AsyncStdConnection> {
     }
 }
 
-impl<C: SendsRequests> Http<C> {
+impl<C: SendRequests> Http<C> {
     pub(crate) async fn post(&self, of: &str, body: String) -> Bytes {
         self.try_post(of, body).await.expect("the server responds")
     }
 
-    pub(crate) async fn try_post(&self, of: &str, body: String) -> Result<Bytes, Unanswered> {
-        self.ask(Method::POST, of, body).await
+    pub(crate) async fn try_post(&self, of: &str, body: String) -> Result<Bytes, RequestError> {
+        self.request(Method::POST, of, body).await
     }
 
-    async fn ask(&self, method: Method, of: &str, body: String) -> Result<Bytes, Unanswered> {
+    async fn request(&self, method: Method, of: &str, body: String) -> Result<Bytes, RequestError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/{of}", self.queue))
@@ -108,8 +111,8 @@ impl<C: SendsRequests> Http<C> {
             .header("content-type", "application/json")
             .body(Full::new(body.into()))
             .expect("a valid request");
-        let answer = self.client.send(request).await?;
-        Ok(answer.into_body().collect().await?.to_bytes())
+        let response = self.client.send(request).await?;
+        Ok(response.into_body().collect().await?.to_bytes())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ivy_proto::task::{Task, TaskError};
 use tokio::time::sleep;
 
-use crate::cpu::{has_run, resident};
+use crate::cpu::{resident, run_time};
 use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
@@ -25,9 +25,9 @@ pub struct Idle {
 
 async fn watch(process: &str, time: Duration) -> Idle {
     sleep(SETTLES).await;
-    let before = has_run(process);
+    let before = run_time(process);
     sleep(time).await;
-    let ran = has_run(process).saturating_sub(before);
+    let ran = run_time(process).saturating_sub(before);
     let per_second = ran.div_f64(time.as_secs_f64());
     Idle { per_second, resident: resident(process) }
 }

@@ -34,8 +34,8 @@ mod wire;
 mod working;
 
 pub use bare::{Depth, serve as serve_bare};
-pub use connections::{Waited, waiting_polls};
-pub use growth::{Holding, Store, Waiting};
+pub use connections::{PollCost, poll_cost};
+pub use growth::{LoadedWorker, Store, WaitingProducer};
 pub use idle::{Idle, worker as idle_worker};
 pub use load::{Load, Step};
 pub use measure::{Figures, measure};
@@ -45,8 +45,8 @@ pub use resident::figures as resident;
 pub use server::{COUNTER, Process, SERVER_CORES, SERVER_COUNTER, Server};
 pub use soak::soak;
 pub use targets::{
-    Against, GROWTH, GROWTH_GATE, Growth, Measure, POLL_BYTES, POLLS_WORK, Placement, beside_peers,
-    targets,
+    GROWTH, GROWTH_GATE, Gate, Growth, Measure, POLL_BYTES, POLLS_WORK, Placement,
+    peer_comparisons, targets,
 };
 
 /// A runtime of one thread.

@@ -27,9 +27,9 @@ struct World {
     worker: Worker,
     broker: Broker,
     /// The inputs that each machine has not received yet.
-    producer_mail: VecDeque<producer::Input>,
-    worker_mail: VecDeque<worker::Input>,
-    asked: HashMap<RequestId, Requester>,
+    producer_inputs: VecDeque<producer::Input>,
+    worker_inputs: VecDeque<worker::Input>,
+    requesters: HashMap<RequestId, Requester>,
     requests: u64,
     calls: Calls,
     results: u64,
@@ -37,7 +37,7 @@ struct World {
 }
 
 /// How many inputs a machine receives at a time.
-const MAIL: usize = 256;
+const INPUTS_PER_TURN: usize = 256;
 
 /// Who waits for a reply of the broker.
 #[derive(Clone, Copy)]
@@ -66,9 +66,9 @@ impl World {
             producer,
             worker,
             broker,
-            producer_mail: VecDeque::new(),
-            worker_mail: VecDeque::new(),
-            asked: HashMap::new(),
+            producer_inputs: VecDeque::new(),
+            worker_inputs: VecDeque::new(),
+            requesters: HashMap::new(),
             requests: 0,
             calls,
             results: 0,
@@ -79,16 +79,16 @@ impl World {
     /// Calls this many tasks and waits for all their results.
     fn round(&mut self, calls: usize) -> u64 {
         let before = self.results;
-        let mut left = calls;
-        while left > 0 {
-            let some = left.min(100);
-            let calls = (0..some).map(|_| self.calls.make()).collect();
-            self.tell_producer(producer::Input::Calls(calls));
-            left -= some;
+        let mut remaining = calls;
+        while remaining > 0 {
+            let size = remaining.min(100);
+            let calls = (0..size).map(|_| self.calls.make()).collect();
+            self.queue_for_producer(producer::Input::Calls(calls));
+            remaining -= size;
         }
-        let wanted = before + calls as u64;
-        while self.results < wanted {
-            if !self.act() {
+        let target = before + calls as u64;
+        while self.results < target {
+            if !self.take_turn() {
                 self.sleep();
             }
         }
@@ -97,9 +97,9 @@ impl World {
 
     /// Drives the machines as an adapter does: each machine receives its inputs and is then polled
     /// until it has no more outputs. Returns whether there were any inputs.
-    fn act(&mut self) -> bool {
+    fn take_turn(&mut self) -> bool {
         let mut active = false;
-        for input in self.producer_mail.drain(..MAIL.min(self.producer_mail.len())) {
+        for input in self.producer_inputs.drain(..INPUTS_PER_TURN.min(self.producer_inputs.len())) {
             self.producer.handle_input(input, self.now).expect("the input is valid");
             active = true;
         }
@@ -109,7 +109,7 @@ impl World {
         while self.poll_broker() {
             active = true;
         }
-        for input in self.worker_mail.drain(..MAIL.min(self.worker_mail.len())) {
+        for input in self.worker_inputs.drain(..INPUTS_PER_TURN.min(self.worker_inputs.len())) {
             self.worker.handle_input(input, self.now).expect("the input is valid");
             active = true;
         }
@@ -121,8 +121,8 @@ impl World {
 
     fn poll_producer(&mut self) -> bool {
         match self.producer.poll_output() {
-            producer::Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask),
-            producer::Output::Subscribe(_) => self.tell_producer(producer::Input::Subscribed),
+            producer::Output::Queue(id, op) => self.send_request(Requester::Producer(id), op),
+            producer::Output::Subscribe(_) => self.queue_for_producer(producer::Input::Subscribed),
             producer::Output::Sent(_, sent) => {
                 sent.expect("the broker accepts everything");
             }
@@ -130,7 +130,7 @@ impl World {
                 let TaskOutcome::Done(result) = outcome else { panic!("{outcome:?}") };
                 let result: u64 = serde_json::from_str(result.as_str()).expect("a number");
                 black_box(result);
-                self.tell_producer(producer::Input::Forget(id));
+                self.queue_for_producer(producer::Input::Forget(id));
                 self.results += 1;
             }
             producer::Output::Held { id, held } => panic!("{id}: {held}"),
@@ -142,17 +142,17 @@ impl World {
 
     fn poll_worker(&mut self) -> bool {
         match self.worker.poll_output() {
-            worker::Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask),
+            worker::Output::Queue(id, op) => self.send_request(Requester::Worker(id), op),
             worker::Output::Publish(op, publication) => {
                 let payload = publication.payload.as_str().as_bytes().to_vec();
                 let notice = producer::Input::Notice { channel: publication.channel, payload };
-                self.tell_producer(notice);
-                self.tell_worker(worker::Input::Published(op, Ok(1)));
+                self.queue_for_producer(notice);
+                self.queue_for_worker(worker::Input::Published(op, Ok(1)));
             }
             worker::Output::Run(run) => {
                 let (n,): (u64,) = serde_json::from_str(run.args.as_str()).expect("a number");
                 let result = RawJson::from_value(&(n * 2)).expect("a number");
-                self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
+                self.queue_for_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
             }
             worker::Output::Event(event) => drop(black_box(event)),
             worker::Output::CancelQueue(_)
@@ -166,31 +166,35 @@ impl World {
     }
 
     fn poll_broker(&mut self) -> bool {
-        let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
-        let answer = answer.map(QueueReply::from).map_err(Fault::from);
-        match self.asked.remove(&id) {
-            Some(Requester::Producer(op)) => self.tell_producer(producer::Input::Queue(op, answer)),
-            Some(Requester::Worker(op)) => self.tell_worker(worker::Input::Queue(op, answer)),
+        let broker::Output::Response(id, response) = self.broker.poll_output() else {
+            return false;
+        };
+        let reply = response.map(QueueReply::from).map_err(Fault::from);
+        match self.requesters.remove(&id) {
+            Some(Requester::Producer(op)) => {
+                self.queue_for_producer(producer::Input::Queue(op, reply))
+            }
+            Some(Requester::Worker(op)) => self.queue_for_worker(worker::Input::Queue(op, reply)),
             None => {}
         }
         true
     }
 
-    fn ask(&mut self, requester: Requester, ask: QueueOp) {
+    fn send_request(&mut self, requester: Requester, op: QueueOp) {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.asked.insert(id, requester);
+        self.requesters.insert(id, requester);
         self.broker
-            .handle_input(broker::Input::Request(id, ask.into()), self.now)
+            .handle_input(broker::Input::Request(id, op.into()), self.now)
             .expect("each request has its own id");
     }
 
-    fn tell_producer(&mut self, input: producer::Input) {
-        self.producer_mail.push_back(input);
+    fn queue_for_producer(&mut self, input: producer::Input) {
+        self.producer_inputs.push_back(input);
     }
 
-    fn tell_worker(&mut self, input: worker::Input) {
-        self.worker_mail.push_back(input);
+    fn queue_for_worker(&mut self, input: worker::Input) {
+        self.worker_inputs.push_back(input);
     }
 
     /// Advances the time until one of the machines has an output.
@@ -204,8 +208,8 @@ impl World {
             broker.map(|deadline| deadline.at),
         ];
         self.now = deadlines.into_iter().flatten().min().expect("a machine has a deadline");
-        self.tell_producer(producer::Input::Tick);
-        self.tell_worker(worker::Input::Tick);
+        self.queue_for_producer(producer::Input::Tick);
+        self.queue_for_worker(worker::Input::Tick);
         self.broker.handle_input(broker::Input::Tick, self.now).expect("a tick is valid");
     }
 }

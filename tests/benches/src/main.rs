@@ -21,21 +21,21 @@ enum What {
     /// Compare ivy with its limits, in pairs of runs
     Compare {
         /// Only the lines with one of these prefixes, like `S3`
-        of: Vec<String>,
+        filters: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
     /// Compare ivy with other programs that do the same, in pairs of runs
     Peers {
         /// Only the lines with one of these prefixes, like `M1`
-        of: Vec<String>,
+        filters: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
     /// Compare the cost of a task among increasing numbers with its cost among few
     Growth {
         /// Only the lines that contain one of these texts
-        of: Vec<String>,
+        filters: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
@@ -147,13 +147,13 @@ impl From<EffortOptions> for Effort {
 #[allow(clippy::print_stdout)]
 fn main() -> ExitCode {
     match Options::parse().what {
-        What::Compare { of, effort } => {
-            table::compare("limit", ivy_benches::targets(), &of, effort.into());
+        What::Compare { filters, effort } => {
+            table::compare("limit", ivy_benches::targets(), &filters, effort.into());
         }
-        What::Peers { of, effort } => {
-            table::compare("peer", ivy_benches::beside_peers(), &of, effort.into());
+        What::Peers { filters, effort } => {
+            table::compare("peer", ivy_benches::peer_comparisons(), &filters, effort.into());
         }
-        What::Growth { of, effort } => table::growth(&of, effort.into()),
+        What::Growth { filters, effort } => table::growth(&filters, effort.into()),
         What::Instructions { loads, servers } => table::instructions(&loads, servers),
         What::Waiting { polls, seconds } => {
             table::waiting(polls, Duration::from_secs_f64(seconds));

@@ -45,7 +45,7 @@ pub fn measure(load: &mut Load, time: Duration) -> Figures {
     steps.sort_by(f64::total_cmp);
     let quantile = |part: f64| steps[((steps.len() - 1) as f64 * part) as usize];
     let rate = operations as f64 / took.as_secs_f64();
-    let work_rate = operations as f64 / after.worked_since(before);
+    let work_rate = operations as f64 / after.cpu_time_since(before);
     let foreign = after.foreign_since(before);
     Figures { rate, work_rate, p50: quantile(0.5), p99: quantile(0.99), foreign }
 }

@@ -8,9 +8,9 @@ use crate::server::{SERVER_CORES, program};
 use crate::targets::Placement;
 
 /// A pair does not count if other programs used more than this part of the cores' time.
-const FOREIGN: f64 = 0.12;
+const MAX_FOREIGN: f64 = 0.12;
 /// The minimum number of pairs for a result.
-const FEWEST: usize = 3;
+const MIN_PAIRS: usize = 3;
 
 /// The results of the pairs of two loads.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Score {
 impl Score {
     /// The median over the pairs of the comparison of two runs, unless too few count.
     pub fn median(&self, compare: impl Fn([Figures; 2]) -> f64) -> Option<f64> {
-        if self.pairs.len() < FEWEST {
+        if self.pairs.len() < MIN_PAIRS {
             return None;
         }
         let mut ratios: Vec<f64> = self.pairs.iter().map(|pair| compare(*pair)).collect();
@@ -63,7 +63,7 @@ pub fn score(loads: [&str; 2], placement: Placement, effort: Effort) -> Score {
         };
         // Work is the process's own time, independent of other programs.
         let counts = busy || placement == Placement::Alone;
-        if !counts && figures.iter().any(|figures| figures.foreign > FOREIGN) {
+        if !counts && figures.iter().any(|figures| figures.foreign > MAX_FOREIGN) {
             score.dropped += 1;
         } else {
             score.pairs.push(figures);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ivy_proto::task::{Task, TaskError};
 
-use crate::round_trip::Trips;
+use crate::round_trip::RoundTrips;
 use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
@@ -20,7 +20,7 @@ const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
 #[must_use]
 pub fn first_trips(pause: Duration, times: usize) -> Vec<Duration> {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let mut trips = Trips::on_tokio(&queue, &redis);
+    let mut trips = RoundTrips::on_tokio(&queue, &redis);
     trips.one();
     let after_pause = |_| {
         trips.pause(pause);

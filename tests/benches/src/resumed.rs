@@ -74,7 +74,7 @@ fn publish(notice: String) -> redis::Cmd {
 fn client_of_futures(executor: impl Executor) -> Load {
     let (redis, wire) = (Server::redis(), Wire::new());
     let client = redis::Client::open(redis.redis_url()).expect("a valid address");
-    let (mut connection, mut heard) = executor.block_on(async {
+    let (mut connection, mut notices) = executor.block_on(async {
         let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
         subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
         let connection = client.get_multiplexed_async_connection().await;
@@ -87,12 +87,12 @@ fn client_of_futures(executor: impl Executor) -> Load {
             let publishing = async {
                 let _: u64 = publish.query_async(&mut connection).await.expect("Redis publishes");
             };
-            let hearing = async {
-                let notice = heard.next().await.expect("a message");
+            let receiving = async {
+                let notice = notices.next().await.expect("a message");
                 wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
                 started.elapsed()
             };
-            let ((), took) = join(publishing, hearing).await;
+            let ((), took) = join(publishing, receiving).await;
             Step { operations: 1, took }
         })
     })
@@ -102,24 +102,24 @@ fn blocking_client() -> Load {
     let (redis, wire) = (Server::redis(), Wire::new());
     let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut connection = client.get_connection().expect("Redis listens");
-    let mut listening = client.get_connection().expect("Redis listens");
-    let (told, heard) = mpsc::channel();
+    let mut subscription = client.get_connection().expect("Redis listens");
+    let (sender, notices) = mpsc::channel();
     std::thread::spawn(move || {
         let wire = Wire::new();
-        let mut subscriber = listening.as_pubsub();
+        let mut subscriber = subscription.as_pubsub();
         subscriber.subscribe(CHANNEL).expect("Redis subscribes");
-        while told.send(Instant::now()).is_ok() {
+        while sender.send(Instant::now()).is_ok() {
             // If the server has disconnected, the run has ended.
             let Ok(notice) = subscriber.get_message() else { return };
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         }
     });
-    heard.recv().expect("the thread subscribes");
+    notices.recv().expect("the thread subscribes");
     load(redis, move || {
         let publish = publish(notice(&wire));
         let started = Instant::now();
         let _: u64 = publish.query(&mut connection).expect("Redis publishes");
-        let heard = heard.recv().expect("the thread receives");
-        Step { operations: 1, took: heard - started }
+        let received = notices.recv().expect("the thread receives");
+        Step { operations: 1, took: received - started }
     })
 }

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use crate::calls::{AsyncStd, Executor, Urls, program};
-use crate::http::{AsyncStdConnection, BlockingHttp, Http, SendsRequests, TokioClient};
+use crate::http::{AsyncStdConnection, BlockingHttp, Http, SendRequests, TokioClient};
 use crate::load::Load;
 use crate::runtime;
 use crate::server::Server;
@@ -35,15 +35,15 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
 /// publication, and the message that the subscriber receives. Nothing is deleted.
 pub(crate) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
-        "tokio" => Some(limit_of_futures(Trips::on_tokio)),
-        "async-std" => Some(limit_of_futures(Trips::on_async_std)),
+        "tokio" => Some(limit_of_futures(RoundTrips::on_tokio)),
+        "async-std" => Some(limit_of_futures(RoundTrips::on_async_std)),
         "blocking" => Some(limit_of_threads()),
         _ => None,
     }
 }
 
-fn limit_of_futures<E: Executor, C: SendsRequests>(
-    make: impl FnOnce(&Server, &Server) -> Trips<E, C>,
+fn limit_of_futures<E: Executor, C: SendRequests>(
+    make: impl FnOnce(&Server, &Server) -> RoundTrips<E, C>,
 ) -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let mut trips = make(&queue, &redis);
@@ -55,17 +55,17 @@ fn limit_of_futures<E: Executor, C: SendsRequests>(
 }
 
 /// Makes round trips without ivy.
-pub(crate) struct Trips<E = tokio::runtime::Runtime, C = TokioClient> {
+pub(crate) struct RoundTrips<E = tokio::runtime::Runtime, C = TokioClient> {
     executor: E,
     http: Http<C>,
-    heard: Pin<Box<dyn Stream<Item = redis::Msg>>>,
+    notices: Pin<Box<dyn Stream<Item = redis::Msg>>>,
     wire: Wire,
 }
 
-impl Trips {
+impl RoundTrips {
     pub(crate) fn on_tokio(queue: &Server, redis: &Server) -> Self {
         let http = Http::new(queue.port(), QUEUE);
-        Trips::new(runtime(), http.clone(), http, redis)
+        RoundTrips::new(runtime(), http.clone(), http, redis)
     }
 
     /// How long the worker's poll waits.
@@ -74,18 +74,18 @@ impl Trips {
     }
 }
 
-impl Trips<AsyncStd, AsyncStdConnection> {
+impl RoundTrips<AsyncStd, AsyncStdConnection> {
     fn on_async_std(queue: &Server, redis: &Server) -> Self {
         let connect = || AsyncStd.block_on(Http::connect(queue.port(), QUEUE));
-        Trips::new(AsyncStd, connect(), connect(), redis)
+        RoundTrips::new(AsyncStd, connect(), connect(), redis)
     }
 }
 
-impl<E: Executor, C: SendsRequests> Trips<E, C> {
+impl<E: Executor, C: SendRequests> RoundTrips<E, C> {
     fn new(executor: E, http: Http<C>, of_worker: Http<C>, redis: &Server) -> Self {
         let wire = Wire::new();
         let client = redis::Client::open(redis.redis_url()).expect("a valid address");
-        let (mut heard, publisher) = executor.block_on(async {
+        let (mut notices, publisher) = executor.block_on(async {
             let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
             subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
             // The first post creates the queue.
@@ -94,24 +94,24 @@ impl<E: Executor, C: SendsRequests> Trips<E, C> {
             (Box::pin(subscriber.into_on_message()), publisher.expect("Redis listens"))
         });
         executor.spawn(work(of_worker, publisher));
-        executor.block_on(heard.next()).expect("a message");
-        Trips { executor, http, heard, wire }
+        executor.block_on(notices.next()).expect("a message");
+        RoundTrips { executor, http, notices, wire }
     }
 
     pub(crate) fn one(&mut self) {
         self.executor.block_on(async {
             black_box(self.http.post("messages", post(&self.wire)).await);
-            let notice = self.heard.next().await.expect("a message");
+            let notice = self.notices.next().await.expect("a message");
             self.wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         });
     }
 }
 
-async fn work(http: Http<impl SendsRequests>, mut redis: redis::aio::MultiplexedConnection) {
+async fn work(http: Http<impl SendRequests>, mut redis: redis::aio::MultiplexedConnection) {
     let wire = Wire::new();
     // If the servers have disconnected, the run has ended.
-    while let Ok(answer) = http.try_post("reservations", RESERVE.to_owned()).await {
-        let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
+    while let Ok(response) = http.try_post("reservations", RESERVE.to_owned()).await {
+        let reserved: Reserved<'_> = serde_json::from_slice(&response).expect("reservations");
         for message in reserved.messages {
             let mut publish = redis::cmd("PUBLISH");
             publish.arg(CHANNEL).arg(wire.work(&message.body));
@@ -124,19 +124,19 @@ async fn work(http: Http<impl SendsRequests>, mut redis: redis::aio::Multiplexed
 fn limit_of_threads() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let client = redis::Client::open(redis.redis_url()).expect("a valid address");
-    let mut listening = client.get_connection().expect("Redis listens");
-    let (told, heard) = mpsc::channel();
+    let mut subscription = client.get_connection().expect("Redis listens");
+    let (sender, notices) = mpsc::channel();
     std::thread::spawn(move || {
         let wire = Wire::new();
-        let mut subscriber = listening.as_pubsub();
+        let mut subscriber = subscription.as_pubsub();
         subscriber.subscribe(CHANNEL).expect("Redis subscribes");
-        while told.send(()).is_ok() {
+        while sender.send(()).is_ok() {
             // If the servers have disconnected, the run has ended.
             let Ok(notice) = subscriber.get_message() else { return };
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         }
     });
-    heard.recv().expect("the thread subscribes");
+    notices.recv().expect("the thread subscribes");
     let connection = client.get_connection().expect("Redis listens");
     let http = BlockingHttp::new(queue.port(), QUEUE);
     let wire = Wire::new();
@@ -144,10 +144,10 @@ fn limit_of_threads() -> Load {
     http.post("messages", &post(&wire)).expect("the server responds");
     let worker = http.clone();
     std::thread::spawn(move || work_in_thread(&worker, connection));
-    heard.recv().expect("the thread receives");
+    notices.recv().expect("the thread receives");
     let step = move || {
         http.post("messages", &post(&wire)).expect("the server responds");
-        heard.recv().expect("the thread receives");
+        notices.recv().expect("the thread receives");
         1
     };
     Load { servers: vec![queue, redis], ..Load::of(step) }
@@ -156,8 +156,8 @@ fn limit_of_threads() -> Load {
 fn work_in_thread(http: &BlockingHttp, mut redis: redis::Connection) {
     let wire = Wire::new();
     // If the servers have disconnected, the run has ended.
-    while let Ok(answer) = http.post("reservations", RESERVE) {
-        let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
+    while let Ok(response) = http.post("reservations", RESERVE) {
+        let reserved: Reserved<'_> = serde_json::from_slice(&response).expect("reservations");
         for message in reserved.messages {
             let mut publish = redis::cmd("PUBLISH");
             publish.arg(CHANNEL).arg(wire.work(&message.body));

@@ -39,7 +39,7 @@ enum Verb {
 /// A handwritten client: the less it does, the more the server shows.
 struct Client {
     stream: TcpStream,
-    answer: Vec<u8>,
+    response: Vec<u8>,
     post: Vec<u8>,
     reserve: Vec<u8>,
     clear: Vec<u8>,
@@ -57,8 +57,8 @@ impl Client {
         let reserve =
             request("POST", &queue, "reservations", &format!("{{\"n\":{count},\"timeout\":60}}"));
         let clear = request("DELETE", &queue, "messages", "{}");
-        let answer = Vec::with_capacity(1 << 20);
-        Client { stream, answer, post, reserve, clear, queue }
+        let response = Vec::with_capacity(1 << 20);
+        Client { stream, response, post, reserve, clear, queue }
     }
 
     /// Posts, reserves and deletes the same messages, as far as the measured request needs it.
@@ -75,7 +75,7 @@ impl Client {
                 let started = Instant::now();
                 self.exchange_reserve();
                 took[1] += started.elapsed();
-                receipts.push(receipts_of(body_of(&self.answer)));
+                receipts.push(receipts_of(body_of(&self.response)));
             }
         }
         if verb == Verb::Delete {
@@ -86,31 +86,31 @@ impl Client {
                 .collect();
             let started = Instant::now();
             for delete in &deletes {
-                exchange(&mut self.stream, delete, &mut self.answer);
+                exchange(&mut self.stream, delete, &mut self.response);
             }
             took[2] = started.elapsed();
         } else {
-            exchange(&mut self.stream, &self.clear, &mut self.answer);
+            exchange(&mut self.stream, &self.clear, &mut self.response);
         }
         Step { operations: ROUND as u64, took: took[verb as usize] }
     }
 
     fn exchange_post(&mut self) {
-        exchange(&mut self.stream, &self.post, &mut self.answer);
+        exchange(&mut self.stream, &self.post, &mut self.response);
     }
 
     fn exchange_reserve(&mut self) {
-        exchange(&mut self.stream, &self.reserve, &mut self.answer);
+        exchange(&mut self.stream, &self.reserve, &mut self.response);
     }
 }
 
 /// The ids and reservations in a response, as a delete contains them.
-fn receipts_of(answer: &str) -> String {
+fn receipts_of(response: &str) -> String {
     let field = |text: &str, key: &str| {
         let (_, value) = text.split_once(key)?;
         Some(value.split('"').next()?.to_owned())
     };
-    let receipts = answer.split("{\"id\":\"").skip(1).map(|message| {
+    let receipts = response.split("{\"id\":\"").skip(1).map(|message| {
         let id = message.split('"').next().expect("an id ends");
         let reservation = field(message, "\"reservation_id\":\"").expect("the message is reserved");
         format!("{{\"id\":\"{id}\",\"reservation_id\":\"{reservation}\"}}")
@@ -139,37 +139,37 @@ pub(crate) fn request(verb: &str, queue: &str, of: &str, body: &str) -> Vec<u8> 
 }
 
 /// Sends a request and reads its whole response.
-pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) {
+pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], response: &mut Vec<u8>) {
     stream.write_all(request).expect("the server reads requests");
-    receive(stream, answer);
+    receive(stream, response);
 }
 
 /// Reads a whole response.
-pub(crate) fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) {
-    answer.clear();
+pub(crate) fn receive(stream: &mut TcpStream, response: &mut Vec<u8>) {
+    response.clear();
     let mut piece = [0; 64 * 1024];
     loop {
         let length = stream.read(&mut piece).expect("the server responds");
         assert_ne!(length, 0, "the server closed the connection");
-        answer.extend_from_slice(&piece[..length]);
-        if is_whole(answer) {
+        response.extend_from_slice(&piece[..length]);
+        if is_whole(response) {
             break;
         }
     }
-    assert!(answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(answer));
+    assert!(response.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(response));
 }
 
-fn is_whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
-    let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+fn is_whole(response: &[u8]) -> bool {
+    let Some(head) = response.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&response[..head]).to_ascii_lowercase();
     let (_, length) =
         text.split_once("content-length: ").expect("the response has a Content-Length");
     let length: usize =
         length.lines().next().and_then(|length| length.parse().ok()).expect("a number");
-    answer.len() >= head + 4 + length
+    response.len() >= head + 4 + length
 }
 
-fn body_of(answer: &[u8]) -> &str {
-    let text = std::str::from_utf8(answer).expect("the response is UTF-8");
+fn body_of(response: &[u8]) -> &str {
+    let text = std::str::from_utf8(response).expect("the response is UTF-8");
     text.split_once("\r\n\r\n").expect("a head and a body").1
 }

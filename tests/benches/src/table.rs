@@ -5,43 +5,43 @@ use std::process::Command;
 use std::time::Duration;
 
 use ivy_benches::{
-    Against, COUNTER, Effort, Figures, GROWTH, GROWTH_GATE, Growth, Measure, POLL_BYTES,
-    POLLS_WORK, Placement, SERVER_COUNTER, Score, Waited, score, waiting_polls,
+    COUNTER, Effort, Figures, GROWTH, GROWTH_GATE, Gate, Growth, Measure, POLL_BYTES, POLLS_WORK,
+    Placement, PollCost, SERVER_COUNTER, Score, poll_cost, score,
 };
 
 /// Each measure with ivy's figure and the other's, their ratio, and whether it meets its gate.
 pub(crate) fn compare(
-    beside: &str,
+    baseline: &str,
     measures: impl Iterator<Item = Measure>,
-    of: &[String],
+    filters: &[String],
     effort: Effort,
 ) {
-    println!("| # | what | ivy | {beside} | ratio | gate | | pairs |");
+    println!("| # | what | ivy | {baseline} | ratio | gate | | pairs |");
     println!("|---|---|---|---|---|---|---|---|");
     for measure in measures {
         let line = format!("{} {}", measure.id, measure.what);
-        if of.is_empty() || of.iter().any(|begin| line.starts_with(begin)) {
-            let score = score([measure.ivy, measure.beside], measure.placement, effort);
+        if filters.is_empty() || filters.iter().any(|begin| line.starts_with(begin)) {
+            let score = score([measure.ivy, measure.baseline], measure.placement, effort);
             println!("| {} | {} | {} |", measure.id, measure.what, verdict(&measure, &score));
         }
     }
 }
 
 fn verdict(measure: &Measure, score: &Score) -> String {
-    match measure.against {
-        Against::Rate(gate) => rate(score, gate, |figures| figures.rate),
-        Against::WorkRate(gate) => rate(score, gate, |figures| figures.work_rate),
-        Against::Work(gate) => work(score, gate),
-        Against::Latency(median, most) => latency(score, [median, most]),
+    match measure.gate {
+        Gate::Rate(gate) => rate(score, gate, |figures| figures.rate),
+        Gate::WorkRate(gate) => rate(score, gate, |figures| figures.work_rate),
+        Gate::Work(gate) => work(score, gate),
+        Gate::Latency(median, p99) => latency(score, [median, p99]),
     }
 }
 
 /// What each load costs among increasing numbers, compared with its cost among few.
-pub(crate) fn growth(of: &[String], effort: Effort) {
+pub(crate) fn growth(filters: &[String], effort: Effort) {
     println!("| what | how many | many | few | ratio | gate | | pairs |");
     println!("|---|---|---|---|---|---|---|---|");
     for Growth { what, few, load, counts } in GROWTH {
-        if of.is_empty() || of.iter().any(|part| what.contains(part.as_str())) {
+        if filters.is_empty() || filters.iter().any(|part| what.contains(part.as_str())) {
             for count in *counts {
                 let score = score([&format!("{load}/{count}"), few], Placement::Alone, effort);
                 println!("| {what} | {count} | {} |", work(&score, GROWTH_GATE));
@@ -145,26 +145,26 @@ fn counted(load: &str, steps: u64, servers: bool) -> (u64, u64) {
     };
     let output = command.args(["repeat", load, &steps.to_string()]).output().expect("it runs");
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let instructions: u64 = told
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let instructions: u64 = stderr
         .lines()
         .filter_map(|line| line.split_once("Collected :").and_then(|(_, count)| number(count)))
         .sum();
     match number(&String::from_utf8_lossy(&output.stdout)) {
         Some(operations) if instructions > 0 => (instructions, operations),
-        _ => panic!("valgrind did not count {load}: {told}"),
+        _ => panic!("valgrind did not count {load}: {stderr}"),
     }
 }
 
 /// The memory and the processor time of waiting reserves.
 pub(crate) fn waiting(count: usize, time: Duration) {
-    let Waited { bytes, worked } = waiting_polls(count, time);
+    let PollCost { bytes, cpu_time } = poll_cost(count, time);
     println!("| what | for each | gate | |");
     println!("|---|---|---|---|");
     let verdict = |held: bool| if held { "held" } else { "missed" };
     let held = verdict(bytes < POLL_BYTES);
     println!("| memory of a long poll that waits | {bytes:.0} B | < {POLL_BYTES:.0} B | {held} |");
-    let part = worked.as_secs_f64() / time.as_secs_f64();
+    let part = cpu_time.as_secs_f64() / time.as_secs_f64();
     let held = verdict(part < POLLS_WORK);
     println!(
         "| processor of {count} that wait | {:.2} % | < {:.0} % | {held} |",

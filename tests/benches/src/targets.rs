@@ -10,16 +10,16 @@ pub struct Measure {
     /// Ivy's load.
     pub ivy: &'static str,
     /// The load that it is compared with: the raw parts', or a peer's.
-    pub beside: &'static str,
+    pub baseline: &'static str,
     /// The gate.
-    pub against: Against,
+    pub gate: Gate,
     /// Where client and server run.
     pub placement: Placement,
 }
 
 /// A gate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Against {
+pub enum Gate {
     /// At least this multiple of the other's operations per second.
     Rate(f64),
     /// At least this multiple of the other's operations per second of processor time.
@@ -41,7 +41,7 @@ pub enum Placement {
     Split,
 }
 
-type Line = (&'static str, &'static str, &'static str, &'static str, Against, Placement);
+type Line = (&'static str, &'static str, &'static str, &'static str, Gate, Placement);
 
 /// All comparisons with limits: the same work done by the raw parts without ivy.
 pub fn targets() -> impl Iterator<Item = Measure> {
@@ -49,22 +49,22 @@ pub fn targets() -> impl Iterator<Item = Measure> {
 }
 
 /// All comparisons with peers: other programs with the same purpose.
-pub fn beside_peers() -> impl Iterator<Item = Measure> {
+pub fn peer_comparisons() -> impl Iterator<Item = Measure> {
     measures(PEERS)
 }
 
 fn measures(lines: &'static [Line]) -> impl Iterator<Item = Measure> {
-    lines.iter().map(|&(id, what, ivy, beside, against, placement)| Measure {
+    lines.iter().map(|&(id, what, ivy, baseline, gate, placement)| Measure {
         id,
         what,
         ivy,
-        beside,
-        against,
+        baseline,
+        gate,
         placement,
     })
 }
 
-use Against::{Latency, Rate, Work, WorkRate};
+use Gate::{Latency, Rate, Work, WorkRate};
 use Placement::{Alone, Same, Split};
 
 #[rustfmt::skip] // A table is read by its columns.

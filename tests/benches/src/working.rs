@@ -28,7 +28,7 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
     let count = Arc::new(Count::default());
     let counting = Arc::clone(&count);
     let handler = move |_: u64| {
-        counting.one_more();
+        counting.increment();
         async { Ok::<(), TaskError>(()) }
     };
     let worker = {
@@ -40,7 +40,7 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
     let worker = runtime.block_on(worker.start()).expect("a good worker");
     let step = move || {
         let _ = &worker;
-        runtime.block_on(count.reaches_another(ROUND));
+        runtime.block_on(count.wait_for_more(ROUND));
         ROUND
     };
     Load { servers: vec![server], ..Load::of(step) }
@@ -65,8 +65,8 @@ pub(crate) fn limit(loops: u64) -> Load {
 }
 
 async fn reserve_and_delete(http: &Http) {
-    let answer = http.post("reservations", r#"{"n":100,"timeout":60}"#.to_owned()).await;
-    let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
+    let response = http.post("reservations", r#"{"n":100,"timeout":60}"#.to_owned()).await;
+    let reserved: Reserved<'_> = serde_json::from_slice(&response).expect("reservations");
     let mut receipts = Vec::with_capacity(reserved.messages.len());
     for message in &reserved.messages {
         let task: Message<'_> = serde_json::from_str(&message.body).expect("a message");

@@ -66,8 +66,8 @@ fn an_idle_worker_sends_at_most_four_requests_a_minute() {
     world.run_for(Duration::from_secs(60));
     let before: usize = world.requests.values().sum();
     world.run_for(Duration::from_secs(600));
-    let asked = world.requests.values().sum::<usize>() - before;
-    assert!(asked <= 40, "{asked} requests in ten minutes");
+    let requests = world.requests.values().sum::<usize>() - before;
+    assert!(requests <= 40, "{requests} requests in ten minutes");
 }
 
 struct World {
@@ -77,17 +77,17 @@ struct World {
     round_trip: Duration,
     now: Moment,
     /// What arrives when, in the order in which it was sent.
-    on_the_way: BinaryHeap<Reverse<(Moment, u64)>>,
-    parcels: HashMap<u64, InTransit>,
-    sent_parcels: u64,
-    asked: HashMap<RequestId, Requester>,
+    arrivals: BinaryHeap<Reverse<(Moment, u64)>>,
+    packets: HashMap<u64, Packet>,
+    sent_packets: u64,
+    requesters: HashMap<RequestId, Requester>,
     /// How many requests of each kind were made.
     requests: BTreeMap<&'static str, usize>,
     sent: u32,
     deleted: u32,
 }
 
-enum InTransit {
+enum Packet {
     Request(Requester, QueueOp),
     Response(Requester, Result<QueueReply, Fault>),
 }
@@ -107,10 +107,10 @@ impl World {
             broker: Broker::new(BrokerConfig::default(), [3; 32]),
             round_trip,
             now: Moment::EPOCH,
-            on_the_way: BinaryHeap::new(),
-            parcels: HashMap::new(),
-            sent_parcels: 0,
-            asked: HashMap::new(),
+            arrivals: BinaryHeap::new(),
+            packets: HashMap::new(),
+            sent_packets: 0,
+            requesters: HashMap::new(),
             requests: BTreeMap::new(),
             sent: 0,
             deleted: 0,
@@ -131,7 +131,7 @@ impl World {
                 delay: Duration::ZERO,
                 reply: ReplyTo::None,
             };
-            self.tell_producer(producer::Input::Calls(vec![call]));
+            self.feed_producer(producer::Input::Calls(vec![call]));
         }
         self.run_until(Moment::FOREVER, |world| world.sent == MESSAGES);
         self.now.since(started)
@@ -160,14 +160,14 @@ impl World {
             if is_done(self) {
                 return;
             }
-            self.let_time_pass(end);
+            self.advance_to_next_event(end);
         }
     }
 
     /// Advances the time to the next event, but not beyond this instant.
-    fn let_time_pass(&mut self, end: Moment) {
-        let arrives = self.on_the_way.peek().map(|Reverse((at, _))| *at);
-        let deadlines = [arrives, self.producer_deadline(), self.worker_deadline(), Some(end)];
+    fn advance_to_next_event(&mut self, end: Moment) {
+        let arrival = self.arrivals.peek().map(|Reverse((at, _))| *at);
+        let deadlines = [arrival, self.producer_deadline(), self.worker_deadline(), Some(end)];
         let broker = match self.broker.poll_output() {
             broker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
             broker::Output::Response(..) => {
@@ -175,41 +175,41 @@ impl World {
             }
         };
         self.now = deadlines.into_iter().flatten().chain(broker).min().unwrap();
-        while let Some(Reverse((at, parcel))) = self.on_the_way.peek().copied()
+        while let Some(Reverse((at, packet))) = self.arrivals.peek().copied()
             && at <= self.now
         {
-            self.on_the_way.pop();
-            self.arrive(parcel);
+            self.arrivals.pop();
+            self.deliver(packet);
         }
-        self.tell_producer(producer::Input::Tick);
-        self.tell_worker(worker::Input::Tick);
+        self.feed_producer(producer::Input::Tick);
+        self.feed_worker(worker::Input::Tick);
         self.broker.handle_input(broker::Input::Tick, self.now).unwrap();
     }
 
-    fn arrive(&mut self, parcel: u64) {
-        match self.parcels.remove(&parcel).unwrap() {
-            InTransit::Request(requester, op) => {
-                let id = RequestId(parcel);
-                self.asked.insert(id, requester);
+    fn deliver(&mut self, packet: u64) {
+        match self.packets.remove(&packet).unwrap() {
+            Packet::Request(requester, op) => {
+                let id = RequestId(packet);
+                self.requesters.insert(id, requester);
                 let request = broker::Input::Request(id, op.into());
                 self.broker.handle_input(request, self.now).unwrap();
             }
-            InTransit::Response(Requester::Producer(op), answer) => {
-                self.tell_producer(producer::Input::Queue(op, answer));
+            Packet::Response(Requester::Producer(op), reply) => {
+                self.feed_producer(producer::Input::Queue(op, reply));
             }
-            InTransit::Response(Requester::Worker(op), answer) => {
-                self.tell_worker(worker::Input::Queue(op, answer));
+            Packet::Response(Requester::Worker(op), reply) => {
+                self.feed_worker(worker::Input::Queue(op, reply));
             }
         }
     }
 
-    fn send(&mut self, parcel: InTransit) {
-        self.sent_parcels += 1;
-        self.on_the_way.push(Reverse((self.now + self.round_trip / 2, self.sent_parcels)));
-        self.parcels.insert(self.sent_parcels, parcel);
+    fn send(&mut self, packet: Packet) {
+        self.sent_packets += 1;
+        self.arrivals.push(Reverse((self.now + self.round_trip / 2, self.sent_packets)));
+        self.packets.insert(self.sent_packets, packet);
     }
 
-    fn ask(&mut self, requester: Requester, op: QueueOp) {
+    fn send_request(&mut self, requester: Requester, op: QueueOp) {
         let kind = match &op {
             QueueOp::Post { .. } => "post",
             QueueOp::Reserve { .. } => "reserve",
@@ -220,12 +220,12 @@ impl World {
             _ => "other",
         };
         *self.requests.entry(kind).or_default() += 1;
-        self.send(InTransit::Request(requester, op));
+        self.send(Packet::Request(requester, op));
     }
 
     fn poll_producer(&mut self) -> bool {
         match self.producer.poll_output() {
-            producer::Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask),
+            producer::Output::Queue(id, op) => self.send_request(Requester::Producer(id), op),
             producer::Output::Sent(_, sent) => {
                 sent.unwrap();
                 self.sent += 1;
@@ -239,10 +239,10 @@ impl World {
     fn poll_worker(&mut self) -> bool {
         let Some(worker) = &mut self.worker else { return false };
         match worker.poll_output() {
-            worker::Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask),
+            worker::Output::Queue(id, op) => self.send_request(Requester::Worker(id), op),
             worker::Output::Run(run) => {
                 let result = RawJson::parse("null").unwrap();
-                self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
+                self.feed_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
             }
             worker::Output::Wait(_) => return false,
             _ => {}
@@ -251,12 +251,11 @@ impl World {
     }
 
     fn poll_broker(&mut self) -> bool {
-        let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
-        let requester = self.asked.remove(&id).unwrap();
-        self.send(InTransit::Response(
-            requester,
-            answer.map(QueueReply::from).map_err(Fault::from),
-        ));
+        let broker::Output::Response(id, response) = self.broker.poll_output() else {
+            return false;
+        };
+        let requester = self.requesters.remove(&id).unwrap();
+        self.send(Packet::Response(requester, response.map(QueueReply::from).map_err(Fault::from)));
         true
     }
 
@@ -274,11 +273,11 @@ impl World {
         }
     }
 
-    fn tell_producer(&mut self, input: producer::Input) {
+    fn feed_producer(&mut self, input: producer::Input) {
         self.producer.handle_input(input, self.now).unwrap();
     }
 
-    fn tell_worker(&mut self, input: worker::Input) {
+    fn feed_worker(&mut self, input: worker::Input) {
         if let Some(worker) = &mut self.worker {
             worker.handle_input(input, self.now).unwrap();
         }

@@ -3,7 +3,7 @@
 use ivy_proto::{MessageId, QueueName, Receipt};
 
 use super::LawChecker;
-use crate::network::Line;
+use crate::network::ConnectionKey;
 use crate::task::ProcessId;
 
 /// A message that is held.
@@ -14,26 +14,27 @@ pub(crate) struct HeldMessage {
 
 impl LawChecker {
     /// The messages that are held on a connection.
-    pub(crate) fn held_on(&self, line: Line) -> Vec<HeldMessage> {
+    pub(crate) fn held_on(&self, connection: ConnectionKey) -> Vec<HeldMessage> {
         let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
-            let holder = message.holder.as_ref().filter(|holder| holder.line == line)?;
+            let holder =
+                message.holder.as_ref().filter(|holder| holder.connection == connection)?;
             let receipt =
-                Receipt { message: self.ids.of(at), reservation: holder.reservation.clone() };
+                Receipt { message: self.ids.id_at(at), reservation: holder.reservation.clone() };
             Some(HeldMessage { queue: message.queue.clone(), receipt })
         });
         held.collect()
     }
 
     /// A connection has ended: each delivery held on it is lost.
-    pub(crate) fn lose_held(&mut self, line: Line) -> Vec<HeldMessage> {
-        let held = self.held_on(line);
+    pub(crate) fn lose_held(&mut self, connection: ConnectionKey) -> Vec<HeldMessage> {
+        let held = self.held_on(connection);
         for HeldMessage { receipt, .. } in &held {
-            let Some(at) = self.ids.at(&receipt.message) else { continue };
+            let Some(at) = self.ids.index_of(&receipt.message) else { continue };
             let message = &mut self.messages[at];
             message.holder = None;
             message.lost += 1;
-            let (task, attempt) = (message.task, message.says.attempt);
-            self.grants.remove(&(line.0, at));
+            let (task, attempt) = (message.task, message.attempt_info.attempt);
+            self.grants.remove(&(connection.0, at));
             if let Some(task) = task {
                 let task = &mut self.tasks[task];
                 *task.lost.entry(attempt).or_default() += 1;
@@ -45,15 +46,19 @@ impl LawChecker {
 
     /// Returns a message to its queue that arrived on this connection for a cancelled request, if
     /// it is still held under this receipt.
-    pub(crate) fn take_back(&mut self, line: Line, receipt: &Receipt) -> Option<HeldMessage> {
-        let at = self.ids.at(&receipt.message)?;
+    pub(crate) fn return_delivery(
+        &mut self,
+        connection: ConnectionKey,
+        receipt: &Receipt,
+    ) -> Option<HeldMessage> {
+        let at = self.ids.index_of(&receipt.message)?;
         let message = self.messages.get_mut(at)?;
         let holder = message.holder.as_ref()?;
-        if holder.line != line || holder.reservation != receipt.reservation {
+        if holder.connection != connection || holder.reservation != receipt.reservation {
             return None;
         }
         message.holder = None;
-        self.grants.remove(&(line.0, at));
+        self.grants.remove(&(connection.0, at));
         self.released_unchanged(at);
         let queue = self.messages[at].queue.clone();
         Some(HeldMessage { queue, receipt: receipt.clone() })
@@ -64,7 +69,7 @@ impl LawChecker {
         let lost = lost.iter().map(|receipt| &receipt.message);
         let mut lost = lost.filter(|message| !self.may_come_twice(message));
         let runs = |message: &&MessageId| {
-            let at = self.ids.at(message);
+            let at = self.ids.index_of(message);
             let mut started = self.started.iter().filter(|((by, _), _)| *by == who);
             started.any(|(_, started)| Some(started.message) == at && !started.orphaned)
         };

@@ -7,20 +7,21 @@ use crate::task::{Cause, Sender};
 
 /// If a task allows no retries, the queue's count is used instead, and may be this many times
 /// larger.
-const COUNTED_FOR_ONE: u32 = 5;
+const COUNT_FACTOR: u32 = 5;
 
 impl LawChecker {
     /// A worker has posted a message with this count of lost deliveries: at least as many must have
     /// occurred.
-    pub(super) fn check_carried(&mut self, number: usize, attempt: u32, carries: u32) {
+    pub(super) fn check_lost_count(&mut self, number: usize, attempt: u32, carried: u32) {
         let task = &self.tasks[number];
-        let most = task.may_seem_lost(attempt);
-        if carries > most && !task.causes.has(Cause::Delivery) && task.sender != Sender::Stranger {
+        let max = task.count_seemingly_lost(attempt);
+        if carried > max && !task.causes.has(Cause::Delivery) && task.sender != Sender::OtherProgram
+        {
             self.broken("L2", || {
-                format!("task {number}: attempt {attempt} has {carries} lost deliveries of {most}")
+                format!("task {number}: attempt {attempt} has {carried} lost deliveries of {max}")
             });
         }
-        if carries > 0 && (self.backend.counts_exactly() || self.tasks[number].max_attempts == 1) {
+        if carried > 0 && (self.backend.counts_exactly() || self.tasks[number].max_attempts == 1) {
             self.broken("L2", || {
                 format!("task {number} has lost deliveries, which nothing will read")
             });
@@ -30,16 +31,17 @@ impl LawChecker {
     /// Whether so many deliveries were lost that the message had to be dead-lettered.
     pub(super) fn was_lost_too_often(&self, number: usize, letter: &DeadLetter) -> bool {
         let task = &self.tasks[number];
-        let Some(message) = self.ids.at(&letter.id).and_then(|at| self.messages.get(at)) else {
+        let Some(message) = self.ids.index_of(&letter.id).and_then(|at| self.messages.get(at))
+        else {
             return false;
         };
         let limit = self.max_deliveries;
         if self.backend.counts_exactly() {
             message.lost >= limit
         } else if task.max_attempts == 1 {
-            message.counted > COUNTED_FOR_ONE * limit
+            message.counted > COUNT_FACTOR * limit
         } else {
-            task.may_seem_lost(message.says.attempt) >= limit
+            task.count_seemingly_lost(message.attempt_info.attempt) >= limit
         }
     }
 }

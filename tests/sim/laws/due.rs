@@ -21,7 +21,7 @@ const EARLY: u64 = 1_000;
 impl LawChecker {
     /// The options of a message about its attempt. A message that cannot be parsed has those of a
     /// first attempt.
-    pub(super) fn said_by(&self, body: &Body) -> AttemptInfo {
+    pub(super) fn attempt_info_of(&self, body: &Body) -> AttemptInfo {
         let opened = self.queues.iter().find_map(|queue| self.codec.open(body, queue).ok());
         let ivy = opened.as_ref().and_then(|envelope| envelope.options.ivy());
         let count = |count: fn(&IvyOptions) -> u32| ivy.map_or(0, count);
@@ -43,7 +43,7 @@ impl LawChecker {
     ) -> Option<(usize, Option<Moment>)> {
         let number = self.task_of(body.as_str())?;
         let since = match self.workers.contains(&who.host) {
-            true => self.began.get(&(who, number)).copied(),
+            true => self.handler_started_at.get(&(who, number)).copied(),
             false => self.tasks[number].called,
         };
         Some((number, since))
@@ -59,50 +59,59 @@ impl LawChecker {
         since: Option<(Moment, bool)>,
         now: Moment,
     ) {
-        let says = self.said_by(&message.body);
+        let attempt_info = self.attempt_info_of(&message.body);
         let task = &self.tasks[number];
-        if !task.keeps_counts(says) {
-            self.broken("S17", || format!("task {number} was deferred or returned: {says:?}"));
+        if !task.keeps_counts(attempt_info) {
+            self.broken("S17", || {
+                format!("task {number} was deferred or returned: {attempt_info:?}")
+            });
         }
         let task = &self.tasks[number];
         // The same message again, or its copy.
-        if task.has_recorded(says) {
+        if task.has_recorded(attempt_info) {
             return;
         }
         let may_differ = match self.workers.contains(&who.host) {
-            true => says.attempt > 1 && says.lost == 0,
+            true => attempt_info.attempt > 1 && attempt_info.lost == 0,
             false => task.has_recorded_nothing(),
         };
         let Some((since, is_right)) = since.filter(|_| may_differ) else {
-            return self
-                .broken("S17", || format!("task {number} was due at another time: {says:?}"));
+            return self.broken("S17", || {
+                format!("task {number} was due at another time: {attempt_info:?}")
+            });
         };
         let delay = message.delay;
         let expected = unix_millis(since + delay).saturating_sub(CLOCKS_APART)
             ..=unix_millis(now + delay) + CLOCKS_APART;
-        if is_right && says.due.is_none_or(|due| !expected.contains(&due)) {
-            self.broken("S17", || format!("task {number}: {says:?}, expected {expected:?}"));
+        if is_right && attempt_info.due.is_none_or(|due| !expected.contains(&due)) {
+            self.broken("S17", || {
+                format!("task {number}: {attempt_info:?}, expected {expected:?}")
+            });
         }
-        self.tasks[number].record(says, is_right);
+        self.tasks[number].record(attempt_info, is_right);
     }
 
     /// A handler starts. If the broker's clock is as fast as the poster's, and the poster's was
     /// correct, it does not start before it is due.
-    pub(crate) fn begins(
+    pub(crate) fn check_start(
         &mut self,
         who: ProcessId,
         run: &Run,
         now: Moment,
         broker_is_punctual: bool,
     ) {
-        let message = self.ids.at(&run.message).and_then(|at| self.messages.get(at));
-        let Some((says, number)) = message.and_then(|m| Some((m.says, m.task?))) else { return };
-        self.began.insert((who, number), now);
-        let is_right = broker_is_punctual && self.tasks[number].has_recorded_rightly(says);
+        let message = self.ids.index_of(&run.message).and_then(|at| self.messages.get(at));
+        let Some((attempt_info, number)) = message.and_then(|m| Some((m.attempt_info, m.task?)))
+        else {
+            return;
+        };
+        self.handler_started_at.insert((who, number), now);
+        let is_right =
+            broker_is_punctual && self.tasks[number].was_recorded_by_correct_clock(attempt_info);
         let latest = unix_millis(now) + CLOCKS_APART + EARLY;
-        if says.due.is_some_and(|due| is_right && due > latest) {
+        if attempt_info.due.is_some_and(|due| is_right && due > latest) {
             self.broken("S17", || {
-                format!("task {number} starts at {latest} at the latest: {says:?}")
+                format!("task {number} starts at {latest} at the latest: {attempt_info:?}")
             });
         }
     }

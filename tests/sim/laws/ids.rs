@@ -7,24 +7,24 @@ use ivy_proto::MessageId;
 /// All ids that were ever assigned.
 #[derive(Default)]
 pub(super) struct Ids {
-    places: BTreeMap<MessageId, usize>,
+    indices: BTreeMap<MessageId, usize>,
     ids: Vec<MessageId>,
 }
 
 impl Ids {
     /// The index of a message.
-    pub(super) fn at(&self, id: &MessageId) -> Option<usize> {
-        self.places.get(id).copied()
+    pub(super) fn index_of(&self, id: &MessageId) -> Option<usize> {
+        self.indices.get(id).copied()
     }
 
     /// The id of the message with this index.
-    pub(super) fn of(&self, at: usize) -> MessageId {
+    pub(super) fn id_at(&self, at: usize) -> MessageId {
         self.ids[at].clone()
     }
 
     /// Assigns the next index to an id. Returns whether the id is new.
-    pub(super) fn give(&mut self, id: &MessageId) -> bool {
-        let is_new = self.places.insert(id.clone(), self.ids.len()).is_none();
+    pub(super) fn assign(&mut self, id: &MessageId) -> bool {
+        let is_new = self.indices.insert(id.clone(), self.ids.len()).is_none();
         self.ids.push(id.clone());
         is_new
     }

@@ -7,18 +7,19 @@ use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::worker::{JobOutcome, Run};
 use ivy_proto::{JobId, MessageId, Moment};
 
-use super::{LawChecker, RELEASES, Started};
+use super::{LawChecker, RELEASES, StartedHandler};
 use crate::task::{Cause, Plan, ProcessId, Sender};
 
 /// A delete may be delayed to share a request, and by a renewal in flight.
-const LONGEST_ACK: Duration = Duration::from_millis(400);
+const MAX_ACK_DELAY: Duration = Duration::from_millis(400);
 
 impl LawChecker {
     /// A handler was started.
     pub(crate) fn run(&mut self, who: ProcessId, run: &Run) -> Option<usize> {
-        let at = self.ids.at(&run.message)?;
+        let at = self.ids.index_of(&run.message)?;
         let number = self.messages.get(at)?.task?;
-        let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
+        let started =
+            StartedHandler { message: at, task: number, attempt: run.attempt, orphaned: false };
         self.started.insert((who, run.job), started);
         let message = &mut self.messages[at];
         message.runs += 1;
@@ -41,10 +42,10 @@ impl LawChecker {
             }
         }
         let task = &self.tasks[number];
-        let (attempt, most, id) = (run.attempt, task.max_attempts, task.id);
+        let (attempt, max, id) = (run.attempt, task.max_attempts, task.id);
         let sender = task.sender;
-        if attempt > most {
-            self.broken("S5", || format!("task {number}: attempt {attempt} of {most}"));
+        if attempt > max {
+            self.broken("S5", || format!("task {number}: attempt {attempt} of {max}"));
         }
         if matches!(sender, Sender::Producer(_)) && run.id != id {
             self.broken("S3", || format!("task {number} runs under the id of another"));
@@ -54,13 +55,13 @@ impl LawChecker {
 
     /// By how much the true lease of a message is shorter than its holder expects. The worker
     /// cannot know how long its delivery was in flight.
-    pub(crate) fn lease_lacks(
+    pub(crate) fn missing_margin(
         &self,
         who: ProcessId,
         message: &MessageId,
         broker_now: Moment,
     ) -> Option<Duration> {
-        let at = self.ids.at(message)?;
+        let at = self.ids.index_of(message)?;
         let task = self.messages.get(at)?.task?;
         // A message that was delivered by mistake has no lease.
         if self.tasks[task].causes.has(Cause::Delivery) {
@@ -114,12 +115,12 @@ impl LawChecker {
 
     /// A worker requests to delete messages. Those whose handlers have returned must not have
     /// waited for anything else, such as a notice.
-    pub(crate) fn deletes_asked(
+    pub(crate) fn check_delete_request(
         &mut self,
         who: ProcessId,
         op: &QueueOp,
         now: Moment,
-        suffered: bool,
+        had_fault: bool,
     ) {
         let receipts = match op {
             QueueOp::Delete { receipt, .. } => std::slice::from_ref(receipt),
@@ -127,12 +128,12 @@ impl LawChecker {
             _ => return,
         };
         for receipt in receipts {
-            let Some(at) = self.ids.at(&receipt.message) else { continue };
+            let Some(at) = self.ids.index_of(&receipt.message) else { continue };
             let Some(done_at) = self.done_at.remove(&(who, at)) else { continue };
             let waited = now.since(done_at);
             // Under another reservation the same message may be held for another run.
             let again = self.may_come_twice(&receipt.message);
-            if waited > LONGEST_ACK && !suffered && !again {
+            if waited > MAX_ACK_DELAY && !had_fault && !again {
                 let message = &receipt.message;
                 self.broken("S10", || {
                     format!("{message} was done, and not deleted for {waited:?}")
@@ -150,8 +151,8 @@ impl LawChecker {
     }
 
     /// Whether a worker may report that the task of this message is done or dead-lettered.
-    pub(crate) fn may_tell(&self, who: ProcessId, message: &MessageId, succeeded: bool) -> bool {
-        let Some(message) = self.ids.at(message).and_then(|at| self.messages.get(at)) else {
+    pub(crate) fn may_report(&self, who: ProcessId, message: &MessageId, succeeded: bool) -> bool {
+        let Some(message) = self.ids.index_of(message).and_then(|at| self.messages.get(at)) else {
             return false;
         };
         let by = if succeeded { &message.done_by } else { &message.copied_by };
@@ -161,23 +162,23 @@ impl LawChecker {
 
     /// Whether a worker may report that this message waits for another worker: it must have
     /// released it. A notice that was certainly not published may be published again.
-    pub(crate) fn may_tell_held(&self, who: ProcessId, message: &MessageId) -> bool {
-        let message = self.ids.at(message).and_then(|at| self.messages.get(at));
-        message.is_some_and(|message| message.given_back_by.contains(&who))
+    pub(crate) fn may_report_released(&self, who: ProcessId, message: &MessageId) -> bool {
+        let message = self.ids.index_of(message).and_then(|at| self.messages.get(at));
+        message.is_some_and(|message| message.release_confirmed_to.contains(&who))
     }
 
     /// The reason of a dead letter must be true.
     pub(super) fn check_reason(&mut self, who: ProcessId, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];
-        let message = self.ids.at(&letter.id).and_then(|at| self.messages.get(at));
+        let message = self.ids.index_of(&letter.id).and_then(|at| self.messages.get(at));
         let counted = message.map_or(0, |message| message.counted);
         let released = message.and_then(|message| message.released_by.get(&who).copied());
         // Another version of the worker, or one with another key, may be able to run it.
-        let had_its_chance = released.unwrap_or(0) >= RELEASES;
+        let was_released_often = released.unwrap_or(0) >= RELEASES;
         // The bit of attempt 0 is never set.
         let failed_before = |attempts: u32| {
-            let wanted = (2u128 << attempts.min(126)) - 2;
-            task.failed & wanted == wanted
+            let expected = (2u128 << attempts.min(126)) - 2;
+            task.failed & expected == expected
         };
         let true_reason = match letter.reason {
             DeadLetterReason::RetriesExhausted => {
@@ -189,25 +190,26 @@ impl LawChecker {
             }
             DeadLetterReason::Deadline => task.has_deadline,
             DeadLetterReason::BadArgs => {
-                task.plan == Plan::BadArgs && had_its_chance || task.sender == Sender::Stranger
+                task.plan == Plan::BadArgs && was_released_often
+                    || task.sender == Sender::OtherProgram
             }
             DeadLetterReason::NoKey
             | DeadLetterReason::Undecryptable
             | DeadLetterReason::UnknownKey => {
-                had_its_chance && (self.wrong_keys || task.sender == Sender::Stranger)
+                was_released_often && (self.wrong_keys || task.sender == Sender::OtherProgram)
             }
-            DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
+            DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::OtherProgram,
             // A message that was delivered from another queue than it was posted to.
             DeadLetterReason::BadTag => {
                 let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Response);
-                had_its_chance && (moved || task.sender == Sender::Stranger)
+                was_released_often && (moved || task.sender == Sender::OtherProgram)
             }
             DeadLetterReason::UnknownTask
             | DeadLetterReason::UnsupportedVersion
             | DeadLetterReason::UnsupportedFormat => {
-                had_its_chance && task.sender == Sender::Stranger
+                was_released_often && task.sender == Sender::OtherProgram
             }
-            _ => task.sender == Sender::Stranger,
+            _ => task.sender == Sender::OtherProgram,
         };
         if !true_reason {
             let (reason, attempts) = (letter.reason, letter.attempts);

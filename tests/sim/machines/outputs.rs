@@ -24,12 +24,18 @@ struct Death {
 
 impl World {
     /// Carries out the outputs of a machine. Returns whether its process still runs.
-    pub(super) fn execute_outputs(&mut self, who: ProcessId, hit: Option<&InjectedFault>) -> bool {
-        let yields_after = hit.filter(|hit| hit.fault == Fault::YieldsEarly);
-        let yields_after = yields_after.map(|hit| hit.detail.clone().up_to(2) as u32);
-        let death = hit.and_then(|hit| match hit.fault {
+    pub(super) fn execute_outputs(
+        &mut self,
+        who: ProcessId,
+        injected: Option<&InjectedFault>,
+    ) -> bool {
+        let yields_after = injected.filter(|injected| injected.fault == Fault::YieldsEarly);
+        let yields_after = yields_after.map(|injected| injected.detail.clone().up_to(2) as u32);
+        let death = injected.and_then(|injected| match injected.fault {
             Fault::CrashBefore => Some(Death { after: 0 }),
-            Fault::CrashMidway => Some(Death { after: 1 + hit.detail.clone().up_to(2) as u32 }),
+            Fault::CrashMidway => {
+                Some(Death { after: 1 + injected.detail.clone().up_to(2) as u32 })
+            }
             _ => None,
         });
         let mut outputs = 0;
@@ -77,10 +83,10 @@ impl World {
                 self.check_deadline(who, &event);
                 self.check_standstill(who, &event);
             }
-            worker::Output::Queue(op, ask) => {
-                self.trace.note(now, who, || format!("requests {op:?} {ask:?}"));
+            worker::Output::Queue(op, queue_op) => {
+                self.trace.note(now, who, || format!("requests {op:?} {queue_op:?}"));
                 self.trace.mix(now.as_nanos());
-                self.ask(who, op, ask);
+                self.request(who, op, queue_op);
             }
             worker::Output::CancelQueue(op) => self.cancel(who, op),
             worker::Output::Publish(op, publication) => {
@@ -111,7 +117,7 @@ impl World {
 
     /// A worker that is polled in time does not report that it was late.
     fn check_lateness(&mut self, who: ProcessId, event: &Event) {
-        if matches!(event, Event::WokenLate { .. }) && self.hosts[who.host].honest {
+        if matches!(event, Event::WokenLate { .. }) && self.hosts[who.host].is_undisturbed {
             self.checker.broken("S15", || format!("{who:?} was polled in time: {event}"));
         }
     }
@@ -127,11 +133,11 @@ impl World {
                 self.trace.note(now, who, || format!("reports {event:?}"));
                 self.coverage.event(&event);
             }
-            producer::Output::Queue(op, ask) => {
-                self.trace.note(now, who, || format!("requests {op:?} {ask:?}"));
+            producer::Output::Queue(op, queue_op) => {
+                self.trace.note(now, who, || format!("requests {op:?} {queue_op:?}"));
                 self.trace.mix(now.as_nanos());
-                self.note_post(who, op, &ask);
-                self.ask(who, op, ask);
+                self.note_post(who, op, &queue_op);
+                self.request(who, op, queue_op);
             }
             producer::Output::Subscribe(channels) => self.subscribe(who, channels),
             producer::Output::Sent(id, result) => {
@@ -174,15 +180,15 @@ impl World {
     }
 
     fn cancel(&mut self, who: ProcessId, op: OpId) {
-        if self.hosts[who.host].asked.contains_key(&op) {
+        if self.hosts[who.host].pending.contains_key(&op) {
             match self.setup.capabilities().takes_back_reserves {
                 true if self.has_sessions() => self.cancel_by_session(who, op),
-                true => self.withdraw(who, op),
-                false => self.hang_up(who, Some(op)),
+                true => self.cancel_request(who, op),
+                false => self.abandon_requests(who, Some(op)),
             }
             let lost = Err(QueueFault::new(FaultKind::AnswerLost));
-            let heard = ProcessInput::Response(op, lost, Moment::EPOCH);
-            self.later(Duration::from_millis(1), Due::ProcessInput(who, heard));
+            let input = ProcessInput::Response(op, lost, Moment::EPOCH);
+            self.schedule(Duration::from_millis(1), Due::ProcessInput(who, input));
         }
     }
 
@@ -192,8 +198,8 @@ impl World {
         self.trace.note(now, who, || "has finished".to_owned());
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
-        let late = host.must_finish.is_none_or(|by| local > by) && host.honest;
-        let (rest, misuse, held) = match &mut host.machine {
+        let late = host.must_finish.is_none_or(|by| local > by) && host.is_undisturbed;
+        let (is_quiet, misuse, held) = match &mut host.machine {
             Machine::Worker(worker) => {
                 let quiet = matches!(worker.poll_output(), worker::Output::Wait(None));
                 let load = worker.load().held;
@@ -205,12 +211,14 @@ impl World {
             }
             _ => return,
         };
-        let suffered = self.hosts[who.host].suffered;
-        if let Some(message) = self.checker.kept(who, self.broker_now()).filter(|_| !suffered) {
+        let had_fault = self.hosts[who.host].had_fault;
+        if let Some(message) =
+            self.checker.still_held(who, self.broker_now()).filter(|_| !had_fault)
+        {
             self.checker
                 .broken("S9", || format!("{who:?} has finished, and still holds {message}"));
         }
-        if !rest || !misuse || held > 0 {
+        if !is_quiet || !misuse || held > 0 {
             self.checker.broken("S9", || format!("{who:?} has finished and is not quiet"));
         }
         if late {
@@ -230,57 +238,56 @@ impl World {
     /// No more calls wait to be sent than the outbox can hold.
     pub(super) fn check_outbox(&mut self, who: ProcessId) {
         let host = &self.hosts[who.host];
-        let (unsent, most) = (host.calls.len(), self.setup.outbox);
-        if unsent > most && !host.yields {
+        let (unsent, max) = (host.calls.len(), self.setup.outbox);
+        if unsent > max && !host.yields {
             self.checker
-                .broken("S7", || format!("{who:?} stores {unsent} calls, the limit is {most}"));
+                .broken("S7", || format!("{who:?} stores {unsent} calls, the limit is {max}"));
         }
     }
 
     /// The process carries out its remaining outputs a little later.
     fn yield_early(&mut self, who: ProcessId) {
-        self.checker.blame_held(who.host, Cause::Pause);
+        self.checker.add_cause_to_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
-        host.honest = false;
+        host.is_undisturbed = false;
         host.yields = true;
-        let rest = Duration::from_millis(self.injector.nature(who.host).up_to(50));
-        self.later(rest, Due::ProcessInput(who, ProcessInput::GoOn));
+        let pause = Duration::from_millis(self.injector.variation(who.host).up_to(50));
+        self.schedule(pause, Due::ProcessInput(who, ProcessInput::Continue));
     }
 
     pub(super) fn check_load(&mut self, who: ProcessId) {
         let Machine::Worker(worker) = &self.hosts[who.host].machine else { return };
         let load = worker.load();
-        self.coverage.most_held = self.coverage.most_held.max(load.held);
-        let most = self.setup.concurrency;
-        if load.running > most {
+        self.coverage.max_held = self.coverage.max_held.max(load.held);
+        let max = self.setup.concurrency;
+        if load.running > max {
             self.checker.broken("S7", || {
-                format!("{who:?} runs {} handlers, the limit is {most}", load.running)
+                format!("{who:?} runs {} handlers, the limit is {max}", load.running)
             });
         }
         // One more may wait in each physical queue.
-        let most = most + self.kinds.len();
-        if load.running + load.waiting > most {
-            self.checker
-                .broken("S7", || format!("{who:?} has {load:?}, and at most {most} to run"));
+        let max = max + self.kinds.len();
+        if load.running + load.waiting > max {
+            self.checker.broken("S7", || format!("{who:?} has {load:?}, and at most {max} to run"));
         }
-        let most = self.setup.notice_bytes;
-        if load.notice_bytes > most {
+        let max = self.setup.notice_bytes;
+        if load.notice_bytes > max {
             let bytes = load.notice_bytes;
             self.checker.broken("S7", || {
-                format!("{who:?} stores {bytes} bytes of notices, the limit is {most}")
+                format!("{who:?} stores {bytes} bytes of notices, the limit is {max}")
             });
         }
         // The machine keeps half of them, so that the newest have room.
         let host = &self.hosts[who.host];
         let in_flight: usize = host.publishing.values().sum();
-        if in_flight > most / 2 && host.publishing.len() > 1 {
+        if in_flight > max / 2 && host.publishing.len() > 1 {
             self.checker.broken("S7", || {
-                format!("{who:?} publishes {in_flight} notices at a time, the limit is {most}")
+                format!("{who:?} publishes {in_flight} notices at a time, the limit is {max}")
             });
         }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];
-            if host.honest && host.clock.show(self.now) > by {
+            if host.is_undisturbed && host.clock.show(self.now) > by {
                 self.checker.broken("L3", || format!("{who:?} should have finished by {by:?}"));
             }
         }
@@ -289,23 +296,23 @@ impl World {
     fn subscribe(&mut self, who: ProcessId, channels: Vec<ivy_proto::ChannelName>) {
         self.redis.disconnect(who.host);
         let host = &mut self.hosts[who.host];
-        host.subscription_state = SubscriptionState::Asked;
+        host.subscription_state = SubscriptionState::Requested;
         host.subscription += 1;
         let number = host.subscription;
-        let fault = self.throw(who.host, Opportunity::Subscribe).map(|mut hit| {
-            let kinds = match hit.fault {
+        let fault = self.draw_fault(who.host, Opportunity::Subscribe).map(|mut injected| {
+            let kinds = match injected.fault {
                 Fault::SubscribeRefused => {
                     &[NotifyFaultKind::Unauthorized, NotifyFaultKind::Refused]
                 }
                 _ => &[NotifyFaultKind::ConnectionLost, NotifyFaultKind::Unreachable],
             };
-            NotifyFault::new(one_of(&mut hit.detail, kinds))
+            NotifyFault::new(one_of(&mut injected.detail, kinds))
         });
         match fault {
-            Some(fault) => self.soon(who, ProcessInput::SubscriptionLost(number, fault)),
+            Some(fault) => self.schedule_soon(who, ProcessInput::SubscriptionLost(number, fault)),
             None => {
                 let latency = self.latency(who.host);
-                self.later(latency, Due::Subscribe { who, number, channels });
+                self.schedule(latency, Due::Subscribe { who, number, channels });
             }
         }
     }

@@ -15,21 +15,21 @@ pub(crate) const PAUSES: [u64; 6] = [10, 300, 2_000, 15_000, 60_000, 400_000];
 
 impl World {
     /// A fault hits a process after its step.
-    pub(super) fn apply_fault(&mut self, who: ProcessId, hit: Option<InjectedFault>) {
-        let Some(InjectedFault { fault, detail: mut rng }) = hit else { return };
+    pub(super) fn apply_fault(&mut self, who: ProcessId, injected: Option<InjectedFault>) {
+        let Some(InjectedFault { fault, detail: mut rng }) = injected else { return };
         let now = self.now;
         match fault {
             Fault::CrashAfter => self.crash(who.host),
             Fault::Pause => {
                 let time = Duration::from_millis(one_of(&mut rng, &PAUSES));
-                self.stand_still(who, time);
+                self.stall_process(who, time);
             }
             Fault::ClockStalls | Fault::ClockLeaps => {
                 let times = [5, 500, 5_000, 40_000, 4_000_000];
                 let time = Duration::from_millis(one_of(&mut rng, &times));
-                self.checker.blame_held(who.host, Cause::Clock);
+                self.checker.add_cause_to_held(who.host, Cause::Clock);
                 let host = &mut self.hosts[who.host];
-                host.honest = false;
+                host.is_undisturbed = false;
                 match fault {
                     // A clock that stops for an hour stalls its process as well.
                     Fault::ClockStalls => host.clock.stall(now, time.min(Duration::from_secs(40))),
@@ -40,10 +40,10 @@ impl World {
             Fault::Drain | Fault::DrainTwice => {
                 let limits = [0, 1, 700, 5_000, 30_000];
                 let limit = Duration::from_millis(one_of(&mut rng, &limits));
-                self.soon(who, ProcessInput::Drain(limit));
+                self.schedule_soon(who, ProcessInput::Drain(limit));
                 if fault == Fault::DrainTwice {
                     let sooner = Duration::from_millis(rng.up_to(3_000));
-                    self.soon(who, ProcessInput::Drain(sooner));
+                    self.schedule_soon(who, ProcessInput::Drain(sooner));
                 }
             }
             Fault::OperatorActs => {
@@ -55,19 +55,19 @@ impl World {
                         (OperatorAction::Nudge, OperatorAction::Nudge),
                     ],
                 );
-                self.soon(who, ProcessInput::OperatorAction(stop));
-                let rest = Duration::from_millis(rng.up_to(20_000));
-                self.later(rest, Due::ProcessInput(who, ProcessInput::OperatorAction(go)));
+                self.schedule_soon(who, ProcessInput::OperatorAction(stop));
+                let pause = Duration::from_millis(rng.up_to(20_000));
+                self.schedule(pause, Due::ProcessInput(who, ProcessInput::OperatorAction(go)));
             }
             _ => {}
         }
     }
 
     /// A process stalls for this long.
-    pub(crate) fn stand_still(&mut self, who: ProcessId, time: Duration) {
-        self.checker.blame_held(who.host, Cause::Pause);
+    pub(crate) fn stall_process(&mut self, who: ProcessId, time: Duration) {
+        self.checker.add_cause_to_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
-        host.honest = false;
+        host.is_undisturbed = false;
         host.paused_until = self.now + time;
     }
 
@@ -99,19 +99,19 @@ impl World {
         let who = self.hosts[host].who;
         let now = self.now;
         self.trace.note(now, who, || "dies".to_owned());
-        self.checker.blame_held(host, Cause::Crash);
+        self.checker.add_cause_to_held(host, Cause::Crash);
         self.go_down(host);
     }
 
     /// A process has ended, for whatever reason.
     pub(crate) fn go_down(&mut self, host: usize) {
         let who = self.hosts[host].who;
-        self.hang_up(who, None);
+        self.abandon_requests(who, None);
         self.close_connection(who);
         self.end_session(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
-        let rest = Duration::from_millis(10 + self.injector.nature(host).up_to(8_000));
-        self.later(rest, Due::Start(host));
+        let pause = Duration::from_millis(10 + self.injector.variation(host).up_to(8_000));
+        self.schedule(pause, Due::Start(host));
     }
 }

@@ -25,13 +25,13 @@ impl World {
         let (local, before) = (host.clock.show(now), host.wall.known());
         let Some(wall) = host.wall.follow(now, local) else { return false };
         let state = host.state(now);
-        let told = match &mut host.machine {
+        let result = match &mut host.machine {
             Machine::Worker(machine) => machine.handle_input(worker::Input::Clock(wall), local),
             Machine::Producer(machine) => machine.handle_input(producer::Input::Clock(wall), local),
             _ => Ok(()),
         };
         // A process that is late may not have seen yet that it has finished.
-        if let Err(misuse) = told
+        if let Err(misuse) = result
             && !(misuse == Misuse::Finished && host.yields)
         {
             self.checker.broken("S11", || format!("{who:?}: {misuse}"));
@@ -41,22 +41,22 @@ impl World {
         // Messages that it holds may count as lost now.
         if !wall.ahead_of(before).is_zero() {
             let host = &mut self.hosts[who.host];
-            (host.honest, host.suffered) = (false, true);
-            self.checker.blame_held(who.host, Cause::Clock);
+            (host.is_undisturbed, host.had_fault) = (false, true);
+            self.checker.add_cause_to_held(who.host, Cause::Clock);
         }
         true
     }
 
     /// Messages that were requested before the wall clock leapt forward count as old.
-    pub(super) fn blame_old_news(
+    pub(super) fn add_cause_to_stale_reply(
         &mut self,
         who: ProcessId,
-        asked: &PendingOp,
-        answer: &Result<QueueReply, Fault>,
+        pending: &PendingOp,
+        reply: &Result<QueueReply, Fault>,
     ) {
-        if !self.hosts[who.host].wall.known().ahead_of(asked.wall).is_zero() {
-            for receipt in receipts(answer) {
-                self.checker.blame_message(&receipt.message, Cause::Clock);
+        if !self.hosts[who.host].wall.known().ahead_of(pending.wall).is_zero() {
+            for receipt in receipts(reply) {
+                self.checker.add_cause_to_message(&receipt.message, Cause::Clock);
             }
         }
     }

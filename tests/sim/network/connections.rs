@@ -20,22 +20,22 @@ use crate::world::{Due, World};
 /// The broker knows leases that end by time. This one outlives every connection.
 pub(super) const LEASE: Duration = Duration::from_secs(86_400);
 /// How long a connection may stay up after a fault hit it, in milliseconds.
-const LIVES_ON: [u64; 5] = [0, 20, 500, 5_000, 20_000];
+const END_DELAYS: [u64; 5] = [0, 20, 500, 5_000, 20_000];
 
 /// A connection of a process: its number.
-pub(crate) type Line = (ProcessId, u32);
+pub(crate) type ConnectionKey = (ProcessId, u32);
 
 /// The state of connections.
 #[derive(Default)]
 pub(crate) struct Connections {
     /// They end soon, or have ended.
-    hit: BTreeSet<Line>,
+    failing: BTreeSet<ConnectionKey>,
     /// The server has noticed that they ended.
-    ended: BTreeSet<Line>,
+    ended: BTreeSet<ConnectionKey>,
     /// Leases that the server ended and that their worker does not know of yet.
-    unheard: BTreeMap<Line, Vec<Receipt>>,
+    unreported: BTreeMap<ConnectionKey, Vec<Receipt>>,
     /// Leases that the worker knows to have ended.
-    heard: BTreeSet<(ProcessId, Receipt)>,
+    known_to_have_ended: BTreeSet<(ProcessId, Receipt)>,
 }
 
 impl World {
@@ -51,48 +51,52 @@ impl World {
             Fault::RequestLost
                 | Fault::RequestDelayed
                 | Fault::RequestTwice
-                | Fault::AnswerLost
-                | Fault::AnswerLate
-                | Fault::AnswerOfEarlier
+                | Fault::ResponseLost
+                | Fault::ResponseLate
+                | Fault::ResponseOfEarlier
                 | Fault::FailedAfter
-                | Fault::BodyCut
-                | Fault::BodySpoiled
+                | Fault::BodyTruncated
+                | Fault::BodyDamaged
                 | Fault::BodyEndless
         );
         loses && self.leases_by_connection(who)
     }
 
     /// The connection of a process ends soon.
-    pub(super) fn hit_connection(&mut self, who: ProcessId, mut hit: InjectedFault) {
-        let line = (who, self.hosts[who.host].line);
-        if !self.connections.hit.insert(line) {
+    pub(super) fn fail_connection(&mut self, who: ProcessId, mut injected: InjectedFault) {
+        let connection = (who, self.hosts[who.host].connection_number);
+        if !self.connections.failing.insert(connection) {
             return;
         }
-        self.hosts[who.host].suffered = true;
-        let rest = Duration::from_millis(one_of(&mut hit.detail, &LIVES_ON));
-        let mut apart = || Duration::from_millis(hit.detail.up_to(300));
-        let (server_sees, worker_hears) = (rest + apart(), rest + apart());
-        self.later(server_sees, Due::ConnectionEnds(who, line.1));
-        self.later(worker_hears, Due::ProcessInput(who, ProcessInput::ConnectionEnds(line.1)));
+        self.hosts[who.host].had_fault = true;
+        let pause = Duration::from_millis(one_of(&mut injected.detail, &END_DELAYS));
+        let mut apart = || Duration::from_millis(injected.detail.up_to(300));
+        let (server_notices, worker_notices) = (pause + apart(), pause + apart());
+        self.schedule(server_notices, Due::ConnectionEnds(who, connection.1));
+        self.schedule(
+            worker_notices,
+            Due::ProcessInput(who, ProcessInput::ConnectionEnds(connection.1)),
+        );
     }
 
     /// A process has died, and its connection with it.
     pub(crate) fn close_connection(&mut self, who: ProcessId) {
         if self.leases_by_connection(who) {
-            let line = self.hosts[who.host].line;
-            let after = Duration::from_millis(self.injector.nature(who.host).up_to(2_000));
-            self.later(after, Due::ConnectionEnds(who, line));
+            let connection = self.hosts[who.host].connection_number;
+            let after = Duration::from_millis(self.injector.variation(who.host).up_to(2_000));
+            self.schedule(after, Due::ConnectionEnds(who, connection));
         }
     }
 
     /// Whether the reply to a request on this connection is lost with it.
-    pub(super) fn is_lost_with_its_connection(&mut self, line: Line) -> bool {
-        self.connections.hit.contains(&line) && self.injector.nature(line.0.host).up_to(1) == 0
+    pub(super) fn is_lost_with_its_connection(&mut self, connection: ConnectionKey) -> bool {
+        self.connections.failing.contains(&connection)
+            && self.injector.variation(connection.0.host).up_to(1) == 0
     }
 
     /// Whether a request arrives on a connection that has ended: then it is ignored.
-    pub(super) fn arrives_nowhere(&self, line: Line) -> bool {
-        self.connections.ended.contains(&line)
+    pub(super) fn is_ignored(&self, connection: ConnectionKey) -> bool {
+        self.connections.ended.contains(&connection)
     }
 
     /// The server notices that a connection has ended: nothing that was requested on it waits any
@@ -102,19 +106,19 @@ impl World {
             return;
         }
         let of_this =
-            |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.line == (who, number);
-        let asked: Vec<RequestId> =
+            |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.connection == (who, number);
+        let pending: Vec<RequestId> =
             self.requests.iter().filter(of_this).map(|(id, _)| *id).collect();
-        for id in asked {
+        for id in pending {
             let Some(sent) = self.requests.remove(&id) else { continue };
-            self.checker.blame_request(&sent.op, Cause::Connection);
+            self.checker.add_cause_to_request(&sent.op, Cause::Connection);
             if sent.arrived {
                 self.feed_broker(broker::Input::Abandon(id));
             }
         }
         let held = self.checker.lose_held((who, number));
         let receipts = held.iter().map(|held| held.receipt.clone());
-        self.connections.unheard.entry((who, number)).or_default().extend(receipts);
+        self.connections.unreported.entry((who, number)).or_default().extend(receipts);
         for message in held {
             self.return_to_queue(message);
         }
@@ -122,22 +126,22 @@ impl World {
 
     /// A worker learns that its connection has ended, and which leases ended with it. Its pending
     /// requests on the connection stay without a reply.
-    pub(crate) fn hear_of_ended_connection(&mut self, who: ProcessId, number: u32) -> Vec<Receipt> {
-        let line = (who, number);
-        let held = self.checker.held_on(line).into_iter().map(|held| held.receipt);
-        let mut lost = self.connections.unheard.remove(&line).unwrap_or_default();
+    pub(crate) fn on_connection_ended(&mut self, who: ProcessId, number: u32) -> Vec<Receipt> {
+        let connection = (who, number);
+        let held = self.checker.held_on(connection).into_iter().map(|held| held.receipt);
+        let mut lost = self.connections.unreported.remove(&connection).unwrap_or_default();
         lost.extend(held);
         for receipt in &lost {
-            self.checker.blame_message(&receipt.message, Cause::Connection);
+            self.checker.add_cause_to_message(&receipt.message, Cause::Connection);
         }
-        for (_, sent) in self.requests.iter().filter(|(_, sent)| sent.line == line) {
-            self.checker.blame_request(&sent.op, Cause::Connection);
+        for (_, sent) in self.requests.iter().filter(|(_, sent)| sent.connection == connection) {
+            self.checker.add_cause_to_request(&sent.op, Cause::Connection);
         }
         let host = &mut self.hosts[who.host];
-        host.line = number + 1;
-        let unanswered = host.asked.iter().filter(|(_, asked)| !asked.is_answered);
-        let unanswered: Vec<OpId> = unanswered.map(|(op, _)| *op).collect();
-        for op in unanswered {
+        host.connection_number = number + 1;
+        let without_reply = host.pending.iter().filter(|(_, pending)| !pending.has_reply);
+        let without_reply: Vec<OpId> = without_reply.map(|(op, _)| *op).collect();
+        for op in without_reply {
             self.fail(who, op, Duration::ZERO, QueueFault::new(FaultKind::AnswerLost));
         }
         lost
@@ -152,14 +156,16 @@ impl World {
     }
 
     /// Whether a worker was informed that the lease of this receipt has ended.
-    pub(super) fn knows_to_be_lost(&self, who: ProcessId, receipt: &Receipt) -> bool {
-        self.connections.heard.contains(&(who, receipt.clone()))
+    pub(super) fn knows_lease_ended(&self, who: ProcessId, receipt: &Receipt) -> bool {
+        self.connections.known_to_have_ended.contains(&(who, receipt.clone()))
     }
 
     /// A worker that was informed that leases have ended has cancelled their handlers, and sends no
     /// further requests with them. Requests from before are sent all the same.
     pub(crate) fn check_stopped(&mut self, who: ProcessId, lost: &[Receipt]) {
-        self.connections.heard.extend(lost.iter().map(|receipt| (who, receipt.clone())));
+        self.connections
+            .known_to_have_ended
+            .extend(lost.iter().map(|receipt| (who, receipt.clone())));
         if self.hosts[who.host].yields {
             return;
         }
@@ -170,7 +176,7 @@ impl World {
     }
 
     /// A request is cancelled: it reserves no message.
-    pub(crate) fn withdraw(&mut self, who: ProcessId, op: OpId) {
+    pub(crate) fn cancel_request(&mut self, who: ProcessId, op: OpId) {
         let is_this =
             |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.who == who && sent.is_of(op);
         let Some(id) = self.requests.iter().find(is_this).map(|(id, _)| *id) else { return };
@@ -181,32 +187,36 @@ impl World {
     }
 
     /// Messages were delivered for a cancelled request: they return to the queue.
-    pub(crate) fn take_back(&mut self, who: ProcessId, answer: &Result<QueueReply, QueueFault>) {
+    pub(crate) fn return_delivery(
+        &mut self,
+        who: ProcessId,
+        reply: &Result<QueueReply, QueueFault>,
+    ) {
         if !self.leases_by_connection(who) {
             return;
         }
-        let line = (who, self.hosts[who.host].line);
-        for receipt in receipts(answer) {
-            if let Some(message) = self.checker.take_back(line, &receipt) {
+        let connection = (who, self.hosts[who.host].connection_number);
+        for receipt in receipts(reply) {
+            if let Some(message) = self.checker.return_delivery(connection, &receipt) {
                 self.return_to_queue(message);
             }
         }
     }
 
     fn return_to_queue(&mut self, HeldMessage { queue, receipt }: HeldMessage) {
-        self.asked += 1;
+        self.last_request_id += 1;
         let target = receipt.into();
         let request =
             broker::Request::Release { queue, target, delay: Duration::ZERO, failed: false };
-        self.feed_broker(broker::Input::Request(RequestId(self.asked), request));
+        self.feed_broker(broker::Input::Request(RequestId(self.last_request_id), request));
     }
 
     /// A reply is in flight to its requester.
-    pub(super) fn is_answered(&mut self, who: ProcessId, op: OpId) {
+    pub(super) fn mark_replied(&mut self, who: ProcessId, op: OpId) {
         if self.host(who).is_some()
-            && let Some(asked) = self.hosts[who.host].asked.get_mut(&op)
+            && let Some(pending) = self.hosts[who.host].pending.get_mut(&op)
         {
-            asked.is_answered = true;
+            pending.has_reply = true;
         }
     }
 }

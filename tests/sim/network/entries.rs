@@ -14,26 +14,26 @@ use crate::world::World;
 
 /// A message of a batch that the server does not execute.
 #[derive(Clone, Debug)]
-pub(super) struct LeftOut {
-    place: usize,
+pub(super) struct OmittedEntry {
+    position: usize,
     /// The reply for it, if any.
     fault: Option<QueueFault>,
 }
 
-impl LeftOut {
+impl OmittedEntry {
     /// The reply to the whole batch, built from the reply to the rest.
     pub(super) fn with_fault(
         &self,
         reply: Result<QueueReply, QueueFault>,
     ) -> Result<QueueReply, QueueFault> {
-        let (place, fault) = (self.place, self.fault.clone());
+        let (position, fault) = (self.position, self.fault.clone());
         Ok(match reply? {
             QueueReply::Posted(mut entries) => {
-                fault.into_iter().for_each(|fault| entries.insert(place, Err(fault)));
+                fault.into_iter().for_each(|fault| entries.insert(position, Err(fault)));
                 QueueReply::Posted(entries)
             }
             QueueReply::Deleted(mut entries) => {
-                fault.into_iter().for_each(|fault| entries.insert(place, Err(fault)));
+                fault.into_iter().for_each(|fault| entries.insert(position, Err(fault)));
                 QueueReply::Deleted(entries)
             }
             other => other,
@@ -43,15 +43,15 @@ impl LeftOut {
 
 impl World {
     /// Executes a batch without one of its messages.
-    pub(super) fn leave_one_out(
+    pub(super) fn send_without_one(
         &mut self,
         who: ProcessId,
         op_id: OpId,
         op: &QueueOp,
-        mut hit: InjectedFault,
+        mut injected: InjectedFault,
     ) {
-        let rng = &mut hit.detail;
-        let kinds: &[FaultKind] = match (hit.fault, op) {
+        let rng = &mut injected.detail;
+        let kinds: &[FaultKind] = match (injected.fault, op) {
             (Fault::EntryRefused, QueueOp::Post { .. }) => {
                 &[FaultKind::Refused, FaultKind::TooLarge, FaultKind::TooManyRequests]
             }
@@ -60,23 +60,23 @@ impl World {
         };
         let fault = (!kinds.is_empty()).then(|| QueueFault::new(one_of(rng, kinds)));
         let cause = if fault.is_some() { Cause::Request } else { Cause::Response };
-        self.checker.blame_request(op, cause);
-        let place = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
-        let left_out = LeftOut { place, fault };
-        match without(op, place) {
+        self.checker.add_cause_to_request(op, cause);
+        let position = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
+        let omitted = OmittedEntry { position, fault };
+        match without(op, position) {
             Some(rest) => {
                 let requester = Requester::Machine(op_id);
-                self.send(who, requester, rest, Duration::ZERO, Fate::LeftOut(left_out));
+                self.send(who, requester, rest, Duration::ZERO, Fate::Omitted(omitted));
             }
             None => {
-                let nothing = match op {
+                let empty_reply = match op {
                     QueueOp::Post { .. } => QueueReply::Posted(Vec::new()),
                     _ => QueueReply::Deleted(Vec::new()),
                 };
-                self.is_answered(who, op_id);
-                let heard =
-                    ProcessInput::Response(op_id, left_out.with_fault(Ok(nothing)), self.now);
-                self.soon(who, heard);
+                self.mark_replied(who, op_id);
+                let input =
+                    ProcessInput::Response(op_id, omitted.with_fault(Ok(empty_reply)), self.now);
+                self.schedule_soon(who, input);
             }
         }
     }
@@ -92,18 +92,18 @@ pub(super) fn batch_size(op: &QueueOp) -> usize {
 }
 
 /// The batch without this message, if another is left.
-fn without(op: &QueueOp, place: usize) -> Option<QueueOp> {
+fn without(op: &QueueOp, position: usize) -> Option<QueueOp> {
     let mut op = op.clone();
     match &mut op {
-        QueueOp::Post { messages, .. } => *messages = rest(messages, place)?,
-        QueueOp::DeleteMany { receipts, .. } => *receipts = rest(receipts, place)?,
+        QueueOp::Post { messages, .. } => *messages = rest(messages, position)?,
+        QueueOp::DeleteMany { receipts, .. } => *receipts = rest(receipts, position)?,
         _ => return None,
     }
     Some(op)
 }
 
-fn rest<T: Clone>(batch: &Batch<T>, place: usize) -> Option<Batch<T>> {
+fn rest<T: Clone>(batch: &Batch<T>, position: usize) -> Option<Batch<T>> {
     let mut items = batch.items().to_vec();
-    items.remove(place);
+    items.remove(position);
     Batch::new(items)
 }

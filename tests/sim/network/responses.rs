@@ -34,7 +34,7 @@ fn add_retry_after(response: &mut Response<Bytes>, rng: &mut ivy_proto::Rng) {
 }
 
 /// The response of a proxy instead of the server.
-pub(super) fn imposter(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
+pub(super) fn proxy_response(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
     let (status, body) = one_of(
         rng,
         &[

@@ -12,15 +12,15 @@ use crate::world::World;
 
 impl World {
     /// The request as such a server interprets it.
-    pub(super) fn take_stale_receipts(&mut self, mut request: Request) -> Request {
+    pub(super) fn accept_stale_receipts(&mut self, mut request: Request) -> Request {
         let now = self.broker_now();
         match &mut request {
             Request::Delete { target, .. }
             | Request::Touch { target, .. }
-            | Request::Release { target, .. } => self.take_stale_receipt(target, now),
+            | Request::Release { target, .. } => self.accept_stale_receipt(target, now),
             Request::DeleteEach { targets, .. } => {
                 for target in targets {
-                    self.take_stale_receipt(target, now);
+                    self.accept_stale_receipt(target, now);
                 }
             }
             _ => {}
@@ -28,12 +28,12 @@ impl World {
         request
     }
 
-    fn take_stale_receipt(&mut self, target: &mut Target, now: Moment) {
-        let Some(holding) = self.checker.holding(&target.message, now) else { return };
-        if target.reservation.as_ref() != Some(&holding) {
-            target.reservation = Some(holding);
+    fn accept_stale_receipt(&mut self, target: &mut Target, now: Moment) {
+        let Some(current) = self.checker.current_reservation(&target.message, now) else { return };
+        if target.reservation.as_ref() != Some(&current) {
+            target.reservation = Some(current);
             // From now on two may believe that they hold it.
-            self.checker.blame_message(&target.message, Cause::Delivery);
+            self.checker.add_cause_to_message(&target.message, Cause::Delivery);
         }
     }
 
@@ -55,7 +55,7 @@ impl World {
         for receipt in named {
             let ends = self.lease_ends.get(&(who, receipt.clone())).copied();
             let is_over = ends.is_some_and(|ends| ends <= local);
-            if (is_over || self.knows_to_be_lost(who, receipt))
+            if (is_over || self.knows_lease_ended(who, receipt))
                 && !self.checker.may_come_twice(&receipt.message)
             {
                 let message = &receipt.message;
@@ -69,18 +69,18 @@ impl World {
     pub(crate) fn note_leases(
         &mut self,
         who: ProcessId,
-        asked: &PendingOp,
-        answer: &Result<QueueReply, Fault>,
+        pending: &PendingOp,
+        reply: &Result<QueueReply, Fault>,
     ) {
         if self.setup.backend.refuses_late_receipts() {
             return;
         }
         let local = self.hosts[who.host].clock.show(self.now);
         let granted = local + self.setup.lease();
-        for receipt in receipts(answer) {
+        for receipt in receipts(reply) {
             self.lease_ends.insert((who, receipt), granted);
         }
-        if let (Ok(QueueReply::Touched(renewed)), Some((receipt, ends))) = (answer, &asked.renews)
+        if let (Ok(QueueReply::Touched(renewed)), Some((receipt, ends))) = (reply, &pending.renews)
             && let Some(before) = self.lease_ends.remove(&(who, receipt.clone()))
         {
             // A reply that arrives after the end of the lease proves nothing.

@@ -7,15 +7,15 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// A message leaves its old place before it is written to the new one.
-    OldPlaceFirst,
+    RemoveBeforeInsert,
     /// What is due again leaves out messages that were touched.
-    SweepForgetsTouched,
+    SweepSkipsTouched,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 2] = [Bug::OldPlaceFirst, Bug::SweepForgetsTouched];
+    pub const ALL: [Bug; 2] = [Bug::RemoveBeforeInsert, Bug::SweepSkipsTouched];
 }
 
 #[cfg(not(ivy_planted))]

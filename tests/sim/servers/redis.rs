@@ -5,17 +5,17 @@
 
 mod commands;
 mod connection;
+mod error_state;
 mod pubsub;
 mod replica;
 mod resp;
 mod scripts;
 mod server;
 mod store;
-mod trouble;
 
+pub use error_state::{ErrorState, Kind};
 pub use pubsub::PubSub;
-pub use resp::{BadCommand, Command, CommandReader, ReplyTo};
+pub use resp::{BadCommand, Command, CommandReader, Reply};
 pub use scripts::{MODELLED, Script};
 pub use server::{ClientId, Server, Written};
 pub use store::{Store, Value};
-pub use trouble::{Kind, Trouble};

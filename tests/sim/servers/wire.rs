@@ -28,12 +28,12 @@ pub fn parse(request: &Request<Bytes>) -> broker::Request {
             broker::Request::Post { queue, messages: messages.collect() }
         }
         (&Method::POST, ["reservations"]) => {
-            let asked: Reservations = read(body);
+            let reservations: Reservations = read(body);
             broker::Request::Reserve {
                 queue,
-                count: asked.n,
-                timeout: Some(Duration::from_secs(asked.timeout)),
-                wait: Duration::from_secs(asked.wait),
+                count: reservations.n,
+                timeout: Some(Duration::from_secs(reservations.timeout)),
+                wait: Duration::from_secs(reservations.wait),
                 delete: false,
             }
         }
@@ -68,9 +68,9 @@ pub fn parse(request: &Request<Bytes>) -> broker::Request {
 }
 
 /// The broker's reply as an IronMQ server would send it.
-pub fn http_response(answer: &Result<broker::Response, Refusal>) -> Response<Bytes> {
-    let (status, body) = match answer {
-        Ok(answer) => response_body(answer),
+pub fn http_response(result: &Result<broker::Response, Refusal>) -> Response<Bytes> {
+    let (status, body) = match result {
+        Ok(response) => response_body(response),
         Err(refusal) => {
             let status = match refusal {
                 Refusal::QueueNotFound | Refusal::MessageNotFound => 404,
@@ -91,8 +91,8 @@ pub fn response(status: u16, body: Bytes) -> Response<Bytes> {
     response
 }
 
-fn response_body(answer: &broker::Response) -> (u16, String) {
-    match answer {
+fn response_body(response: &broker::Response) -> (u16, String) {
+    match response {
         broker::Response::Posted(ids) => {
             let ids: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
             (201, json!({"ids": ids, "msg": "Messages put on queue."}).to_string())

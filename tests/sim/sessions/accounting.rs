@@ -7,13 +7,13 @@ use ivy_proto::queue::{Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
 use ivy_proto::{MessageId, Moment, QueueName, Receipt, ReservationId};
 use ivy_sim::redis::{Command, Script, Value, Written};
 
-use super::copies::{Copies, look_through};
+use super::copies::{Copies, find_messages};
 use crate::setup::UNIX_AT_START;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 /// The length of the unique name of a reserve.
-const UNIQUE: usize = 14;
+const RESERVE_ID_LENGTH: usize = 14;
 
 impl World {
     /// Reports the server's writes, one by one.
@@ -25,7 +25,7 @@ impl World {
                 self.sessions.seen.apply(command);
             }
             if written.commands.iter().any(concerns_messages) {
-                let after = look_through(&self.sessions.seen);
+                let after = find_messages(&self.sessions.seen);
                 let before = std::mem::replace(&mut self.sessions.copies, after.clone());
                 for (id, (before, after)) in changed(before, after) {
                     self.account_for(&written, &id, before.as_ref(), after.as_ref());
@@ -41,9 +41,9 @@ impl World {
     }
 
     /// Reports the differences after the server's keys changed without a command.
-    pub(super) fn account_for_mishap(&mut self) {
+    pub(super) fn account_for_fault(&mut self) {
         self.sessions.seen = self.sessions.server.store().clone();
-        let after = look_through(&self.sessions.seen);
+        let after = find_messages(&self.sessions.seen);
         let before = std::mem::replace(&mut self.sessions.copies, after.clone());
         for (id, (_, after)) in changed(before, after) {
             let holder = after.as_ref().and_then(|after| {
@@ -53,7 +53,7 @@ impl World {
                 Some((who, reservation, until))
             });
             let counts = after.as_ref().map(|after| after.counts);
-            self.checker.changed_by_mishap(&id, counts, holder);
+            self.checker.message_changed_by_fault(&id, counts, holder);
         }
     }
 
@@ -75,7 +75,7 @@ impl World {
         let none = Vec::new();
         let (free, held) = after.map_or((0, &none), |after| (after.free, &after.held));
         if free + held.len() as u32 > 1 {
-            self.checker.blame_message(id, Cause::Delivery);
+            self.checker.add_cause_to_message(id, Cause::Delivery);
         }
         if written.script == Some(Script::Touch) {
             if after.is_none() {
@@ -83,25 +83,25 @@ impl World {
             }
             return;
         }
-        let gone = before.held.iter().filter(|field| !held.contains(field));
+        let ended = before.held.iter().filter(|field| !held.contains(field));
         let failed = after.is_some_and(|after| after.counts.0 > before.counts.0);
-        for _ in gone {
+        for _ in ended {
             self.account_for_end(written.script, by, id, failed, after.is_some());
         }
         let broker_now = self.broker_now();
-        let taken = held.iter().filter(|field| !before.held.contains(field));
-        for field in taken {
+        let reserved = held.iter().filter(|field| !before.held.contains(field));
+        for field in reserved {
             let after = after.expect("something is reserved");
             let Some((reservation, until)) = self.reservation(after, field) else {
                 // The command that should have added its lease failed.
-                self.checker.blame_message(id, Cause::Delivery);
+                self.checker.add_cause_to_message(id, Cause::Delivery);
                 continue;
             };
-            self.sessions.owners.insert(field[..UNIQUE].to_vec(), by);
+            self.sessions.owners.insert(field[..RESERVE_ID_LENGTH].to_vec(), by);
             self.sessions.granted.insert(id.clone(), self.now);
-            self.checker.taken(by, id, reservation, until, after.counts, broker_now);
+            self.checker.message_reserved(by, id, reservation, until, after.counts, broker_now);
             for cause in self.causes_at(by).into_iter().flatten() {
-                self.checker.blame_message(id, cause);
+                self.checker.add_cause_to_message(id, cause);
             }
         }
         if after.is_none() && before.held.is_empty() {
@@ -124,7 +124,7 @@ impl World {
     }
 
     /// The script behind a wait has taken what the wait moved, unless the request was cut.
-    pub(super) fn check_nothing_is_aside(&mut self) {
+    pub(super) fn check_claimed_is_empty(&mut self) {
         let mut keys = self.sessions.server.store().iter().map(|(key, _)| key);
         if keys.any(|key| key.ends_with(b"}:p")) && !self.sessions.requests_were_cut {
             self.checker.broken("L4", || "a wait moved a message that no script took".to_owned());
@@ -138,17 +138,17 @@ impl World {
         op: &QueueOp,
         reply: &Result<QueueReply, Fault>,
     ) {
-        let is_gone = |fault: &Fault| fault.kind() == FaultKind::NoMessage;
+        let is_not_found = |fault: &Fault| fault.kind() == FaultKind::NoMessage;
         let deleted: Vec<&Receipt> = match (op, reply) {
             (QueueOp::Delete { receipt, .. }, Ok(QueueReply::Deleted(entries))) => {
                 entries.iter().filter(|entry| entry.is_ok()).map(|_| receipt).collect()
             }
-            (QueueOp::Delete { receipt, .. }, Err(fault)) if is_gone(fault) => vec![receipt],
+            (QueueOp::Delete { receipt, .. }, Err(fault)) if is_not_found(fault) => vec![receipt],
             (QueueOp::DeleteMany { receipts, .. }, Ok(QueueReply::Deleted(entries))) => {
                 let entries = receipts.items().iter().zip(entries);
                 let is_deleted = |entry: &Result<(), Fault>| match entry {
                     Ok(()) => true,
-                    Err(fault) => is_gone(fault),
+                    Err(fault) => is_not_found(fault),
                 };
                 entries.filter(|(_, entry)| is_deleted(entry)).map(|(receipt, _)| receipt).collect()
             }
@@ -170,21 +170,21 @@ impl World {
         by: ProcessId,
         id: &MessageId,
         failed: bool,
-        is_there: bool,
+        exists: bool,
     ) {
         let broker_now = self.broker_now();
-        if !is_there && script.is_some_and(|script| script != Script::Reject) {
+        if !exists && script.is_some_and(|script| script != Script::Reject) {
             return self.checker.broken("S1", || format!("{id} vanished in {script:?}"));
         }
         match script {
-            Some(Script::Release) => self.checker.gave_back(by, id, failed, broker_now),
+            Some(Script::Release) => self.checker.message_released(by, id, failed, broker_now),
             // It may have been reserved again at once.
             Some(Script::Reserve | Script::Peek | Script::Orphans) => {
                 let may_be_early = self.sessions.leases_were_lost || self.sessions.clock_was_set;
-                self.checker.put_back(id, may_be_early, broker_now);
+                self.checker.message_returned(id, may_be_early, broker_now);
             }
-            _ if is_there => self.checker.blame_message(id, Cause::Delivery),
-            _ => self.checker.removed(by, id, broker_now),
+            _ if exists => self.checker.add_cause_to_message(id, Cause::Delivery),
+            _ => self.checker.message_deleted(by, id, broker_now),
         }
     }
 
@@ -202,7 +202,7 @@ impl World {
                 continue;
             };
             if let Some((reservation, until)) = self.reservation(copies, field) {
-                self.checker.renewed(by, id, reservation, until, broker_now);
+                self.checker.lease_renewed(by, id, reservation, until, broker_now);
             }
         }
     }
@@ -228,9 +228,9 @@ impl World {
         if let Some(end) = leases.score(field) {
             return Some((ReservationId::new(format!("{name}@{end:x}")), until(end)));
         }
-        let unique = [&field[..UNIQUE], b"/"].concat();
-        let (lease, end) = leases.iter().find(|(lease, _)| lease.starts_with(&unique))?;
-        let size = std::str::from_utf8(&lease[unique.len()..]).ok()?;
+        let reserve_id = [&field[..RESERVE_ID_LENGTH], b"/"].concat();
+        let (lease, end) = leases.iter().find(|(lease, _)| lease.starts_with(&reserve_id))?;
+        let size = std::str::from_utf8(&lease[reserve_id.len()..]).ok()?;
         Some((ReservationId::new(format!("{name}@{end:x}/{size}")), until(end)))
     }
 
@@ -240,7 +240,7 @@ impl World {
     }
 
     fn owner_of(&self, field: &[u8]) -> Option<ProcessId> {
-        self.sessions.owners.get(&field[..UNIQUE]).copied()
+        self.sessions.owners.get(&field[..RESERVE_ID_LENGTH]).copied()
     }
 }
 

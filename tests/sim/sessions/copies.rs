@@ -6,8 +6,8 @@ use ivy_proto::{MessageId, QueueName};
 use ivy_sim::redis::{Store, Value};
 
 /// The length of an id, and of everything in front of a body.
-const ID: usize = 18;
-const HEADER: usize = ID + 4;
+const ID_LENGTH: usize = 18;
+const HEADER: usize = ID_LENGTH + 4;
 
 /// All copies of a message. Without faults there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Copies {
 }
 
 /// Finds all messages in the keys.
-pub(super) fn look_through(store: &Store) -> BTreeMap<MessageId, Copies> {
+pub(super) fn find_messages(store: &Store) -> BTreeMap<MessageId, Copies> {
     let mut all = BTreeMap::new();
     for (key, value) in store.iter() {
         let Some(queue) = queue_of(key) else { continue };
@@ -54,8 +54,8 @@ fn add(
     let Some((header, body)) = element.split_at_checked(HEADER) else { return };
     let header = std::str::from_utf8(header).expect("an id and counts are ASCII");
     let count = |at: usize| u32::from_str_radix(&header[at..at + 2], 16).expect("it is a count");
-    let counts = (count(ID), count(ID + 2));
-    let copies = all.entry(MessageId::new(&header[..ID])).or_insert_with(|| Copies {
+    let counts = (count(ID_LENGTH), count(ID_LENGTH + 2));
+    let copies = all.entry(MessageId::new(&header[..ID_LENGTH])).or_insert_with(|| Copies {
         queue: queue.clone(),
         free: 0,
         held: Vec::new(),

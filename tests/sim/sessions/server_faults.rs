@@ -17,15 +17,15 @@ use crate::world::{Due, World};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConnectionFault {
     /// The connection is cut at this byte of the request. If nobody notices, it stays silent.
-    CutRequest { at: u64, is_noticed: bool },
+    TruncateRequest { at: u64, is_noticed: bool },
     /// The request and everything after it is delayed by this much.
     DelayRequest(Duration),
     /// The connection is cut at this byte of the response.
-    CutAnswer { at: u64, is_noticed: bool },
+    TruncateResponse { at: u64, is_noticed: bool },
     /// The response and everything after it is delayed by this much.
-    DelayAnswer(Duration),
+    DelayResponse(Duration),
     /// Other bytes are inserted into the response at this position.
-    SpoilAnswer(u64),
+    DamageResponse(u64),
 }
 
 impl World {
@@ -35,32 +35,32 @@ impl World {
         who: ProcessId,
         op_id: OpId,
         op: QueueOp,
-        mut hit: InjectedFault,
+        mut injected: InjectedFault,
     ) {
-        let rng = &mut hit.detail;
+        let rng = &mut injected.detail;
         let (at, is_noticed) = (rng.next_u64(), one_in(rng, 2));
-        let fault = match hit.fault {
-            Fault::RequestLost => Some(ConnectionFault::CutRequest { at: 0, is_noticed }),
-            Fault::RequestTwice => Some(ConnectionFault::CutRequest { at, is_noticed }),
+        let fault = match injected.fault {
+            Fault::RequestLost => Some(ConnectionFault::TruncateRequest { at: 0, is_noticed }),
+            Fault::RequestTwice => Some(ConnectionFault::TruncateRequest { at, is_noticed }),
             Fault::RequestDelayed => {
                 Some(ConnectionFault::DelayRequest(Duration::from_millis(100 + rng.up_to(30_000))))
             }
-            Fault::AnswerLost => Some(ConnectionFault::CutAnswer { at: 0, is_noticed }),
-            Fault::BodyCut => Some(ConnectionFault::CutAnswer { at, is_noticed }),
-            Fault::BodyEndless => Some(ConnectionFault::CutAnswer { at, is_noticed: false }),
-            Fault::AnswerLate | Fault::AnswerOfEarlier => {
-                Some(ConnectionFault::DelayAnswer(Duration::from_millis(100 + rng.up_to(20_000))))
+            Fault::ResponseLost => Some(ConnectionFault::TruncateResponse { at: 0, is_noticed }),
+            Fault::BodyTruncated => Some(ConnectionFault::TruncateResponse { at, is_noticed }),
+            Fault::BodyEndless => Some(ConnectionFault::TruncateResponse { at, is_noticed: false }),
+            Fault::ResponseLate | Fault::ResponseOfEarlier => {
+                Some(ConnectionFault::DelayResponse(Duration::from_millis(100 + rng.up_to(20_000))))
             }
-            Fault::BodySpoiled | Fault::Imposter => Some(ConnectionFault::SpoilAnswer(at)),
+            Fault::BodyDamaged | Fault::ProxyResponds => Some(ConnectionFault::DamageResponse(at)),
             _ => None,
         };
-        match hit.fault {
+        match injected.fault {
             Fault::Unreachable | Fault::NotSecure => {
-                self.blame_connections(who, Cause::Connection);
+                self.add_cause_to_connections(who, Cause::Connection);
                 let until = self.now + Duration::from_millis(rng.up_to(8_000));
                 if let Some(process) = self.sessions.processes.get_mut(&who) {
                     process.unreachable_until = until;
-                    process.unreachable = match hit.fault {
+                    process.unreachable = match injected.fault {
                         Fault::NotSecure => LinkFaultKind::Tls,
                         _ => LinkFaultKind::Unreachable,
                     };
@@ -69,64 +69,64 @@ impl World {
             Fault::Refused | Fault::FailedBefore | Fault::TouchFails => {
                 let kinds = [Kind::Loading, Kind::ReadOnly, Kind::Full, Kind::NoDisk];
                 let time = one_of(rng, &[50, 1_000, 8_000]);
-                self.trouble_server(one_of(rng, &kinds), Duration::from_millis(time));
+                self.refuse_commands(one_of(rng, &kinds), Duration::from_millis(time));
             }
             Fault::DeadLettersFull => {
-                self.trouble_server(Kind::Full, Duration::from_secs(2));
+                self.refuse_commands(Kind::Full, Duration::from_secs(2));
             }
             Fault::FailedAfter => {
-                self.blame_all(Cause::Delivery);
+                self.add_cause_to_all(Cause::Delivery);
                 self.sessions.requests_were_cut = true;
                 self.sessions.server.fail_script_after(rng.up_to(12) as u32);
             }
             Fault::PausesWhileRenewing => {
                 if let QueueOp::Touch { lease, .. } = &op {
-                    let rest = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
-                    self.stand_still(who, rest);
+                    let pause = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
+                    self.stall_process(who, pause);
                 }
             }
             _ => {}
         }
         if fault.is_some() {
-            self.blame_connections(who, Cause::Connection);
-            self.checker.blame_request(&op, Cause::Connection);
+            self.add_cause_to_connections(who, Cause::Connection);
+            self.checker.add_cause_to_request(&op, Cause::Connection);
         }
         self.execute_by_session(who, op_id, op, fault);
     }
 
     /// The server refuses commands for this long.
-    fn trouble_server(&mut self, kind: Kind, time: Duration) {
-        self.blame_all(Cause::Request);
-        self.sessions.server.trouble(kind);
+    fn refuse_commands(&mut self, kind: Kind, time: Duration) {
+        self.add_cause_to_all(Cause::Request);
+        self.sessions.server.enter_error_state(kind);
         let until = self.now + time;
-        self.sessions.troubled_until = Some(until);
+        self.sessions.refusing_until = Some(until);
         self.event_queue.add(until, Due::Connection(ConnectionDue::ServerRecovers));
         self.after_server();
     }
 
     /// The server accepts commands again.
     pub(crate) fn recover_server(&mut self) {
-        self.sessions.troubled_until = None;
+        self.sessions.refusing_until = None;
         self.sessions.server.recover();
         self.sessions.server.fail_no_script();
     }
 
     /// Injects a fault of the server itself, by chance.
-    pub(super) fn befall_server(&mut self) {
+    pub(super) fn inject_server_fault(&mut self) {
         let server = self.hosts.len();
-        let Some(mut hit) = self.throw(server, Opportunity::Server) else { return };
-        let rng = &mut hit.detail;
-        self.blame_all(Cause::Delivery);
-        match hit.fault {
+        let Some(mut injected) = self.draw_fault(server, Opportunity::Server) else { return };
+        let rng = &mut injected.detail;
+        self.add_cause_to_all(Cause::Delivery);
+        match injected.fault {
             Fault::FailsOver => {
                 let lost = rng.up_to(6) as usize;
                 self.sessions.server.fail_over(lost);
                 self.sessions.leases_were_lost = true;
-                self.server_began_anew();
+                self.on_server_restart();
             }
             Fault::RestartsEmpty => {
                 self.sessions.server.restart_empty();
-                self.server_began_anew();
+                self.on_server_restart();
             }
             Fault::Evicts => {
                 let part = one_of(rng, &["l", "l", "h", "r", "d"]);
@@ -136,11 +136,11 @@ impl World {
                     let queue = self.kinds[kind].queue.as_str().to_owned();
                     self.sessions.server.evict(format!("ivy1:{{{queue}}}:{part}").as_bytes());
                 }
-                self.account_for_mishap();
+                self.account_for_fault();
             }
             Fault::ServerClockSet => {
                 self.sessions.clock_was_set = true;
-                self.blame_all(Cause::Clock);
+                self.add_cause_to_all(Cause::Clock);
                 let time = Duration::from_millis(one_of(rng, &[700, 20_000, 400_000]));
                 let now = self.now;
                 match one_in(rng, 2) {
@@ -156,35 +156,35 @@ impl World {
     }
 
     /// The server has other keys, and all connections have ended.
-    fn server_began_anew(&mut self) {
+    fn on_server_restart(&mut self) {
         #[cfg(ivy_planted)]
         ivy_redis::planted::begin_counter();
         self.sessions.requests_were_cut = true;
-        self.account_for_mishap();
+        self.account_for_fault();
         let all: Vec<_> = self.sessions.clients.values().copied().collect();
         for (who, id) in all {
             self.end_at_server(who, id);
-            self.tell_closed(who, id);
+            self.notify_closed(who, id);
         }
         self.sessions.clients.clear();
-        self.sessions.stranger = None;
+        self.sessions.other_program = None;
     }
 
     /// A fault of the server may affect every task.
-    fn blame_all(&mut self, cause: Cause) {
+    fn add_cause_to_all(&mut self, cause: Cause) {
         for task in &mut self.checker.tasks {
             task.causes.add(cause);
         }
         for host in &mut self.hosts {
-            host.suffered = true;
+            host.had_fault = true;
         }
     }
 
     /// Posts messages that no process of ivy wrote.
-    pub(crate) fn post_as_stranger(&mut self, op: &QueueOp) {
+    pub(crate) fn post_as_other_program(&mut self, op: &QueueOp) {
         let QueueOp::Post { queue, messages } = op else { return };
         let server = &mut self.sessions.server;
-        let client = *self.sessions.stranger.get_or_insert_with(|| server.connect());
+        let client = *self.sessions.other_program.get_or_insert_with(|| server.connect());
         let mut command =
             format!("*{}\r\n$5\r\nRPUSH\r\n", messages.items().len() + 2).into_bytes();
         let mut add = |text: &str| {
@@ -192,8 +192,12 @@ impl World {
         };
         add(&format!("ivy1:{{{}}}:r", queue.as_str()));
         for message in messages.items() {
-            self.sessions.strays += 1;
-            add(&format!("stranger{:010}0000{}", self.sessions.strays, message.body.as_str()));
+            self.sessions.foreign_messages += 1;
+            add(&format!(
+                "stranger{:010}0000{}",
+                self.sessions.foreign_messages,
+                message.body.as_str()
+            ));
         }
         let unix = self.server_unix();
         self.sessions.server.receive(client, &command, unix);

@@ -23,13 +23,13 @@ pub(super) struct Connection {
     to_server: Moment,
     to_client: Moment,
     /// The fault of the next response.
-    answer_fault: Option<ConnectionFault>,
+    response_fault: Option<ConnectionFault>,
     /// Nothing arrives any more at this end, and nobody notices.
     silent_to_server: bool,
     silent_to_client: bool,
     is_closed_by_client: bool,
     /// Whether a fault was injected into it.
-    was_hit: bool,
+    has_fault: bool,
 }
 
 impl Connection {
@@ -47,12 +47,12 @@ impl World {
         if process.unreachable_until > now {
             let kind = process.unreachable;
             self.sessions.connections.insert((who, id), connection);
-            let heard = ProcessInput::Connection(id, ConnectionInput::Closed(kind));
-            return self.later(latency, Due::ProcessInput(who, heard));
+            let input = ProcessInput::Connection(id, ConnectionInput::Closed(kind));
+            return self.schedule(latency, Due::ProcessInput(who, input));
         }
         connection.to_server = now + latency;
         self.sessions.connections.insert((who, id), connection);
-        self.later(latency, Due::Connection(ConnectionDue::Connects(who, id)));
+        self.schedule(latency, Due::Connection(ConnectionDue::Connects(who, id)));
     }
 
     /// A connection arrives at the server.
@@ -76,10 +76,10 @@ impl World {
             None => None,
         };
         let Some(connection) = self.sessions.connections.get_mut(&(who, id)) else { return };
-        connection.was_hit |= fault.is_some();
-        let (was_hit, is_silent) = (connection.was_hit, connection.silent_to_server);
-        if was_hit {
-            self.blame_connections(who, Cause::Connection);
+        connection.has_fault |= fault.is_some();
+        let (has_fault, is_silent) = (connection.has_fault, connection.silent_to_server);
+        if has_fault {
+            self.add_cause_to_connections(who, Cause::Connection);
         }
         if is_silent {
             return;
@@ -87,7 +87,7 @@ impl World {
         let Some(connection) = self.sessions.connections.get_mut(&(who, id)) else { return };
         let mut ends = None;
         match fault {
-            Some(ConnectionFault::CutRequest { at, is_noticed }) => {
+            Some(ConnectionFault::TruncateRequest { at, is_noticed }) => {
                 self.sessions.requests_were_cut = true;
                 bytes.truncate((at % (bytes.len() as u64 + 1)) as usize);
                 connection.silent_to_server = true;
@@ -100,7 +100,7 @@ impl World {
             Some(ConnectionFault::DelayRequest(by)) => {
                 connection.to_server = connection.to_server.max(now) + by
             }
-            Some(answer) => connection.answer_fault = Some(answer),
+            Some(response_fault) => connection.response_fault = Some(response_fault),
             None => {}
         }
         connection.to_server = connection.to_server.max(now + latency);
@@ -108,8 +108,8 @@ impl World {
         self.event_queue.add(at, Due::Connection(ConnectionDue::Sends(who, id, bytes)));
         if let Some(ends) = ends {
             self.event_queue.add(at, Due::Connection(ConnectionDue::Ends(who, id)));
-            let heard = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
-            self.event_queue.add(ends, Due::ProcessInput(who, heard));
+            let input = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
+            self.event_queue.add(ends, Due::ProcessInput(who, input));
         }
     }
 
@@ -120,7 +120,7 @@ impl World {
         else {
             return;
         };
-        self.befall_server();
+        self.inject_server_fault();
         // A failover may have ended it.
         if self.sessions.clients.contains_key(&client) {
             let unix = self.server_unix();
@@ -137,33 +137,33 @@ impl World {
             let is_closing = self.sessions.server.is_closing(client);
             let Some((who, id)) = self.sessions.clients.get(&client).copied() else { continue };
             if !bytes.is_empty() {
-                self.answer_bytes(who, id, bytes);
+                self.send_to_client(who, id, bytes);
             }
             if is_closing {
                 self.end_at_server(who, id);
-                self.tell_closed(who, id);
+                self.notify_closed(who, id);
             }
         }
     }
 
-    fn answer_bytes(&mut self, who: ProcessId, id: ConnectionId, mut bytes: Vec<u8>) {
+    fn send_to_client(&mut self, who: ProcessId, id: ConnectionId, mut bytes: Vec<u8>) {
         let (now, latency) = (self.now, self.latency(who.host));
         let Some(connection) = self.sessions.connections.get_mut(&(who, id)) else { return };
         if connection.silent_to_client {
             return;
         }
-        let fault = connection.answer_fault.take();
+        let fault = connection.response_fault.take();
         let mut ends = false;
         match fault {
-            Some(ConnectionFault::CutAnswer { at, is_noticed }) => {
+            Some(ConnectionFault::TruncateResponse { at, is_noticed }) => {
                 bytes.truncate((at % (bytes.len() as u64 + 1)) as usize);
                 connection.silent_to_client = true;
                 ends = is_noticed;
             }
-            Some(ConnectionFault::DelayAnswer(by)) => {
+            Some(ConnectionFault::DelayResponse(by)) => {
                 connection.to_client = connection.to_client.max(now) + by
             }
-            Some(ConnectionFault::SpoilAnswer(at)) => {
+            Some(ConnectionFault::DamageResponse(at)) => {
                 let at = (at % (bytes.len() as u64 + 1)) as usize;
                 bytes.splice(at..at, *b"\r\n1f\r\n");
             }
@@ -182,16 +182,17 @@ impl World {
         }
         if ends {
             self.event_queue.add(at, Due::Connection(ConnectionDue::Ends(who, id)));
-            let heard = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
-            self.event_queue.add(at, Due::ProcessInput(who, heard));
+            let input = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
+            self.event_queue.add(at, Due::ProcessInput(who, input));
         }
     }
 
     /// A process closes a connection.
     pub(super) fn close_by_process(&mut self, who: ProcessId, id: ConnectionId) {
         let latency = self.latency(who.host);
-        if self.sessions.connections.get(&(who, id)).is_some_and(|connection| connection.was_hit) {
-            self.blame_connections(who, Cause::Connection);
+        if self.sessions.connections.get(&(who, id)).is_some_and(|connection| connection.has_fault)
+        {
+            self.add_cause_to_connections(who, Cause::Connection);
         }
         let Some(connection) = self.sessions.connections.get_mut(&(who, id)) else { return };
         connection.is_closed_by_client = true;
@@ -226,7 +227,7 @@ impl World {
     }
 
     /// The process notices that the server closed a connection, after all replies.
-    pub(super) fn tell_closed(&mut self, who: ProcessId, id: ConnectionId) {
+    pub(super) fn notify_closed(&mut self, who: ProcessId, id: ConnectionId) {
         let latency = self.latency(who.host);
         let Some(connection) = self.sessions.connections.get_mut(&(who, id)) else { return };
         if connection.silent_to_client || connection.is_closed_by_client {
@@ -234,8 +235,8 @@ impl World {
         }
         connection.to_client = connection.to_client.max(self.now + latency);
         let at = connection.to_client;
-        let heard = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
-        self.event_queue.add(at, Due::ProcessInput(who, heard));
+        let input = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
+        self.event_queue.add(at, Due::ProcessInput(who, input));
     }
 
     /// A process is gone: the server notices that at once, or much later.
@@ -245,10 +246,10 @@ impl World {
         }
         // As when its machine loses its power.
         let is_unnoticed =
-            self.quiet_phase.is_none() && self.injector.nature(who.host).up_to(3) == 0;
-        let rest = match is_unnoticed {
+            self.quiet_phase.is_none() && self.injector.variation(who.host).up_to(3) == 0;
+        let pause = match is_unnoticed {
             true => FORGOTTEN_AFTER,
-            false => Duration::from_millis(self.injector.nature(who.host).up_to(2_000)),
+            false => Duration::from_millis(self.injector.variation(who.host).up_to(2_000)),
         };
         let now = self.now;
         let mut ends = Vec::new();
@@ -256,7 +257,7 @@ impl World {
             if *of == who {
                 connection.is_closed_by_client = true;
                 connection.silent_to_client = true;
-                ends.push((*id, connection.to_server.max(now + rest)));
+                ends.push((*id, connection.to_server.max(now + pause)));
             }
         }
         for (id, at) in ends {
@@ -269,7 +270,7 @@ impl World {
         let now = self.now;
         let mut ends = Vec::new();
         for ((who, id), connection) in &mut self.sessions.connections {
-            connection.answer_fault = None;
+            connection.response_fault = None;
             if connection.silent_to_client
                 || connection.silent_to_server
                 || connection.is_closed_by_client
@@ -279,8 +280,8 @@ impl World {
         }
         for (who, id, at) in ends {
             self.event_queue.add(at, Due::Connection(ConnectionDue::Ends(who, id)));
-            let heard = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
-            self.event_queue.add(at, Due::ProcessInput(who, heard));
+            let input = ProcessInput::Connection(id, ConnectionInput::Closed(LinkFaultKind::Ended));
+            self.event_queue.add(at, Due::ProcessInput(who, input));
         }
         for process in self.sessions.processes.values_mut() {
             process.fault = None;
@@ -300,17 +301,17 @@ impl World {
     pub(super) fn has_failed_connection(&self, who: ProcessId) -> bool {
         let mut connections = self.sessions.connections.iter();
         connections.any(|((of, _), connection)| {
-            *of == who && connection.was_hit && !connection.is_closed_by_client
+            *of == who && connection.has_fault && !connection.is_closed_by_client
         })
     }
 
     /// A fault of a process's connections may affect every operation on them.
-    pub(super) fn blame_connections(&mut self, who: ProcessId, cause: Cause) {
+    pub(super) fn add_cause_to_connections(&mut self, who: ProcessId, cause: Cause) {
         let Some(process) = self.sessions.processes.get(&who) else { return };
-        for (_, op) in process.asked.values() {
-            self.checker.blame_request(op, cause);
+        for (_, op) in process.pending.values() {
+            self.checker.add_cause_to_request(op, cause);
         }
-        self.checker.blame_held(who.host, cause);
-        self.hosts[who.host].suffered = true;
+        self.checker.add_cause_to_held(who.host, cause);
+        self.hosts[who.host].had_fault = true;
     }
 }

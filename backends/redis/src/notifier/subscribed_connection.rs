@@ -9,9 +9,9 @@ use ivy_proto::{ChannelName, Moment};
 use redis::Value;
 
 use crate::COMMAND_LIMIT;
-use crate::connection::{ConnectionStep, RespConnection, USUAL};
+use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
-use crate::refusal::refusal;
+use crate::error_reply::fault_of_error;
 
 /// The silence after which the server is pinged: a connection that a firewall has dropped is
 /// silent, and so is one without notices.
@@ -34,7 +34,7 @@ enum Stage {
     /// Notices may arrive.
     Listening,
     /// The server was pinged.
-    Asked,
+    Pinged,
 }
 
 impl SubscribedConnection {
@@ -52,7 +52,7 @@ impl SubscribedConnection {
         &mut self.connection
     }
 
-    pub(super) fn wait_until(&self) -> Moment {
+    pub(super) fn deadline(&self) -> Moment {
         self.until
     }
 
@@ -65,27 +65,27 @@ impl SubscribedConnection {
         now: Moment,
     ) -> Option<SubscriptionEvent> {
         loop {
-            let heard = match self.connection.next_step(&USUAL) {
+            let event = match self.connection.next_step(&DEFAULT_LIMITS) {
                 Ok(ConnectionStep::Wait) => return None,
                 Ok(ConnectionStep::Send(command)) => {
                     effects.send(self.connection_id, command);
                     None
                 }
                 Ok(ConnectionStep::Ready { ignores_user }) => {
-                    effects.greeted(ignores_user);
+                    effects.handshake_accepted(ignores_user);
                     effects.send(self.connection_id, subscribe(channels));
                     None
                 }
                 Ok(ConnectionStep::Reply(Value::ServerError(error))) => {
-                    let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
-                    let broken = refusal(said.trim_end(), effects.address(), channels);
+                    let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                    let broken = fault_of_error(text.trim_end(), effects.address(), channels);
                     Some(SubscriptionEvent::Lost(broken.into()))
                 }
                 Ok(ConnectionStep::Reply(value)) => self.on_message(value, now),
                 Err(broken) => Some(SubscriptionEvent::Lost(broken.into())),
             };
-            if heard.is_some() {
-                return heard;
+            if event.is_some() {
+                return event;
             }
         }
     }
@@ -98,12 +98,12 @@ impl SubscribedConnection {
         let (kind, late) = match self.stage {
             Stage::Listening => {
                 effects.send(self.connection_id, redis::cmd("PING").get_packed_command());
-                self.stage = Stage::Asked;
+                self.stage = Stage::Pinged;
                 self.until = now + COMMAND_LIMIT;
                 return None;
             }
             Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not respond in time"),
-            Stage::Asked => (NotifyFaultKind::ConnectionLost, "it no longer responds"),
+            Stage::Pinged => (NotifyFaultKind::ConnectionLost, "it no longer responds"),
         };
         Some(self.connection.fault(kind, &late).into())
     }

@@ -17,7 +17,7 @@ pub(crate) struct Subscription {
     current: SubscribedConnection,
     replacement: Option<SubscribedConnection>,
     /// Set once the connection is subscribed.
-    decision: Option<SubscriptionState>,
+    state: Option<SubscriptionState>,
 }
 
 impl Subscription {
@@ -28,7 +28,7 @@ impl Subscription {
         now: Moment,
     ) -> Self {
         let current = SubscribedConnection::open(&channels, effects, now);
-        Subscription { command_id, channels, current, replacement: None, decision: None }
+        Subscription { command_id, channels, current, replacement: None, state: None }
     }
 
     pub(crate) fn close(self, effects: &mut Effects) {
@@ -37,9 +37,9 @@ impl Subscription {
         }
     }
 
-    pub(crate) fn wait_until(&self) -> Option<Moment> {
-        let decision = self.decision.as_ref().and_then(SubscriptionState::wait_until);
-        self.connections().map(SubscribedConnection::wait_until).chain(decision).min()
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let state = self.state.as_ref().and_then(SubscriptionState::deadline);
+        self.connections().map(SubscribedConnection::deadline).chain(state).min()
     }
 
     /// The connection with this id, if it is one of these.
@@ -60,12 +60,12 @@ impl Subscription {
     ) -> bool {
         loop {
             let channels = std::mem::take(&mut self.channels);
-            let heard = self
+            let event = self
                 .find(connection_id)
                 .and_then(|connection| connection.next_event(&channels, effects, now));
             self.channels = channels;
-            let Some(heard) = heard else { return true };
-            match heard {
+            let Some(event) = event else { return true };
+            match event {
                 SubscriptionEvent::Lost(fault) => {
                     effects.close(connection_id);
                     return self.lost(connection_id, fault, effects, now);
@@ -90,9 +90,9 @@ impl Subscription {
     }
 
     pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) -> bool {
-        let lines: Vec<ConnectionId> =
+        let connection_ids: Vec<ConnectionId> =
             self.connections().map(SubscribedConnection::connection_id).collect();
-        for connection_id in lines {
+        for connection_id in connection_ids {
             if let Some(fault) =
                 self.find(connection_id).and_then(|connection| connection.tick(effects, now))
             {
@@ -102,7 +102,7 @@ impl Subscription {
                 }
             }
         }
-        match self.decision.as_mut().and_then(|decision| decision.tick(now)) {
+        match self.state.as_mut().and_then(|state| state.tick(now)) {
             Some(Change::Open) => {
                 self.replacement = Some(SubscribedConnection::open(&self.channels, effects, now));
             }
@@ -119,10 +119,10 @@ impl Subscription {
 
     fn subscribed(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
         if self.current.connection_id() == connection_id {
-            self.decision = Some(SubscriptionState::new(now));
+            self.state = Some(SubscriptionState::new(now));
             self.emit(SubscriptionEvent::Subscribed, effects);
-        } else if let Some(decision) = &mut self.decision {
-            decision.subscribed(now);
+        } else if let Some(state) = &mut self.state {
+            state.subscribed(now);
         }
     }
 
@@ -137,12 +137,12 @@ impl Subscription {
         if self.current.connection_id() != connection_id {
             tracing::debug!(%fault, "the subscription was not replaced");
             self.replacement = None;
-            if let Some(decision) = &mut self.decision {
-                decision.failed(now);
+            if let Some(state) = &mut self.state {
+                state.failed(now);
             }
             return true;
         }
-        let is_replaced = self.decision.as_mut().is_some_and(|decision| decision.old_lost(now));
+        let is_replaced = self.state.as_mut().is_some_and(|state| state.old_lost(now));
         match self.replacement.take() {
             Some(replacement) if is_replaced => {
                 self.current = replacement;
@@ -158,8 +158,8 @@ impl Subscription {
         }
     }
 
-    fn emit(&self, heard: SubscriptionEvent, effects: &mut Effects) {
-        effects.push(Output::SubscriptionEvent(self.command_id, heard));
+    fn emit(&self, event: SubscriptionEvent, effects: &mut Effects) {
+        effects.push(Output::SubscriptionEvent(self.command_id, event));
     }
 
     fn connections(&self) -> impl Iterator<Item = &SubscribedConnection> {

@@ -20,7 +20,7 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// ```text
 ///                     tick: Open                      subscribed
 ///   ╭──────────╮                      ╭──────────╮                  ╭─────────────╮
-///   │ standing │ ───────────────────▶ │ renewing │ ───────────────▶ │ overlapping │
+///   │ current  │ ───────────────────▶ │ renewing │ ───────────────▶ │ overlapping │
 ///   ╰──────────╯                      ╰──────────╯                  ╰─────────────╯
 ///        ▲            failed               │      tick: DropOld, or failed  │
 ///        ╰─────────────────────────────────┴────────────────────────────────╯
@@ -32,7 +32,7 @@ pub(crate) struct SubscriptionState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Standing { until: Moment },
+    Current { until: Moment },
     Renewing,
     Overlapping { until: Moment },
 }
@@ -50,24 +50,24 @@ pub(crate) enum Change {
 impl SubscriptionState {
     /// A subscription that is ready since `now`.
     pub(crate) fn new(now: Moment) -> Self {
-        SubscriptionState { state: State::Standing { until: now + RENEW_EVERY } }
+        SubscriptionState { state: State::Current { until: now + RENEW_EVERY } }
     }
 
     /// When [`tick`](SubscriptionState::tick) is due.
-    pub(crate) fn wait_until(&self) -> Option<Moment> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         match self.state {
-            State::Standing { until } | State::Overlapping { until } => Some(until),
+            State::Current { until } | State::Overlapping { until } => Some(until),
             State::Renewing => None,
         }
     }
 
     /// Handles the passage of time.
     pub(crate) fn tick(&mut self, now: Moment) -> Option<Change> {
-        if self.wait_until().is_none_or(|until| now < until) {
+        if self.deadline().is_none_or(|until| now < until) {
             return None;
         }
         match self.state {
-            State::Standing { .. } => {
+            State::Current { .. } => {
                 self.state = State::Renewing;
                 Some(Change::Open)
             }
@@ -111,34 +111,34 @@ mod tests {
 
     #[test]
     fn a_subscription_is_replaced_once_a_minute_and_dropped_after_its_replacement_is_ready() {
-        let mut subscriber = SubscriptionState::new(after(0));
-        assert_eq!(subscriber.tick(after(59)), None);
-        assert_eq!(subscriber.wait_until(), Some(after(60)));
-        assert_eq!(subscriber.tick(after(60)), Some(Change::Open));
-        assert_eq!((subscriber.wait_until(), subscriber.tick(after(61))), (None, None));
-        subscriber.subscribed(after(61));
-        assert_eq!(subscriber.tick(after(61)), None);
-        assert_eq!(subscriber.tick(after(62)), Some(Change::DropOld));
-        assert_eq!(subscriber.wait_until(), Some(after(122)));
+        let mut state = SubscriptionState::new(after(0));
+        assert_eq!(state.tick(after(59)), None);
+        assert_eq!(state.deadline(), Some(after(60)));
+        assert_eq!(state.tick(after(60)), Some(Change::Open));
+        assert_eq!((state.deadline(), state.tick(after(61))), (None, None));
+        state.subscribed(after(61));
+        assert_eq!(state.tick(after(61)), None);
+        assert_eq!(state.tick(after(62)), Some(Change::DropOld));
+        assert_eq!(state.deadline(), Some(after(122)));
     }
 
     #[test]
     fn a_subscription_remains_if_no_replacement_can_be_opened() {
-        let mut subscriber = SubscriptionState::new(after(0));
-        assert_eq!(subscriber.tick(after(60)), Some(Change::Open));
-        subscriber.failed(after(65));
-        assert_eq!(subscriber.tick(after(124)), None);
-        assert_eq!(subscriber.tick(after(125)), Some(Change::Open));
+        let mut state = SubscriptionState::new(after(0));
+        assert_eq!(state.tick(after(60)), Some(Change::Open));
+        state.failed(after(65));
+        assert_eq!(state.tick(after(124)), None);
+        assert_eq!(state.tick(after(125)), Some(Change::Open));
     }
 
     #[test]
     fn a_replacement_continues_a_lost_subscription() {
-        let mut subscriber = SubscriptionState::new(after(0));
-        assert!(!subscriber.old_lost(after(1)));
-        subscriber.tick(after(60));
-        assert!(!subscriber.old_lost(after(60)), "the replacement is not ready yet");
-        subscriber.subscribed(after(60));
-        assert!(subscriber.old_lost(after(60)));
-        assert_eq!(subscriber.tick(after(119)), None);
+        let mut state = SubscriptionState::new(after(0));
+        assert!(!state.old_lost(after(1)));
+        state.tick(after(60));
+        assert!(!state.old_lost(after(60)), "the replacement is not ready yet");
+        state.subscribed(after(60));
+        assert!(state.old_lost(after(60)));
+        assert_eq!(state.tick(after(119)), None);
     }
 }

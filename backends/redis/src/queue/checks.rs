@@ -21,10 +21,10 @@ pub(crate) fn commands(prefix: &Prefix) -> Vec<Command> {
 
 /// The risks of the server, each with what to do about it. Settings that the server does not return
 /// are not checked.
-pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
-    let info = answers.first().and_then(text).unwrap_or_default();
-    let saves = answers.get(1).and_then(saves);
-    let has_other_format = matches!(answers.get(2), Some(Value::Int(1..)));
+pub(crate) fn warnings(replies: &[Value]) -> Vec<String> {
+    let info = replies.first().and_then(text).unwrap_or_default();
+    let saves = replies.get(1).and_then(saves);
+    let has_other_format = matches!(replies.get(2), Some(Value::Int(1..)));
     let field = |name: &str| {
         let lines = info.lines().filter_map(|line| line.trim_end().split_once(':'));
         lines.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -62,8 +62,8 @@ pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
             ));
         }
     }
-    if let (Some(used), Some(most @ 1..)) = (size("used_memory"), size("maxmemory")) {
-        let share = used.saturating_mul(100) / most;
+    if let (Some(used), Some(max @ 1..)) = (size("used_memory"), size("maxmemory")) {
+        let share = used.saturating_mul(100) / max;
         if share > NEARLY_FULL {
             warn(format!(
                 "the memory of the server is {share} % full, and a full server accepts no messages; \
@@ -87,8 +87,8 @@ fn is_before_6_2(version: &str) -> bool {
 }
 
 /// Whether snapshots are enabled.
-fn saves(answer: &Value) -> Option<bool> {
-    let Value::Array(pair) = answer else { return None };
+fn saves(reply: &Value) -> Option<bool> {
+    let Value::Array(pair) = reply else { return None };
     pair.get(1).and_then(text).map(|save| !save.is_empty())
 }
 
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn each_risk_for_messages_is_reported_with_what_to_do() {
-        for (good, bad, told) in [
+        for (good, bad, advice) in [
             ("7.0.15", "6.0.16", "6.2 or later"),
             ("role:master", "role:slave", "use the primary"),
             ("noeviction", "allkeys-lru", "noeviction"),
@@ -131,7 +131,7 @@ mod tests {
         ] {
             let warned = warned(&GOOD.replace(good, bad), "", 0);
             assert_eq!(warned.len(), 1, "{warned:?}");
-            assert!(warned[0].contains(told), "{warned:?}");
+            assert!(warned[0].contains(advice), "{warned:?}");
         }
         assert!(warned(GOOD, "", 1)[0].contains("later format"));
     }

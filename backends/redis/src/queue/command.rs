@@ -12,11 +12,11 @@ pub(crate) struct Command {
 
 /// How a script is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum ScriptRef {
     /// By its SHA-1, which the server may not know.
-    Name,
+    Hash,
     /// By its source.
-    Text,
+    Source,
 }
 
 impl Command {
@@ -66,10 +66,10 @@ impl Command {
     }
 
     /// Encodes the command.
-    pub(crate) fn write(&self, by: By, to: &mut Vec<u8>) {
-        let named = self.script.map(|script| match by {
-            By::Name => ["EVALSHA", script.name()],
-            By::Text => ["EVAL", script.text()],
+    pub(crate) fn write(&self, script_ref: ScriptRef, to: &mut Vec<u8>) {
+        let named = self.script.map(|script| match script_ref {
+            ScriptRef::Hash => ["EVALSHA", script.hash()],
+            ScriptRef::Source => ["EVAL", script.source()],
         });
         let named = named.iter().flatten();
         begin(to, b'*', self.count + named.clone().count());
@@ -93,9 +93,9 @@ fn begin(to: &mut Vec<u8>, kind: u8, length: usize) {
 mod tests {
     use super::*;
 
-    fn written(command: &Command, by: By) -> String {
+    fn written(command: &Command, script_ref: ScriptRef) -> String {
         let mut bytes = Vec::new();
-        command.write(by, &mut bytes);
+        command.write(script_ref, &mut bytes);
         String::from_utf8(bytes).unwrap()
     }
 
@@ -103,7 +103,7 @@ mod tests {
     fn a_command_is_an_array_of_strings() {
         let command = Command::new("RPUSH").arg("key").joined(&[b"ab", b"", b"c"]).arg("");
         let text = "*4\r\n$5\r\nRPUSH\r\n$3\r\nkey\r\n$3\r\nabc\r\n$0\r\n\r\n";
-        assert_eq!(written(&command, By::Name), text);
+        assert_eq!(written(&command, ScriptRef::Hash), text);
         assert!(!command.is_script());
     }
 
@@ -111,10 +111,10 @@ mod tests {
     fn a_script_is_run_by_its_hash_or_by_its_source() {
         let command = Command::script(Script::Get, &["a".to_owned(), "b".to_owned()]).arg("x");
         let rest = "$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nx\r\n";
-        let named = format!("*6\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{rest}", Script::Get.name());
-        assert_eq!(written(&command, By::Name), named);
-        let text = Script::Get.text();
+        let named = format!("*6\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{rest}", Script::Get.hash());
+        assert_eq!(written(&command, ScriptRef::Hash), named);
+        let text = Script::Get.source();
         let whole = format!("*6\r\n$4\r\nEVAL\r\n${}\r\n{text}\r\n{rest}", text.len());
-        assert_eq!(written(&command, By::Text), whole);
+        assert_eq!(written(&command, ScriptRef::Source), whole);
     }
 }

@@ -11,16 +11,16 @@ use redis::Value;
 
 use super::element::{Counts, Element};
 use super::encode::{Holder, Search};
-use super::receipt::{Reservation, Unique};
-use super::refusal::refusal;
+use super::fault::fault_of_error;
+use super::receipt::{Reservation, ReserveId};
 use crate::address::RedisAddress;
 
 /// The most elements that are searched for an id.
-const MOST_SEARCHED: u64 = 10_000;
+const MAX_SEARCHED: u64 = 10_000;
 
 /// The result of a reserve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Brought {
+pub(crate) enum ReserveReply {
     /// These messages.
     Messages {
         reserved: Reserved,
@@ -38,30 +38,34 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    pub(crate) fn reserve(&self, unique: Unique, answer: Value) -> Result<Brought, Fault> {
-        let mut elements = self.texts(answer)?;
-        let last = elements.pop().ok_or_else(odd)?;
+    pub(crate) fn reserve(
+        &self,
+        reserve_id: ReserveId,
+        reply: Value,
+    ) -> Result<ReserveReply, Fault> {
+        let mut elements = self.texts(reply)?;
+        let last = elements.pop().ok_or_else(unexpected_reply)?;
         if elements.is_empty() {
             let due = if last.is_empty() { None } else { Some(self.number(&last)?) };
-            return Ok(Brought::Nothing(due.map(Duration::from_millis)));
+            return Ok(ReserveReply::Nothing(due.map(Duration::from_millis)));
         }
-        let size = u8::try_from(elements.len()).map_err(|_| odd())?;
+        let size = u8::try_from(elements.len()).map_err(|_| unexpected_reply())?;
         let end = self.number(&last)?;
         let mut reserved = Reserved::default();
         let mut invalid = Vec::new();
-        for (reservation, element) in Reservation::all(unique, size, end).zip(&elements) {
+        for (reservation, element) in Reservation::all(reserve_id, size, end).zip(&elements) {
             match Element::parse(element) {
                 Some(element) => reserved.messages.push(message(&element, &reservation)),
                 None => invalid.push(reservation),
             }
         }
         reserved.unusable = invalid.len();
-        Ok(Brought::Messages { reserved, invalid })
+        Ok(ReserveReply::Messages { reserved, invalid })
     }
 
     /// Decodes the reply to a post: whether everything was posted.
-    pub(crate) fn post(&self, answer: Value) -> Result<(), Fault> {
-        self.count(answer).map(|_| ())
+    pub(crate) fn post(&self, reply: Value) -> Result<(), Fault> {
+        self.count(reply).map(|_| ())
     }
 
     /// Decodes the result for each of these receipts; `None` stands for a receipt that Redis did
@@ -72,50 +76,50 @@ impl Decoder<'_> {
     /// message whose lease has ended counts as lost.
     pub(crate) fn delete(
         &self,
-        asked: &[Option<Holder>],
-        answers: Vec<Value>,
+        receipts: &[Option<Holder>],
+        replies: Vec<Value>,
     ) -> Result<QueueReply, Fault> {
-        let mut answers = answers.into_iter();
-        let deleted = self.count(answers.next().ok_or_else(odd)?)?;
-        let now = self.time(answers.next_back().ok_or_else(odd)?)?;
-        for of_leases in answers {
+        let mut replies = replies.into_iter();
+        let deleted = self.count(replies.next().ok_or_else(unexpected_reply)?)?;
+        let now = self.time(replies.next_back().ok_or_else(unexpected_reply)?)?;
+        for of_leases in replies {
             self.count(of_leases)?;
         }
-        let holders = asked.iter().flatten();
-        let are_all_deleted = deleted >= holders.count() as u64;
+        let holders = receipts.iter().flatten();
+        let all_were_deleted = deleted >= holders.count() as u64;
         let entry = |holder: &Option<Holder>| match holder {
-            None => Err(lost()),
-            Some(_) if are_all_deleted => Ok(()),
-            Some(holder) if holder.reservation.end() < now => Err(lost()),
-            Some(_) if asked.len() == 1 => Err(Fault::new(FaultKind::NoMessage)),
+            None => Err(lease_lost()),
+            Some(_) if all_were_deleted => Ok(()),
+            Some(holder) if holder.reservation.end() < now => Err(lease_lost()),
+            Some(_) if receipts.len() == 1 => Err(Fault::new(FaultKind::NoMessage)),
             Some(_) => Ok(()),
         };
-        Ok(QueueReply::Deleted(asked.iter().map(entry).collect()))
+        Ok(QueueReply::Deleted(receipts.iter().map(entry).collect()))
     }
 
     pub(crate) fn touch(
         &self,
         message: MessageId,
         reservation: &Reservation,
-        answer: Value,
+        reply: Value,
     ) -> Result<QueueReply, Fault> {
-        let end = self.text(answer)?;
+        let end = self.text(reply)?;
         if end.is_empty() {
-            return Err(lost());
+            return Err(lease_lost());
         }
         let reservation = reservation.touched(self.number(&end)?).id();
         Ok(QueueReply::Touched(Receipt { message, reservation }))
     }
 
-    pub(crate) fn release(&self, answer: Value) -> Result<QueueReply, Fault> {
-        match self.count(answer)? {
-            0 => Err(lost()),
+    pub(crate) fn release(&self, reply: Value) -> Result<QueueReply, Fault> {
+        match self.count(reply)? {
+            0 => Err(lease_lost()),
             _ => Ok(QueueReply::Released),
         }
     }
 
-    pub(crate) fn peek(&self, answer: Value) -> Result<QueueReply, Fault> {
-        let elements = self.texts(answer)?;
+    pub(crate) fn peek(&self, reply: Value) -> Result<QueueReply, Fault> {
+        let elements = self.texts(reply)?;
         let messages = elements.iter().filter_map(|element| Element::parse(element));
         Ok(QueueReply::Peeked(messages.map(|element| peeked(&element)).collect()))
     }
@@ -124,47 +128,47 @@ impl Decoder<'_> {
     pub(crate) fn search(
         &self,
         search: &Search,
-        answer: Value,
+        reply: Value,
     ) -> Result<Result<QueueReply, Search>, Fault> {
-        let answer = self.texts(answer)?;
-        let [element, from, seen] = answer.as_slice() else { return Err(odd()) };
+        let reply = self.texts(reply)?;
+        let [element, from, searched] = reply.as_slice() else { return Err(unexpected_reply()) };
         if let Some(element) = Element::parse(element) {
             return Ok(Ok(QueueReply::Message(peeked(&element))));
         }
-        let seen = search.seen.saturating_add(self.number(seen)?);
-        if seen > MOST_SEARCHED {
+        let searched = search.searched.saturating_add(self.number(searched)?);
+        if searched > MAX_SEARCHED {
             let fault = Fault::new(FaultKind::Refused);
             return Err(fault.with_detail("there are too many messages to search"));
         }
-        let from = String::from_utf8(from.clone()).map_err(|_| odd())?;
-        let place = if from == "0" { search.place + 1 } else { search.place };
-        if place > Search::LAST_PLACE {
+        let from = String::from_utf8(from.clone()).map_err(|_| unexpected_reply())?;
+        let key_number = if from == "0" { search.key_number + 1 } else { search.key_number };
+        if key_number > Search::LAST_KEY {
             return Err(Fault::new(FaultKind::NoMessage));
         }
-        Ok(Err(Search { place, from, seen, message: search.message.clone() }))
+        Ok(Err(Search { key_number, from, searched, message: search.message.clone() }))
     }
 
-    pub(crate) fn clear(&self, answer: Value) -> Result<QueueReply, Fault> {
-        self.count(answer).map(|_| QueueReply::Cleared)
+    pub(crate) fn clear(&self, reply: Value) -> Result<QueueReply, Fault> {
+        self.count(reply).map(|_| QueueReply::Cleared)
     }
 
     /// Decodes whether a queue was deleted: its keys, and its entry in the list.
-    pub(crate) fn delete_queue(&self, answers: Vec<Value>) -> Result<QueueReply, Fault> {
-        let mut was_there = false;
-        for answer in answers {
-            was_there |= self.count(answer)? > 0;
+    pub(crate) fn delete_queue(&self, replies: Vec<Value>) -> Result<QueueReply, Fault> {
+        let mut existed = false;
+        for reply in replies {
+            existed |= self.count(reply)? > 0;
         }
-        if was_there { Ok(QueueReply::QueueDeleted) } else { Err(Fault::new(FaultKind::NoQueue)) }
+        if existed { Ok(QueueReply::QueueDeleted) } else { Err(Fault::new(FaultKind::NoQueue)) }
     }
 
-    pub(crate) fn queue(&self, name: QueueName, answers: Vec<Value>) -> Result<QueueReply, Fault> {
-        let answers: Result<[Value; 6], _> = answers.try_into();
-        let [listed, ready, nudge, sizes @ ..] = answers.map_err(|_| odd())?;
-        let is_listed = self.valued(listed)?.is_some();
-        let is_nudge = self.valued(nudge)?.is_some();
+    pub(crate) fn queue(&self, name: QueueName, replies: Vec<Value>) -> Result<QueueReply, Fault> {
+        let replies: Result<[Value; 6], _> = replies.try_into();
+        let [listed, ready, nudge, sizes @ ..] = replies.map_err(|_| unexpected_reply())?;
+        let is_listed = self.non_nil(listed)?.is_some();
+        let is_nudge = self.non_nil(nudge)?.is_some();
         let mut size = self.count(ready)?.saturating_sub(is_nudge.into());
-        for answer in sizes {
-            size = size.saturating_add(self.count(answer)?);
+        for reply in sizes {
+            size = size.saturating_add(self.count(reply)?);
         }
         if !is_listed && size == 0 {
             return Err(Fault::new(FaultKind::NoQueue));
@@ -175,81 +179,81 @@ impl Decoder<'_> {
     }
 
     /// Decodes names of queues. Invalid names, listed by other programs, are omitted.
-    pub(crate) fn names(&self, answer: Value) -> Result<QueueReply, Fault> {
-        let names = self.texts(answer)?;
+    pub(crate) fn queue_names(&self, reply: Value) -> Result<QueueReply, Fault> {
+        let names = self.texts(reply)?;
         let names = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
         Ok(QueueReply::Queues(names.filter_map(|name| QueueName::new(name).ok()).collect()))
     }
 
     /// Decodes where a search for orphans continues, if it does, and how many it has put back.
-    pub(crate) fn orphans(&self, answer: Value) -> Result<(Option<String>, u64), Fault> {
-        let Value::Array(answer) = self.accepted(answer)? else { return Err(odd()) };
-        let answer: Result<[Value; 2], _> = answer.try_into();
-        let [cursor, count] = answer.map_err(|_| odd())?;
-        let cursor = String::from_utf8(self.text(cursor)?).map_err(|_| odd())?;
+    pub(crate) fn orphans(&self, reply: Value) -> Result<(Option<String>, u64), Fault> {
+        let Value::Array(reply) = self.accepted(reply)? else { return Err(unexpected_reply()) };
+        let reply: Result<[Value; 2], _> = reply.try_into();
+        let [cursor, count] = reply.map_err(|_| unexpected_reply())?;
+        let cursor = String::from_utf8(self.text(cursor)?).map_err(|_| unexpected_reply())?;
         Ok((Some(cursor).filter(|cursor| cursor != "0"), self.count(count)?))
     }
 
     /// The reply, unless it is an error.
-    pub(crate) fn accepted(&self, answer: Value) -> Result<Value, Fault> {
-        match error_text(&answer) {
-            Some(said) => Err(refusal(&said, self.address)),
-            None => Ok(answer),
+    pub(crate) fn accepted(&self, reply: Value) -> Result<Value, Fault> {
+        match error_text(&reply) {
+            Some(text) => Err(fault_of_error(&text, self.address)),
+            None => Ok(reply),
         }
     }
 
-    fn valued(&self, answer: Value) -> Result<Option<Value>, Fault> {
-        Ok(Some(self.accepted(answer)?).filter(|value| *value != Value::Nil))
+    fn non_nil(&self, reply: Value) -> Result<Option<Value>, Fault> {
+        Ok(Some(self.accepted(reply)?).filter(|value| *value != Value::Nil))
     }
 
-    fn count(&self, answer: Value) -> Result<u64, Fault> {
-        match self.accepted(answer)? {
-            Value::Int(count) => u64::try_from(count).map_err(|_| odd()),
-            _ => Err(odd()),
+    fn count(&self, reply: Value) -> Result<u64, Fault> {
+        match self.accepted(reply)? {
+            Value::Int(count) => u64::try_from(count).map_err(|_| unexpected_reply()),
+            _ => Err(unexpected_reply()),
         }
     }
 
-    fn text(&self, answer: Value) -> Result<Vec<u8>, Fault> {
-        match self.accepted(answer)? {
+    fn text(&self, reply: Value) -> Result<Vec<u8>, Fault> {
+        match self.accepted(reply)? {
             Value::BulkString(text) => Ok(text),
-            _ => Err(odd()),
+            _ => Err(unexpected_reply()),
         }
     }
 
-    fn texts(&self, answer: Value) -> Result<Vec<Vec<u8>>, Fault> {
-        match self.accepted(answer)? {
+    fn texts(&self, reply: Value) -> Result<Vec<Vec<u8>>, Fault> {
+        match self.accepted(reply)? {
             Value::Array(values) => values.into_iter().map(|value| self.text(value)).collect(),
-            _ => Err(odd()),
+            _ => Err(unexpected_reply()),
         }
     }
 
     fn number(&self, text: &[u8]) -> Result<u64, Fault> {
-        let text = std::str::from_utf8(text).map_err(|_| odd())?;
-        ivy_proto::text::number(text).ok_or_else(odd)
+        let text = std::str::from_utf8(text).map_err(|_| unexpected_reply())?;
+        ivy_proto::text::number(text).ok_or_else(unexpected_reply)
     }
 
     /// Decodes the server's clock, in ms.
-    fn time(&self, answer: Value) -> Result<u64, Fault> {
-        let texts = self.texts(answer)?;
-        let [seconds, micros] = texts.as_slice() else { return Err(odd()) };
+    fn time(&self, reply: Value) -> Result<u64, Fault> {
+        let texts = self.texts(reply)?;
+        let [seconds, micros] = texts.as_slice() else { return Err(unexpected_reply()) };
         let (seconds, micros) = (self.number(seconds)?, self.number(micros)?);
         Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
     }
 }
 
 /// The text of an error reply.
-pub(crate) fn error_text(answer: &Value) -> Option<String> {
-    let Value::ServerError(error) = answer else { return None };
-    let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
-    Some(said.trim_end().to_owned())
+pub(crate) fn error_text(reply: &Value) -> Option<String> {
+    let Value::ServerError(error) = reply else { return None };
+    let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+    Some(text.trim_end().to_owned())
 }
 
 /// The reply does not match the command.
-pub(crate) fn odd() -> Fault {
+pub(crate) fn unexpected_reply() -> Fault {
     Fault::new(FaultKind::BadResponse).with_detail("its reply has an unexpected shape")
 }
 
-fn lost() -> Fault {
+fn lease_lost() -> Fault {
     Fault::new(FaultKind::LeaseLost)
 }
 

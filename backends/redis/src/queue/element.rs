@@ -1,9 +1,9 @@
 //! Messages as stored in a queue: an id, two counts, and the body.
 
 /// The length of an id.
-pub(crate) const ID: usize = 18;
+pub(crate) const ID_LENGTH: usize = 18;
 /// The length of everything before the body.
-const HEADER: usize = ID + 4;
+const HEADER: usize = ID_LENGTH + 4;
 /// The counts of a message that was never reserved.
 pub(crate) const NO_COUNTS: &str = "0000";
 
@@ -28,9 +28,9 @@ impl<'a> Element<'a> {
     /// Parses a message. `None` if another program wrote these bytes.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, body) = bytes.split_at_checked(HEADER)?;
-        let (id, counts) = std::str::from_utf8(header).ok()?.split_at_checked(ID)?;
-        let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if !id.bytes().all(is_of_id) {
+        let (id, counts) = std::str::from_utf8(header).ok()?.split_at_checked(ID_LENGTH)?;
+        let is_id_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !id.bytes().all(is_id_byte) {
             return None;
         }
         let count = |from: usize| {
@@ -53,12 +53,12 @@ mod tests {
 
     use super::*;
 
-    const AN_ID: &str = "AbCd-_0123456789zZ";
+    const EXAMPLE_ID: &str = "AbCd-_0123456789zZ";
 
     #[test]
     fn a_posted_message_has_its_id_its_body_and_no_counts() {
-        let element = posted(AN_ID, "hello");
-        let read = Element { id: AN_ID, counts: Counts::default(), body: b"hello" };
+        let element = posted(EXAMPLE_ID, "hello");
+        let read = Element { id: EXAMPLE_ID, counts: Counts::default(), body: b"hello" };
         assert_eq!(Element::parse(&element), Some(read));
     }
 
@@ -86,9 +86,9 @@ mod tests {
             lost: u8,
             body in prop::collection::vec(any::<u8>(), 0..50),
         ) {
-            let mut bytes = format!("{AN_ID}{failed:02x}{lost:02x}").into_bytes();
+            let mut bytes = format!("{EXAMPLE_ID}{failed:02x}{lost:02x}").into_bytes();
             bytes.extend(&body);
-            let read = Element { id: AN_ID, counts: Counts { failed, lost }, body: &body };
+            let read = Element { id: EXAMPLE_ID, counts: Counts { failed, lost }, body: &body };
             prop_assert_eq!(Element::parse(&bytes), Some(read));
         }
 

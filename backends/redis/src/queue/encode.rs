@@ -10,42 +10,42 @@ use super::MAX_BODY;
 use super::command::Command;
 use super::element::{self, NO_COUNTS};
 use super::keys::{Keys, Prefix};
-use super::receipt::{Reservation, Unique, shared_lease};
+use super::receipt::{Reservation, ReserveId, shared_lease};
 use super::scripts::Script;
 use crate::frame::Limits;
 
 /// The largest element that is accepted from a server, in bytes. Other programs may post larger
 /// messages than ivy does.
-pub(crate) const LARGEST_ELEMENT: usize = 1 << 20;
+pub(crate) const MAX_ELEMENT: usize = 1 << 20;
 /// Once a reply has this many bytes, it contains no further message: the server is blocked while it
 /// builds one.
-pub(crate) const ENOUGH: usize = 4 << 20;
+pub(crate) const REPLY_TARGET: usize = 4 << 20;
 
 /// The limits of a reply with messages.
-pub(crate) const MESSAGES: Limits = Limits {
+pub(crate) const MESSAGE_LIMITS: Limits = Limits {
     line: 1024,
-    bulk: LARGEST_ELEMENT + 1024,
+    bulk: MAX_ELEMENT + 1024,
     array: 128,
     depth: 2,
-    frame: ENOUGH + LARGEST_ELEMENT + 64 * 1024,
+    frame: REPLY_TARGET + MAX_ELEMENT + 64 * 1024,
 };
 
 /// The parameters of a reserve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reserve {
     /// Its unique name.
-    pub(crate) unique: Unique,
+    pub(crate) reserve_id: ReserveId,
     /// The most messages, 1 to 100.
     pub(crate) count: usize,
     pub(crate) lease: Duration,
-    pub(crate) from: From,
+    pub(crate) from: Source,
     /// Whether due messages are made ready first. They are in any case if nothing else is ready.
     pub(crate) sweep: bool,
 }
 
 /// Where a reserve takes messages from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Source {
     /// From the ready list, and if that is empty, from the messages that a wait has claimed.
     Ready,
     /// The same, in reverse order.
@@ -56,19 +56,19 @@ pub(crate) enum From {
 
 impl Reserve {
     pub(crate) fn command(&self, keys: &Keys) -> Command {
-        let [ready, delayed, leases, held] = keys.of_scripts();
+        let [ready, delayed, leases, held] = keys.script_keys();
         Command::script(Script::Reserve, &[ready, delayed, leases, held, keys.claimed()])
             .arg((self.count.clamp(1, 100) - 1).to_string())
             .arg(millis(self.lease))
-            .arg(self.unique.as_str())
+            .arg(self.reserve_id.as_str())
             .arg(match self.from {
-                From::Ready => "ready",
-                From::Claimed => "claimed",
-                From::AfterWait => "wait",
+                Source::Ready => "ready",
+                Source::Claimed => "claimed",
+                Source::AfterWait => "wait",
             })
             .arg(flag(self.sweep))
-            .arg(LARGEST_ELEMENT.to_string())
-            .arg(ENOUGH.to_string())
+            .arg(MAX_ELEMENT.to_string())
+            .arg(REPLY_TARGET.to_string())
     }
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn post(
             Some(immediate.iter().fold(Command::new("RPUSH").arg(keys.ready()), joined))
         }
         (_, false) => {
-            let command = Command::script(Script::Post, &keys.of_scripts());
+            let command = Command::script(Script::Post, &keys.script_keys());
             let command = command.arg(immediate.len().to_string());
             let command = immediate.iter().fold(command, joined);
             let later = |command: Command, message: &(String, &NewMessage)| {
@@ -166,7 +166,7 @@ pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
 /// as well stays until it ends.
 fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<String> {
     let mut leases = Vec::new();
-    let mut shared: BTreeMap<(Unique, usize), usize> = BTreeMap::new();
+    let mut shared: BTreeMap<(ReserveId, usize), usize> = BTreeMap::new();
     for reservation in reservations {
         match reservation.shared() {
             None => leases.extend(reservation.own_lease()),
@@ -174,13 +174,13 @@ fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<
         }
     }
     let whole = shared.into_iter().filter(|((_, size), count)| count == size);
-    leases.extend(whole.map(|((unique, size), _)| shared_lease(unique, size)));
+    leases.extend(whole.map(|((reserve_id, size), _)| shared_lease(reserve_id, size)));
     leases
 }
 
 /// Renews the lease of a message.
 pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> Command {
-    Command::script(Script::Touch, &keys.of_scripts())
+    Command::script(Script::Touch, &keys.script_keys())
         .arg(reservation.field())
         .arg(reservation.touched(0).field())
         .arg(millis(lease))
@@ -189,7 +189,7 @@ pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> 
 
 /// Releases a message.
 pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: bool) -> Command {
-    let command = Command::script(Script::Release, &keys.of_scripts());
+    let command = Command::script(Script::Release, &keys.script_keys());
     let command = command.arg(millis(delay)).arg(flag(failed));
     holder.reservations().fold(command, |command, reservation| {
         command.arg(reservation.field()).arg(reservation.own_lease().unwrap_or_default())
@@ -199,7 +199,7 @@ pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: boo
 /// Moves an element that is not a message to the dead-letter queue, as the body of a message with
 /// this id.
 pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &str) -> Command {
-    let [ready, delayed, leases, held] = keys.of_scripts();
+    let [ready, delayed, leases, held] = keys.script_keys();
     Command::script(Script::Reject, &[ready, delayed, leases, held, dead.ready()])
         .arg(reservation.field())
         .arg(reservation.own_lease().unwrap_or_default())
@@ -208,15 +208,15 @@ pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &s
 
 /// Searches for messages that are reserved without a lease, from this cursor on.
 pub(crate) fn orphans(keys: &Keys, cursor: &str) -> Command {
-    Command::script(Script::Orphans, &keys.of_scripts()).arg(cursor)
+    Command::script(Script::Orphans, &keys.script_keys()).arg(cursor)
 }
 
 /// Returns the next messages.
 pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
-    Command::script(Script::Peek, &keys.of_scripts())
+    Command::script(Script::Peek, &keys.script_keys())
         .arg((count.clamp(1, 100) - 1).to_string())
-        .arg(LARGEST_ELEMENT.to_string())
-        .arg(ENOUGH.to_string())
+        .arg(MAX_ELEMENT.to_string())
+        .arg(REPLY_TARGET.to_string())
 }
 
 /// A search for a message by its id: one key after the other, a page at a time.
@@ -224,32 +224,32 @@ pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
 pub(crate) struct Search {
     pub(crate) message: MessageId,
     /// The number of the key, from 1.
-    pub(crate) place: u8,
+    pub(crate) key_number: u8,
     /// Where to continue in it.
     pub(crate) from: String,
     /// How many messages were searched.
-    pub(crate) seen: u64,
+    pub(crate) searched: u64,
 }
 
 impl Search {
     /// The last of the keys.
-    pub(crate) const LAST_PLACE: u8 = 3;
+    pub(crate) const LAST_KEY: u8 = 3;
 
     pub(crate) fn new(message: MessageId) -> Self {
-        Search { message, place: 1, from: "0".to_owned(), seen: 0 }
+        Search { message, key_number: 1, from: "0".to_owned(), searched: 0 }
     }
 
     pub(crate) fn command(&self, keys: &Keys) -> Command {
         Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.held()])
             .arg(self.message.as_bytes())
-            .arg(self.place.to_string())
+            .arg(self.key_number.to_string())
             .arg(&self.from)
     }
 }
 
 /// Deletes all messages of a queue.
 pub(crate) fn clear(keys: &Keys) -> Command {
-    Command::new("UNLINK").args(keys.of_scripts()).arg(keys.claimed())
+    Command::new("UNLINK").args(keys.script_keys()).arg(keys.claimed())
 }
 
 /// Removes a queue from the list.
@@ -271,7 +271,7 @@ pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command
 }
 
 /// Lists queues by name.
-pub(crate) fn names(
+pub(crate) fn queue_names(
     prefix: &Prefix,
     begin: &str,
     after: Option<&QueueName>,

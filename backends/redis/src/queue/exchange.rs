@@ -2,16 +2,16 @@
 
 use redis::Value;
 
-use super::command::{By, Command};
+use super::command::{Command, ScriptRef};
 use super::decode::error_text;
-use super::refusal::is_unknown_script;
+use super::fault::is_unknown_script;
 
 /// Commands that each get a reply. A script whose hash the server does not know has had no effect,
 /// so it is sent again alone, with its source.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     commands: Vec<Command>,
-    answers: Vec<Value>,
+    replies: Vec<Value>,
     /// The positions of the commands to send again.
     again: Vec<usize>,
 }
@@ -19,42 +19,42 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) fn new(commands: impl IntoIterator<Item = Command>) -> Self {
         let commands = commands.into_iter().collect();
-        Exchange { commands, answers: Vec::new(), again: Vec::new() }
+        Exchange { commands, replies: Vec::new(), again: Vec::new() }
     }
 
     /// The bytes to send now, and the number of replies.
     pub(crate) fn packed(&self) -> (Vec<u8>, usize) {
         let mut packed = Vec::new();
         if self.again.is_empty() {
-            self.commands.iter().for_each(|command| command.write(By::Name, &mut packed));
+            self.commands.iter().for_each(|command| command.write(ScriptRef::Hash, &mut packed));
             return (packed, self.commands.len());
         }
-        for command in self.again.iter().filter_map(|place| self.commands.get(*place)) {
-            command.write(By::Text, &mut packed);
+        for command in self.again.iter().filter_map(|position| self.commands.get(*position)) {
+            command.write(ScriptRef::Source, &mut packed);
         }
         (packed, self.again.len())
     }
 
     /// Handles the replies. Returns all of them in the order of the commands, or `None` if
     /// something must be sent again.
-    pub(crate) fn answered(&mut self, answers: Vec<Value>) -> Option<Vec<Value>> {
+    pub(crate) fn on_replies(&mut self, replies: Vec<Value>) -> Option<Vec<Value>> {
         if self.again.is_empty() {
-            self.answers = answers;
+            self.replies = replies;
             self.again = self.unknown_scripts();
         } else {
-            for (place, answer) in self.again.drain(..).zip(answers) {
-                self.answers[place] = answer;
+            for (position, reply) in self.again.drain(..).zip(replies) {
+                self.replies[position] = reply;
             }
         }
-        self.again.is_empty().then(|| std::mem::take(&mut self.answers))
+        self.again.is_empty().then(|| std::mem::take(&mut self.replies))
     }
 
     fn unknown_scripts(&self) -> Vec<usize> {
-        let answers = self.answers.iter().zip(&self.commands).enumerate();
-        let unknown = answers.filter(|(_, (answer, command))| {
-            command.is_script() && error_text(answer).is_some_and(|said| is_unknown_script(&said))
+        let replies = self.replies.iter().zip(&self.commands).enumerate();
+        let unknown = replies.filter(|(_, (reply, command))| {
+            command.is_script() && error_text(reply).is_some_and(|text| is_unknown_script(&text))
         });
-        unknown.map(|(place, _)| place).collect()
+        unknown.map(|(position, _)| position).collect()
     }
 }
 
@@ -76,20 +76,20 @@ mod tests {
     fn only_an_unknown_script_is_sent_again_with_its_source() {
         let mut exchange = exchange();
         assert_eq!(exchange.packed().1, 3);
-        assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
-        let (packed, answers) = exchange.packed();
+        assert_eq!(exchange.on_replies(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
+        let (packed, replies) = exchange.packed();
         let packed = String::from_utf8(packed).unwrap();
-        assert_eq!((packed.matches(Script::Release.text()).count(), answers), (1, 1));
+        assert_eq!((packed.matches(Script::Release.source()).count(), replies), (1, 1));
         assert!(!packed.contains("EVALSHA"));
         let all = [1, 2, 3].map(Value::Int).to_vec();
-        assert_eq!(exchange.answered(vec![Value::Int(2)]), Some(all));
+        assert_eq!(exchange.on_replies(vec![Value::Int(2)]), Some(all));
     }
 
     #[test]
     fn an_unknown_script_is_an_error_if_its_source_was_sent() {
         let mut exchange = exchange();
-        assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), noscript()]), None);
-        let answers = exchange.answered(vec![noscript(), Value::Int(3)]).unwrap();
-        assert_eq!(answers, [Value::Int(1), noscript(), Value::Int(3)]);
+        assert_eq!(exchange.on_replies(vec![Value::Int(1), noscript(), noscript()]), None);
+        let replies = exchange.on_replies(vec![noscript(), Value::Int(3)]).unwrap();
+        assert_eq!(replies, [Value::Int(1), noscript(), Value::Int(3)]);
     }
 }

@@ -9,7 +9,7 @@ const FORMAT: u8 = 1;
 /// The default prefix.
 const PREFIX: &str = "ivy";
 /// The longest prefix, in bytes.
-const LONGEST_PREFIX: usize = 64;
+const MAX_PREFIX: usize = 64;
 
 /// The prefix of all key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ impl Default for Prefix {
 
 impl Prefix {
     /// The prefix of a URL, or the default one.
-    pub(crate) fn of(named: Option<&str>) -> Result<Self, UrlProblem> {
-        let Some(prefix) = named else { return Ok(Prefix::default()) };
+    pub(crate) fn of(configured: Option<&str>) -> Result<Self, UrlProblem> {
+        let Some(prefix) = configured else { return Ok(Prefix::default()) };
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-        let has_length = (1..=LONGEST_PREFIX).contains(&prefix.len());
+        let has_length = (1..=MAX_PREFIX).contains(&prefix.len());
         if !has_length || !prefix.bytes().all(is_allowed) {
             return Err(UrlProblem::backend(BadPrefix));
         }
@@ -101,7 +101,7 @@ impl Keys {
     }
 
     /// The first keys of all scripts, in order.
-    pub(crate) fn of_scripts(&self) -> [String; 4] {
+    pub(crate) fn script_keys(&self) -> [String; 4] {
         [self.ready(), self.delayed(), self.leases(), self.held()]
     }
 

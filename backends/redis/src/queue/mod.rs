@@ -8,14 +8,14 @@ mod decode;
 mod element;
 mod encode;
 mod exchange;
+mod fault;
+mod ids;
 mod keys;
-mod names;
+mod maintenance;
 mod operations;
 mod receipt;
-mod refusal;
 mod scripts;
-mod touches;
-mod upkeep;
+mod unconfirmed_touches;
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use ivy_proto::queue::{Capabilities, Lease};
 pub use keys::BadPrefix;
 
 pub(crate) use decode::error_text;
+pub(crate) use fault::{is_read_only, is_unknown_script};
 pub(crate) use keys::Prefix;
 pub(crate) use operations::{Io, Operations};
-pub(crate) use refusal::{is_read_only, is_unknown_script};
 
 /// The largest body that is posted, in bytes.
 const MAX_BODY: usize = 256 * 1024;

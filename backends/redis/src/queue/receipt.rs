@@ -5,17 +5,17 @@ use std::fmt;
 use ivy_proto::ReservationId;
 
 /// The length of the unique name of a reserve.
-pub(crate) const UNIQUE: usize = 14;
+pub(crate) const RESERVE_ID_LENGTH: usize = 14;
 
 /// The unique name of one reserve, which may return up to 100 messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Unique([u8; UNIQUE]);
+pub(crate) struct ReserveId([u8; RESERVE_ID_LENGTH]);
 
-impl Unique {
+impl ReserveId {
     /// Parses a name. `None` if it has the wrong length or is not ASCII.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         text.is_ascii().then_some(())?;
-        text.as_bytes().try_into().ok().map(Unique)
+        text.as_bytes().try_into().ok().map(ReserveId)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -23,7 +23,7 @@ impl Unique {
     }
 }
 
-impl fmt::Debug for Unique {
+impl fmt::Debug for ReserveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -36,8 +36,8 @@ impl fmt::Debug for Unique {
 /// when the lease ends, and how many messages share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
-    unique: Unique,
-    place: u8,
+    reserve_id: ReserveId,
+    position: u8,
     touches: u32,
     /// How many messages the reserve returned. Valid until it is touched.
     size: u8,
@@ -47,27 +47,27 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// The reservations of a reserve that returned `size` messages.
-    pub(crate) fn all(unique: Unique, size: u8, end: u64) -> impl Iterator<Item = Self> {
-        (0..size).map(move |place| Reservation { unique, place, touches: 0, size, end })
+    pub(crate) fn all(reserve_id: ReserveId, size: u8, end: u64) -> impl Iterator<Item = Self> {
+        (0..size).map(move |position| Reservation { reserve_id, position, touches: 0, size, end })
     }
 
     /// Parses the reservation in a receipt. `None` if Redis did not issue it.
     pub(crate) fn parse(id: &ReservationId) -> Option<Self> {
         let (field, rest) = id.as_str().split_once('@')?;
-        let (unique, behind) = field.split_at_checked(UNIQUE)?;
-        let (place, touches) = match behind.split_once('.') {
-            None => (behind, 0),
-            Some((place, touches)) => (place, digits(touches, 10)?),
+        let (reserve_id, rest_of_field) = field.split_at_checked(RESERVE_ID_LENGTH)?;
+        let (position, touches) = match rest_of_field.split_once('.') {
+            None => (rest_of_field, 0),
+            Some((position, touches)) => (position, digits(touches, 10)?),
         };
         let (end, size) = match rest.split_once('/') {
             None if touches > 0 => (rest, 1),
             Some((end, size)) if touches == 0 => (end, digits(size, 10)?),
             _ => return None,
         };
-        let is_two_digits = place.len() == 2;
+        let is_two_digits = position.len() == 2;
         let reservation = Reservation {
-            unique: Unique::parse(unique)?,
-            place: digits(place, 10).filter(|_| is_two_digits)?.try_into().ok()?,
+            reserve_id: ReserveId::parse(reserve_id)?,
+            position: digits(position, 10).filter(|_| is_two_digits)?.try_into().ok()?,
             touches: touches.try_into().ok()?,
             size: size.try_into().ok()?,
             end: digits(end, 16)?,
@@ -87,10 +87,10 @@ impl Reservation {
 
     /// The field that contains the message.
     pub(crate) fn field(&self) -> String {
-        let Reservation { unique, place, touches, .. } = self;
+        let Reservation { reserve_id, position, touches, .. } = self;
         match touches {
-            0 => format!("{}{place:02}", unique.as_str()),
-            touches => format!("{}{place:02}.{touches}", unique.as_str()),
+            0 => format!("{}{position:02}", reserve_id.as_str()),
+            touches => format!("{}{position:02}.{touches}", reserve_id.as_str()),
         }
     }
 
@@ -105,23 +105,23 @@ impl Reservation {
     }
 
     /// The unique name of the reserve, and how many messages share its lease.
-    pub(crate) fn shared(&self) -> Option<(Unique, usize)> {
-        (self.touches == 0).then_some((self.unique, self.size.into()))
+    pub(crate) fn shared(&self) -> Option<(ReserveId, usize)> {
+        (self.touches == 0).then_some((self.reserve_id, self.size.into()))
     }
 
     /// The name of the lease, if no other message shares it.
     pub(crate) fn own_lease(&self) -> Option<String> {
         match self.shared() {
             None => Some(self.field()),
-            Some((unique, 1)) => Some(shared_lease(unique, 1)),
+            Some((reserve_id, 1)) => Some(shared_lease(reserve_id, 1)),
             Some(_) => None,
         }
     }
 }
 
 /// The name of the lease of a whole reserve.
-pub(crate) fn shared_lease(unique: Unique, size: usize) -> String {
-    format!("{}/{size}", unique.as_str())
+pub(crate) fn shared_lease(reserve_id: ReserveId, size: usize) -> String {
+    format!("{}/{size}", reserve_id.as_str())
 }
 
 fn digits(text: &str, radix: u32) -> Option<u64> {
@@ -138,7 +138,7 @@ mod tests {
     const NOW: u64 = 1_764_421_234_567;
 
     fn reserved(size: u8) -> Vec<Reservation> {
-        Reservation::all(Unique::parse("NoNcE123000001").unwrap(), size, NOW).collect()
+        Reservation::all(ReserveId::parse("NoNcE123000001").unwrap(), size, NOW).collect()
     }
 
     #[test]

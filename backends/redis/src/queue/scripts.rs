@@ -40,18 +40,18 @@ const ORPHANS: &str = lua!("prelude", "frees", "counts", "put_back", "orphans");
 const GET: &str = lua!("get");
 
 /// All scripts, in the order of their declaration.
-const TEXTS: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS, GET];
+const SOURCES: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS, GET];
 
-static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| TEXTS.map(sha1_of));
+static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| SOURCES.map(sha1_of));
 
 impl Script {
     /// The source.
-    pub(crate) fn text(self) -> &'static str {
-        TEXTS[self as usize]
+    pub(crate) fn source(self) -> &'static str {
+        SOURCES[self as usize]
     }
 
     /// The SHA-1 of the source, in hexadecimal.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn hash(self) -> &'static str {
         &HASHES[self as usize]
     }
 }
@@ -76,19 +76,19 @@ mod tests {
             (Script::Orphans, ORPHANS),
             (Script::Get, GET),
         ] {
-            assert_eq!(script.text(), text);
-            assert_eq!(script.name(), sha1_of(text));
+            assert_eq!(script.source(), text);
+            assert_eq!(script.hash(), sha1_of(text));
         }
     }
 
     #[test]
-    fn a_name_is_the_sha1_that_redis_makes() {
+    fn a_hash_is_the_sha1_that_redis_computes() {
         assert_eq!(sha1_of("return 1"), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
     }
 
     #[test]
     fn no_line_is_longer_than_the_pages_and_no_script_begins_with_options() {
-        for text in TEXTS {
+        for text in SOURCES {
             // Servers before version 7 do not support them.
             assert!(!text.starts_with("#!"));
             assert!(text.lines().all(|line| line.len() <= 120));

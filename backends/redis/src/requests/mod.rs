@@ -3,8 +3,8 @@
 //! There is one current connection, perhaps one that is being opened, and those that were replaced
 //! while replies were in flight.
 
-mod link;
-mod renewal;
+mod connection_renewal;
+mod pipeline;
 mod request;
 
 use std::collections::VecDeque;
@@ -15,30 +15,30 @@ use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::{NotifyFaultKind, Publication};
 use redis::Value;
 
-use crate::connection::{ConnectionStep, RespConnection, USUAL};
+use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
+use crate::error_reply::{Broken, fault_of_publish_error};
 use crate::frame::Limits;
-use crate::refusal::{Broken, refusal_of};
 
-use link::{Link, Opening, Sent};
-use renewal::{Generation, Renewal, RenewalStep as Next};
+use connection_renewal::{ConnectionRenewal, Generation, RenewalStep};
+use pipeline::{Opening, Pipeline, Sent};
 
-pub(crate) use request::{Answered, Request, RequestId, Unanswered};
+pub(crate) use request::{CompletedRequest, NoReply, Request, RequestId};
 
-/// Sends requests in order of arrival, on the connections that [`Renewal`] decides on.
+/// Sends requests in order of arrival, on the connections that [`ConnectionRenewal`] decides on.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    decision: Renewal,
-    current: Option<Link>,
+    renewal: ConnectionRenewal,
+    current: Option<Pipeline>,
     opening: Option<Opening>,
-    replaced: Vec<Link>,
-    waiting: VecDeque<Order>,
-    answered: VecDeque<Answered>,
+    replaced: Vec<Pipeline>,
+    outgoing: VecDeque<Outgoing>,
+    completed: VecDeque<CompletedRequest>,
 }
 
 /// Something to send.
 #[derive(Debug)]
-enum Order {
+enum Outgoing {
     Publishing(Publishing),
     Request(Request),
 }
@@ -61,46 +61,47 @@ impl Requests {
         now: Moment,
     ) {
         let publishing = Publishing { command_id, publication, is_repeated: false };
-        self.waiting.push_back(Order::Publishing(publishing));
+        self.outgoing.push_back(Outgoing::Publishing(publishing));
         self.proceed(effects, now);
     }
 
-    /// Sends a request, which completes once through [`next_answered`](Requests::next_answered).
+    /// Sends a request, which completes once through [`next_completed`](Requests::next_completed).
     pub(crate) fn send(&mut self, request: Request, effects: &mut Effects, now: Moment) {
-        self.waiting.push_back(Order::Request(request));
+        self.outgoing.push_back(Outgoing::Request(request));
         self.proceed(effects, now);
     }
 
-    pub(crate) fn next_answered(&mut self) -> Option<Answered> {
-        self.answered.pop_front()
+    pub(crate) fn next_completed(&mut self) -> Option<CompletedRequest> {
+        self.completed.pop_front()
     }
 
     /// Cancels a publication. One that was already sent is still published.
     pub(crate) fn cancel_publishing(&mut self, command_id: CommandId) {
-        self.waiting.retain(
-            |order| !matches!(order, Order::Publishing(publishing) if publishing.command_id == command_id),
+        self.outgoing.retain(
+            |item| !matches!(item, Outgoing::Publishing(publishing) if publishing.command_id == command_id),
         );
     }
 
     /// Cancels a request. Returns whether it was not sent, and will not be.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|order| !matches!(order, Order::Request(request) if request.id == id));
-        self.waiting.len() < before
+        let before = self.outgoing.len();
+        self.outgoing
+            .retain(|item| !matches!(item, Outgoing::Request(request) if request.id == id));
+        self.outgoing.len() < before
     }
 
     /// The server's name may resolve to another one by now: the next request opens a connection.
     pub(crate) fn replace_connection(&mut self, effects: &mut Effects) {
-        if let Some(link) = self.current.take() {
-            self.replaced.push(link);
-            self.decision.lost();
+        if let Some(pipeline) = self.current.take() {
+            self.replaced.push(pipeline);
+            self.renewal.lost();
         }
-        self.close_what_is_done(effects);
+        self.close_idle_replaced(effects);
     }
 
-    pub(crate) fn wait_until(&self) -> Option<Moment> {
-        let answers = self.links().filter_map(Link::wait_until);
-        answers.chain(self.opening.as_ref().map(|opening| opening.until)).min()
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let deadlines = self.pipelines().filter_map(Pipeline::deadline);
+        deadlines.chain(self.opening.as_ref().map(|opening| opening.until)).min()
     }
 
     /// The connection with this id, if it is one of these.
@@ -108,7 +109,7 @@ impl Requests {
         &mut self,
         connection_id: ConnectionId,
     ) -> Option<&mut RespConnection> {
-        self.conversing(connection_id).map(|(connection, _)| connection)
+        self.connection_with_limits(connection_id).map(|(connection, _)| connection)
     }
 
     /// Handles bytes that arrived on a connection.
@@ -118,19 +119,21 @@ impl Requests {
         effects: &mut Effects,
         now: Moment,
     ) {
-        while let Some((connection, expected)) = self.conversing(connection_id) {
+        while let Some((connection, expected)) = self.connection_with_limits(connection_id) {
             match connection.next_step(&expected) {
                 Ok(ConnectionStep::Wait) => break,
                 Ok(ConnectionStep::Send(command)) => effects.send(connection_id, command),
                 Ok(ConnectionStep::Ready { ignores_user }) => {
-                    effects.greeted(ignores_user);
+                    effects.handshake_accepted(ignores_user);
                     self.opened(effects, now);
                 }
-                Ok(ConnectionStep::Reply(value)) => self.said(connection_id, value, effects, now),
+                Ok(ConnectionStep::Reply(value)) => {
+                    self.on_reply(connection_id, value, effects, now)
+                }
                 Err(broken) => self.fail(connection_id, &broken, effects, now),
             }
         }
-        self.close_what_is_done(effects);
+        self.close_idle_replaced(effects);
         self.proceed(effects, now);
     }
 
@@ -164,9 +167,9 @@ impl Requests {
             self.fail(opening.connection_id, &broken, effects, now);
         }
         let late: Vec<ConnectionId> = self
-            .links()
-            .filter(|link| link.wait_until().is_some_and(|until| until <= now))
-            .map(|link| link.connection_id)
+            .pipelines()
+            .filter(|pipeline| pipeline.deadline().is_some_and(|until| until <= now))
+            .map(|pipeline| pipeline.connection_id)
             .collect();
         for connection_id in late {
             if let Some(connection) = self.connection(connection_id) {
@@ -180,27 +183,27 @@ impl Requests {
 
     /// Does the next step for the requests that wait to be sent.
     fn proceed(&mut self, effects: &mut Effects, now: Moment) {
-        while !self.waiting.is_empty() {
-            let limit = match (self.decision.next_step(now), &mut self.current) {
-                (Next::Send(generation), Some(link)) => {
+        while !self.outgoing.is_empty() {
+            let limit = match (self.renewal.next_step(now), &mut self.current) {
+                (RenewalStep::Send(generation), Some(pipeline)) => {
                     let mut commands = Vec::new();
-                    for order in self.waiting.drain(..) {
-                        link.sent(pack(order, generation, &mut commands), now);
+                    for item in self.outgoing.drain(..) {
+                        pipeline.sent(pack(item, generation, &mut commands), now);
                     }
-                    effects.send(link.connection_id, commands);
+                    effects.send(pipeline.connection_id, commands);
                     return;
                 }
-                (Next::Ask(probe), Some(link)) => {
-                    if !link.is_asked() {
-                        effects.send(link.connection_id, probe.command().get_packed_command());
-                        link.sent(Sent::ServerProbe(probe), now);
+                (RenewalStep::Probe(probe), Some(pipeline)) => {
+                    if !pipeline.is_probed() {
+                        effects.send(pipeline.connection_id, probe.command().get_packed_command());
+                        pipeline.sent(Sent::ServerProbe(probe), now);
                     }
                     return;
                 }
-                (Next::Renew { limit }, _) => limit,
-                (Next::Open, _) => CONNECT_LIMIT,
-                (Next::Send(_) | Next::Ask(_), None) => {
-                    self.decision.lost();
+                (RenewalStep::Renew { limit }, _) => limit,
+                (RenewalStep::Open, _) => CONNECT_LIMIT,
+                (RenewalStep::Send(_) | RenewalStep::Probe(_), None) => {
+                    self.renewal.lost();
                     continue;
                 }
             };
@@ -215,32 +218,33 @@ impl Requests {
     fn opened(&mut self, effects: &mut Effects, now: Moment) {
         let Some(opening) = self.opening.take() else { return };
         self.replaced.extend(self.current.replace(opening.opened()));
-        self.decision.opened(now);
-        self.close_what_is_done(effects);
+        self.renewal.opened(now);
+        self.close_idle_replaced(effects);
     }
 
-    fn said(
+    fn on_reply(
         &mut self,
         connection_id: ConnectionId,
         value: Value,
         effects: &mut Effects,
         now: Moment,
     ) {
-        let Some(link) = self.link(connection_id) else { return };
-        match link.pop() {
+        let Some(pipeline) = self.pipeline(connection_id) else { return };
+        match pipeline.pop() {
             Some(Sent::Publishing(publishing, generation)) => {
                 self.published(connection_id, publishing, generation, &value, effects, now);
             }
-            Some(Sent::Request(request, mut answers)) => {
-                answers.push(value);
-                if answers.len() < request.answers {
-                    link.push_back_first(Sent::Request(request, answers), now);
+            Some(Sent::Request(request, mut replies)) => {
+                replies.push(value);
+                if replies.len() < request.reply_count {
+                    pipeline.push_front(Sent::Request(request, replies), now);
                 } else {
-                    self.answered.push_back(Answered { id: request.id, answers: Ok(answers) });
+                    self.completed
+                        .push_back(CompletedRequest { id: request.id, replies: Ok(replies) });
                 }
             }
-            Some(Sent::ServerProbe(probe)) => self.decision.on_probe_reply(probe.read(&value), now),
-            None => self.unasked(connection_id, effects, now),
+            Some(Sent::ServerProbe(probe)) => self.renewal.on_probe_reply(probe.read(&value), now),
+            None => self.fail_unexpected(connection_id, effects, now),
         }
     }
 
@@ -254,49 +258,54 @@ impl Requests {
         now: Moment,
     ) {
         match value {
-            Value::Int(0) if self.is_to_be_repeated(&publishing, generation, now) => {
+            Value::Int(0) if self.should_repeat(&publishing, generation, now) => {
                 let again = Publishing { is_repeated: true, ..publishing };
-                self.waiting.push_front(Order::Publishing(again));
+                self.outgoing.push_front(Outgoing::Publishing(again));
             }
             Value::Int(receivers) if *receivers >= 0 => {
                 let receivers = receivers.unsigned_abs();
                 effects.push(Output::Published(publishing.command_id, Ok(receivers)));
             }
             Value::ServerError(error) => {
-                let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
                 let channels = std::slice::from_ref(&publishing.publication.channel);
                 let published = publishing.publication.payload.as_str();
-                let broken = refusal_of(said.trim_end(), effects.address(), channels, published);
+                let broken =
+                    fault_of_publish_error(text.trim_end(), effects.address(), channels, published);
                 effects.push(Output::Published(publishing.command_id, Err(broken.into())));
                 // Another connection may lead to a server that accepts it.
-                if self.current.as_ref().is_some_and(|link| link.connection_id == connection_id) {
+                if self
+                    .current
+                    .as_ref()
+                    .is_some_and(|pipeline| pipeline.connection_id == connection_id)
+                {
                     self.replace_connection(effects);
                 }
             }
             _ => {
-                if let Some(link) = self.link(connection_id) {
-                    link.push_back_first(Sent::Publishing(publishing, generation), now);
+                if let Some(pipeline) = self.pipeline(connection_id) {
+                    pipeline.push_front(Sent::Publishing(publishing, generation), now);
                 }
-                self.unasked(connection_id, effects, now);
+                self.fail_unexpected(connection_id, effects, now);
             }
         }
     }
 
-    fn is_to_be_repeated(
+    fn should_repeat(
         &mut self,
         publishing: &Publishing,
         generation: Generation,
         now: Moment,
     ) -> bool {
         let channel = &publishing.publication.channel;
-        !publishing.is_repeated && self.decision.on_no_receiver(generation, channel, now)
+        !publishing.is_repeated && self.renewal.on_no_receiver(generation, channel, now)
     }
 
     /// A reply arrived without a request: all further replies are suspect.
-    fn unasked(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
+    fn fail_unexpected(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
         if let Some(connection) = self.connection(connection_id) {
-            let unasked = "its reply does not match the command";
-            let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
+            let unexpected = "its reply does not match the command";
+            let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
             self.fail(connection_id, &broken, effects, now);
         }
     }
@@ -325,101 +334,105 @@ impl Requests {
             self.opening = None;
             if self.current.is_some() {
                 tracing::debug!(detail = broken.detail, "the connection was not replaced");
-                self.decision.renewal_failed(now);
+                self.renewal.renewal_failed(now);
             } else {
-                for order in std::mem::take(&mut self.waiting) {
-                    self.on_lost_before_probe_reply(order, broken, false, effects);
+                for item in std::mem::take(&mut self.outgoing) {
+                    self.fail_item(item, broken, false, effects);
                 }
             }
             return;
         }
         let is_current =
-            self.current.as_ref().is_some_and(|link| link.connection_id == connection_id);
-        let link = if is_current {
+            self.current.as_ref().is_some_and(|pipeline| pipeline.connection_id == connection_id);
+        let pipeline = if is_current {
             self.current.take()
         } else {
-            let place = self.replaced.iter().position(|link| link.connection_id == connection_id);
-            place.map(|place| self.replaced.swap_remove(place))
+            let position =
+                self.replaced.iter().position(|pipeline| pipeline.connection_id == connection_id);
+            position.map(|position| self.replaced.swap_remove(position))
         };
-        let mut was_asked = false;
-        for sent in link.into_iter().flat_map(Link::into_unanswered) {
-            let order = match sent {
-                Sent::Publishing(publishing, _) => Order::Publishing(publishing),
-                Sent::Request(request, _) => Order::Request(request),
+        let mut was_probed = false;
+        for sent in pipeline.into_iter().flat_map(Pipeline::into_in_flight) {
+            let item = match sent {
+                Sent::Publishing(publishing, _) => Outgoing::Publishing(publishing),
+                Sent::Request(request, _) => Outgoing::Request(request),
                 Sent::ServerProbe(_) => {
-                    was_asked = true;
+                    was_probed = true;
                     continue;
                 }
             };
-            self.on_lost_before_probe_reply(order, broken, true, effects);
+            self.fail_item(item, broken, true, effects);
         }
-        if is_current && was_asked {
-            self.decision.on_lost_before_probe_reply();
+        if is_current && was_probed {
+            self.renewal.on_lost_before_probe_reply();
         } else if is_current {
-            self.decision.lost();
+            self.renewal.lost();
         }
     }
 
-    fn on_lost_before_probe_reply(
+    fn fail_item(
         &mut self,
-        order: Order,
+        item: Outgoing,
         broken: &Broken,
         was_sent: bool,
         effects: &mut Effects,
     ) {
-        match order {
-            Order::Publishing(Publishing { command_id, .. }) => {
+        match item {
+            Outgoing::Publishing(Publishing { command_id, .. }) => {
                 effects.push(Output::Published(command_id, Err(broken.clone().into())));
             }
-            Order::Request(Request { id, .. }) => {
-                let answers = Err(Unanswered { broken: broken.clone(), was_sent });
-                self.answered.push_back(Answered { id, answers });
+            Outgoing::Request(Request { id, .. }) => {
+                let replies = Err(NoReply { broken: broken.clone(), was_sent });
+                self.completed.push_back(CompletedRequest { id, replies });
             }
         }
     }
 
     /// Closes the replaced connections on which no reply is outstanding.
-    fn close_what_is_done(&mut self, effects: &mut Effects) {
-        self.replaced.retain(|link| {
-            if link.is_idle() {
-                effects.close(link.connection_id);
+    fn close_idle_replaced(&mut self, effects: &mut Effects) {
+        self.replaced.retain(|pipeline| {
+            if pipeline.is_idle() {
+                effects.close(pipeline.connection_id);
             }
-            !link.is_idle()
+            !pipeline.is_idle()
         });
     }
 
-    fn links(&self) -> impl Iterator<Item = &Link> {
+    fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
         self.current.iter().chain(&self.replaced)
     }
 
-    fn link(&mut self, connection_id: ConnectionId) -> Option<&mut Link> {
+    fn pipeline(&mut self, connection_id: ConnectionId) -> Option<&mut Pipeline> {
         self.current
             .iter_mut()
             .chain(&mut self.replaced)
-            .find(|link| link.connection_id == connection_id)
+            .find(|pipeline| pipeline.connection_id == connection_id)
     }
 
     /// A connection, and the limits of its next reply.
-    fn conversing(&mut self, connection_id: ConnectionId) -> Option<(&mut RespConnection, Limits)> {
+    fn connection_with_limits(
+        &mut self,
+        connection_id: ConnectionId,
+    ) -> Option<(&mut RespConnection, Limits)> {
         if self.opening.as_ref().is_some_and(|opening| opening.connection_id == connection_id) {
-            return self.opening.as_mut().map(|opening| (&mut opening.connection, USUAL));
+            return self.opening.as_mut().map(|opening| (&mut opening.connection, DEFAULT_LIMITS));
         }
-        let link = self.link(connection_id)?;
-        let expected = link.expected();
-        Some((&mut link.connection, expected))
+        let pipeline = self.pipeline(connection_id)?;
+        let expected = pipeline.expected();
+        Some((&mut pipeline.connection, expected))
     }
 }
 
 /// Appends something to the commands that are sent with it.
-fn pack(order: Order, generation: Generation, commands: &mut Vec<u8>) -> Sent {
-    match order {
-        Order::Publishing(publishing) => {
+fn pack(item: Outgoing, generation: Generation, commands: &mut Vec<u8>) -> Sent {
+    match item {
+        Outgoing::Publishing(publishing) => {
             let Publication { channel, payload } = &publishing.publication;
             let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).take();
             command.write_packed_command(commands);
             Sent::Publishing(publishing, generation)
         }
-        Order::Request(mut request) => {
+        Outgoing::Request(mut request) => {
             commands.append(&mut request.commands);
             Sent::Request(request, Vec::new())
         }

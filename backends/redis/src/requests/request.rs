@@ -2,8 +2,8 @@
 
 use redis::Value;
 
+use crate::error_reply::Broken;
 use crate::frame::Limits;
-use crate::refusal::Broken;
 
 /// Identifies a request within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,22 +16,22 @@ pub(crate) struct Request {
     /// The encoded commands.
     pub(crate) commands: Vec<u8>,
     /// The number of replies.
-    pub(crate) answers: usize,
+    pub(crate) reply_count: usize,
     /// The limits of each reply.
     pub(crate) limits: Limits,
 }
 
 /// A completed request.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct CompletedRequest {
     pub(crate) id: RequestId,
     /// The replies, including errors, in the order of the commands.
-    pub(crate) answers: Result<Vec<Value>, Unanswered>,
+    pub(crate) replies: Result<Vec<Value>, NoReply>,
 }
 
 /// Why there is no reply.
 #[derive(Clone, Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct NoReply {
     pub(crate) broken: Broken,
     /// Whether it may have taken effect anyway.
     pub(crate) was_sent: bool,

@@ -13,13 +13,13 @@ pub(super) fn mail() -> QueueName {
 }
 
 /// A session that has executed an operation, on an open connection.
-pub(super) fn standing() -> Scene {
-    let mut scene = Scene::new();
-    scene.execute(0, QueueOp::Clear { queue: mail() });
-    scene.accept_publisher();
-    scene.say(&format!("{UNCHECKED}:0\r\n"));
-    assert_eq!(scene.last_executed(), &Ok(QueueReply::Cleared));
-    scene
+pub(super) fn connected() -> Harness {
+    let mut harness = Harness::new();
+    harness.execute(0, QueueOp::Clear { queue: mail() });
+    harness.accept_publisher();
+    harness.receive(&format!("{UNCHECKED}:0\r\n"));
+    assert_eq!(harness.last_executed(), &Ok(QueueReply::Cleared));
+    harness
 }
 
 fn post(text: &str) -> QueueOp {
@@ -33,15 +33,15 @@ fn reserve(count: usize) -> QueueOp {
 }
 
 /// The receipts of a reserve of this many messages.
-fn reserved(scene: &mut Scene, count: usize) -> Vec<Receipt> {
-    scene.execute(1, reserve(count));
+fn reserved(harness: &mut Harness, count: usize) -> Vec<Receipt> {
+    harness.execute(1, reserve(count));
     let element = format!("{ID}0000body");
-    let mut answer = vec![element.as_str(); count];
-    answer.push(END);
+    let mut reply = vec![element.as_str(); count];
+    reply.push(END);
     // The first reserve also looks for messages without a lease.
-    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
-    scene.say(&array(&answer));
-    match scene.last_executed() {
+    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
+    harness.receive(&array(&reply));
+    match harness.last_executed() {
         Ok(QueueReply::Reserved(reserved)) => {
             reserved.messages.iter().map(|message| message.receipt.clone()).collect()
         }
@@ -51,107 +51,109 @@ fn reserved(scene: &mut Scene, count: usize) -> Vec<Receipt> {
 
 #[test]
 fn the_server_is_checked_before_the_first_operation() {
-    let mut scene = Scene::new();
-    scene.execute(0, QueueOp::Clear { queue: mail() });
-    scene.accept_publisher();
-    assert!(scene.last_sent().starts_with(&command(&["INFO"])));
+    let mut harness = Harness::new();
+    harness.execute(0, QueueOp::Clear { queue: mail() });
+    harness.accept_publisher();
+    assert!(harness.last_sent().starts_with(&command(&["INFO"])));
     let info = text("redis_version:6.0.16\r\n");
-    scene.say(&format!("{info}*2\r\n$4\r\nsave\r\n$0\r\n\r\n:0\r\n:0\r\n"));
+    harness.receive(&format!("{info}*2\r\n$4\r\nsave\r\n$0\r\n\r\n:0\r\n:0\r\n"));
     assert!(
-        matches!(&scene.events[..], [Event::QueueServerWarning { warning }] if warning.contains("6.2"))
+        matches!(&harness.events[..], [Event::QueueServerWarning { warning }] if warning.contains("6.2"))
     );
 }
 
 #[test]
 fn a_post_is_one_command_and_its_queue_is_listed_once_a_minute() {
-    let mut scene = standing();
-    scene.execute(1, post("hello"));
+    let mut harness = connected();
+    harness.execute(1, post("hello"));
     let list = command(&["ZADD", "ivy1:queues", "NX", "0", "mail"]);
-    assert!(scene.last_sent().starts_with(&list));
-    scene.say(":1\r\n:1\r\n");
-    scene.execute(2, post("hello"));
-    assert!(scene.last_sent().starts_with("*3\r\n$5\r\nRPUSH\r\n$13\r\nivy1:{mail}:r\r\n"));
-    assert!(scene.last_sent().ends_with("0000hello\r\n"));
-    scene.say(":2\r\n");
-    assert!(matches!(scene.last_executed(), Ok(QueueReply::Posted(entries)) if entries.len() == 1));
+    assert!(harness.last_sent().starts_with(&list));
+    harness.receive(":1\r\n:1\r\n");
+    harness.execute(2, post("hello"));
+    assert!(harness.last_sent().starts_with("*3\r\n$5\r\nRPUSH\r\n$13\r\nivy1:{mail}:r\r\n"));
+    assert!(harness.last_sent().ends_with("0000hello\r\n"));
+    harness.receive(":2\r\n");
+    assert!(
+        matches!(harness.last_executed(), Ok(QueueReply::Posted(entries)) if entries.len() == 1)
+    );
 }
 
 #[test]
 fn operations_and_publications_share_one_connection() {
-    let mut scene = standing();
-    scene.execute(1, post("hello"));
-    scene.publish(2, "news");
-    assert_eq!(scene.opened.len(), 1);
-    scene.say(":1\r\n:1\r\n:3\r\n");
-    assert!(scene.last_executed().is_ok());
-    assert_eq!(scene.last_published(), &Ok(3));
+    let mut harness = connected();
+    harness.execute(1, post("hello"));
+    harness.publish(2, "news");
+    assert_eq!(harness.opened.len(), 1);
+    harness.receive(":1\r\n:1\r\n:3\r\n");
+    assert!(harness.last_executed().is_ok());
+    assert_eq!(harness.last_published(), &Ok(3));
 }
 
 #[test]
 fn a_body_that_is_too_large_is_not_sent() {
-    let mut scene = standing();
-    let sent = scene.sent.len();
-    scene.execute(1, post(&"x".repeat(256 * 1024 + 1)));
-    let Ok(QueueReply::Posted(entries)) = scene.last_executed() else { panic!() };
+    let mut harness = connected();
+    let sent = harness.sent.len();
+    harness.execute(1, post(&"x".repeat(256 * 1024 + 1)));
+    let Ok(QueueReply::Posted(entries)) = harness.last_executed() else { panic!() };
     assert_eq!(entries[0].as_ref().unwrap_err().kind(), FaultKind::TooLarge);
-    assert_eq!(scene.sent.len(), sent);
+    assert_eq!(harness.sent.len(), sent);
 }
 
 #[test]
 fn an_unknown_script_is_sent_with_its_source() {
-    let mut scene = standing();
-    scene.execute(1, reserve(1));
-    assert!(scene.last_sent().contains("EVALSHA"));
-    scene.say("*2\r\n$1\r\n0\r\n:0\r\n-NOSCRIPT No matching script.\r\n");
-    assert!(scene.last_sent().contains("$4\r\nEVAL\r\n"));
-    scene.say(&array(&[""]));
+    let mut harness = connected();
+    harness.execute(1, reserve(1));
+    assert!(harness.last_sent().contains("EVALSHA"));
+    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n-NOSCRIPT No matching script.\r\n");
+    assert!(harness.last_sent().contains("$4\r\nEVAL\r\n"));
+    harness.receive(&array(&[""]));
     assert!(
-        matches!(scene.last_executed(), Ok(QueueReply::Reserved(reserved)) if reserved.messages.is_empty())
+        matches!(harness.last_executed(), Ok(QueueReply::Reserved(reserved)) if reserved.messages.is_empty())
     );
 }
 
 #[test]
 fn an_element_that_is_not_a_message_is_moved_to_the_dead_letter_queue() {
-    let mut scene = standing();
-    scene.execute(1, reserve(2));
-    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    let mut harness = connected();
+    harness.execute(1, reserve(2));
+    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     let message = format!("{ID}0102body");
-    scene.say(&array(&[&message, "hello", END]));
-    let Ok(QueueReply::Reserved(reserved)) = scene.last_executed() else { panic!() };
+    harness.receive(&array(&[&message, "hello", END]));
+    let Ok(QueueReply::Reserved(reserved)) = harness.last_executed() else { panic!() };
     assert_eq!((reserved.messages.len(), reserved.unusable), (1, 1));
-    assert!(scene.last_sent().contains("ivy1:{mail.dead}:r"));
-    scene.say(":1\r\n:1\r\n");
+    assert!(harness.last_sent().contains("ivy1:{mail.dead}:r"));
+    harness.receive(":1\r\n:1\r\n");
     assert!(
-        matches!(&scene.events[..], [Event::QueueServerWarning { warning }] if warning.contains("queue mail"))
+        matches!(&harness.events[..], [Event::QueueServerWarning { warning }] if warning.contains("queue mail"))
     );
 }
 
 #[test]
 fn a_lease_is_deleted_with_the_last_of_its_messages() {
-    let mut scene = standing();
-    let receipts = reserved(&mut scene, 2);
+    let mut harness = connected();
+    let receipts = reserved(&mut harness, 2);
     let field =
         |receipt: &Receipt| receipt.reservation.as_str().split('@').next().unwrap().to_owned();
     let fields: Vec<String> = receipts.iter().map(field).collect();
     let receipts = Batch::new(receipts).unwrap();
-    scene.execute(2, QueueOp::DeleteMany { queue: mail(), receipts });
+    harness.execute(2, QueueOp::DeleteMany { queue: mail(), receipts });
     let lease = format!("{}/2", &fields[0][..14]);
     let deleted = command(&["HDEL", "ivy1:{mail}:h", &fields[0], &fields[1]]);
     let ended = command(&["ZREM", "ivy1:{mail}:l", &lease]);
-    assert_eq!(scene.last_sent(), format!("{deleted}{ended}{}", command(&["TIME"])));
-    scene.say(&format!(":2\r\n:1\r\n{}", array(&["1764421200", "0"])));
-    assert_eq!(scene.last_executed(), &Ok(QueueReply::all_deleted(2)));
+    assert_eq!(harness.last_sent(), format!("{deleted}{ended}{}", command(&["TIME"])));
+    harness.receive(&format!(":2\r\n:1\r\n{}", array(&["1764421200", "0"])));
+    assert_eq!(harness.last_executed(), &Ok(QueueReply::all_deleted(2)));
 }
 
 #[test]
 fn a_missing_message_was_deleted_or_its_lease_has_ended() {
     for (now, kind) in [("1764421234", FaultKind::NoMessage), ("1764421235", FaultKind::LeaseLost)]
     {
-        let mut scene = standing();
-        let receipt = reserved(&mut scene, 1).remove(0);
-        scene.execute(2, QueueOp::Delete { queue: mail(), receipt });
-        scene.say(&format!(":0\r\n:0\r\n{}", array(&[now, "0"])));
-        let Ok(QueueReply::Deleted(entries)) = scene.last_executed() else { panic!() };
+        let mut harness = connected();
+        let receipt = reserved(&mut harness, 1).remove(0);
+        harness.execute(2, QueueOp::Delete { queue: mail(), receipt });
+        harness.receive(&format!(":0\r\n:0\r\n{}", array(&[now, "0"])));
+        let Ok(QueueReply::Deleted(entries)) = harness.last_executed() else { panic!() };
         assert_eq!(entries[0].as_ref().unwrap_err().kind(), kind);
     }
 }
@@ -159,15 +161,15 @@ fn a_missing_message_was_deleted_or_its_lease_has_ended() {
 #[test]
 fn after_a_touch_without_a_reply_a_delete_and_a_release_name_both_reservations() {
     for is_cancelled in [false, true] {
-        let mut scene = standing();
-        let receipt = reserved(&mut scene, 1).remove(0);
+        let mut harness = connected();
+        let receipt = reserved(&mut harness, 1).remove(0);
         let lease = Duration::from_secs(30);
-        scene.execute(2, QueueOp::Touch { queue: mail(), receipt: receipt.clone(), lease });
+        harness.execute(2, QueueOp::Touch { queue: mail(), receipt: receipt.clone(), lease });
         if is_cancelled {
-            scene.hand_in(Input::Cancel(CommandId(2)));
+            harness.handle(Input::Cancel(CommandId(2)));
         } else {
-            scene.fail(LinkFaultKind::Ended);
-            assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+            harness.fail(LinkFaultKind::Ended);
+            assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
         }
         let queue = mail();
         let release = QueueOp::Release {
@@ -176,14 +178,14 @@ fn after_a_touch_without_a_reply_a_delete_and_a_release_name_both_reservations()
             delay: Duration::ZERO,
             failed: false,
         };
-        scene.execute(3, release);
-        scene.execute(4, QueueOp::Delete { queue, receipt: receipt.clone() });
+        harness.execute(3, release);
+        harness.execute(4, QueueOp::Delete { queue, receipt: receipt.clone() });
         if !is_cancelled {
-            scene.accept_publisher();
+            harness.accept_publisher();
         }
         let field = receipt.reservation.as_str().split('@').next().unwrap();
         let next = format!("{field}.1");
-        let sent = scene.sent_on(scene.connection_id());
+        let sent = harness.sent_on(harness.connection_id());
         assert!(sent.contains(&command(&["HDEL", "ivy1:{mail}:h", field, &next])), "{sent}");
         // A release names the lease of each message as well: after a touch it has the name of the
         // message.
@@ -193,71 +195,71 @@ fn after_a_touch_without_a_reply_a_delete_and_a_release_name_both_reservations()
 
 #[test]
 fn a_touch_with_a_reply_leaves_one_reservation() {
-    let mut scene = standing();
-    let receipt = reserved(&mut scene, 1).remove(0);
+    let mut harness = connected();
+    let receipt = reserved(&mut harness, 1).remove(0);
     let lease = Duration::from_secs(30);
-    scene.execute(2, QueueOp::Touch { queue: mail(), receipt, lease });
-    scene.say(&text("1764421264567"));
-    let Ok(QueueReply::Touched(touched)) = scene.last_executed().clone() else { panic!() };
-    scene.execute(3, QueueOp::Delete { queue: mail(), receipt: touched.clone() });
+    harness.execute(2, QueueOp::Touch { queue: mail(), receipt, lease });
+    harness.receive(&text("1764421264567"));
+    let Ok(QueueReply::Touched(touched)) = harness.last_executed().clone() else { panic!() };
+    harness.execute(3, QueueOp::Delete { queue: mail(), receipt: touched.clone() });
     let field = touched.reservation.as_str().split('@').next().unwrap();
     assert!(field.ends_with(".1"));
-    assert!(scene.last_sent().starts_with(&command(&["HDEL", "ivy1:{mail}:h", field])));
+    assert!(harness.last_sent().starts_with(&command(&["HDEL", "ivy1:{mail}:h", field])));
 }
 
 #[test]
 fn the_name_is_resolved_again_after_the_server_has_become_a_replica() {
-    let mut scene = standing();
-    scene.execute(1, post("hello"));
-    scene.say("-READONLY You can't write\r\n-READONLY You can't write\r\n");
-    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
-    assert_eq!(scene.closed, scene.opened);
-    scene.execute(2, post("hello"));
-    assert_eq!(scene.opened.len(), 2);
+    let mut harness = connected();
+    harness.execute(1, post("hello"));
+    harness.receive("-READONLY You can't write\r\n-READONLY You can't write\r\n");
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
+    assert_eq!(harness.closed, harness.opened);
+    harness.execute(2, post("hello"));
+    assert_eq!(harness.opened.len(), 2);
 }
 
 #[test]
 fn only_a_request_that_was_sent_may_have_taken_effect() {
-    let mut scene = standing();
-    scene.execute(1, post("hello"));
-    scene.fail(LinkFaultKind::Ended);
-    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
-    scene.execute(2, post("hello"));
-    scene.fail(LinkFaultKind::Unreachable);
-    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unreachable);
+    let mut harness = connected();
+    harness.execute(1, post("hello"));
+    harness.fail(LinkFaultKind::Ended);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    harness.execute(2, post("hello"));
+    harness.fail(LinkFaultKind::Unreachable);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unreachable);
 }
 
 #[test]
 fn a_missing_reply_is_lost_after_five_seconds() {
-    let mut scene = standing();
-    scene.execute(1, post("hello"));
-    scene.pass(Duration::from_millis(4999));
-    assert_eq!(scene.executed.len(), 1);
-    scene.pass(Duration::from_millis(1));
-    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
-    assert_eq!(scene.closed, scene.opened);
+    let mut harness = connected();
+    harness.execute(1, post("hello"));
+    harness.pass(Duration::from_millis(4999));
+    assert_eq!(harness.executed.len(), 1);
+    harness.pass(Duration::from_millis(1));
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(harness.closed, harness.opened);
 }
 
 #[test]
 fn messages_of_a_cancelled_reserve_are_released() {
-    let mut scene = standing();
-    scene.execute(1, reserve(2));
-    scene.hand_in(Input::Cancel(CommandId(1)));
-    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    let mut harness = connected();
+    harness.execute(1, reserve(2));
+    harness.handle(Input::Cancel(CommandId(1)));
+    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
-    scene.say(&array(&[&one, &two, END]));
-    assert_eq!(scene.executed.len(), 1, "its caller is gone");
-    let sent = scene.last_sent();
-    let [first, second] = ["01\r\n", "00\r\n"].map(|place| sent.find(place).unwrap());
+    harness.receive(&array(&[&one, &two, END]));
+    assert_eq!(harness.executed.len(), 1, "its caller is gone");
+    let sent = harness.last_sent();
+    let [first, second] = ["01\r\n", "00\r\n"].map(|position| sent.find(position).unwrap());
     assert!(first < second && sent.matches("EVALSHA").count() == 2, "{sent}");
 }
 
 #[test]
 fn a_reply_beyond_the_limits_ends_the_connection() {
-    let mut scene = standing();
-    scene.execute(1, reserve(100));
-    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
-    scene.say("*2\r\n$9999999\r\n");
-    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
-    assert_eq!(scene.closed, scene.opened);
+    let mut harness = connected();
+    harness.execute(1, reserve(100));
+    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
+    harness.receive("*2\r\n$9999999\r\n");
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(harness.closed, harness.opened);
 }

@@ -137,8 +137,8 @@ fn the_maximum_depth_is_that_of_serde_json() {
 #[test]
 fn a_text_of_too_many_values_is_refused_before_recording_all() {
     let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
-    assert!(Document::parse(ones(reader::MOST_NODES - 1).as_bytes()).is_ok());
-    for text in [ones(reader::MOST_NODES), ones(2_000_000), format!("{}x", ones(2_000_000))] {
+    assert!(Document::parse(ones(reader::MAX_NODES - 1).as_bytes()).is_ok());
+    for text in [ones(reader::MAX_NODES), ones(2_000_000), format!("{}x", ones(2_000_000))] {
         let error = Document::parse(text.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "Too many values in the body");
     }
@@ -205,14 +205,14 @@ proptest! {
         damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 1..4),
     ) {
         let mut text = serde_json::to_vec(&json).unwrap();
-        for (place, byte, damage) in damages {
+        for (position, byte, damage) in damages {
             let byte = *b"\"\\{}[]:,u0e-. \xff".get(usize::from(byte) % 20).unwrap_or(&byte);
-            let place = place.index(text.len().max(1));
+            let position = position.index(text.len().max(1));
             match damage {
-                0 => text.insert(place, byte),
-                1 if place < text.len() => text[place] = byte,
-                2 if place < text.len() => drop(text.remove(place)),
-                _ => text.truncate(place),
+                0 => text.insert(position, byte),
+                1 if position < text.len() => text[position] = byte,
+                2 if position < text.len() => drop(text.remove(position)),
+                _ => text.truncate(position),
             }
         }
         agree(&text);

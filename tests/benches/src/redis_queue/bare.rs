@@ -33,19 +33,19 @@ pub(super) fn post<E: redis::ToRedisArgs>(elements: E) -> Cmd {
 }
 
 /// Reserves, and deletes what was reserved.
-pub(super) struct Reserves {
+pub(super) struct Reserver {
     script: String,
     last: u64,
 }
 
 /// The name of one reserve.
 #[derive(Clone, Debug)]
-pub(super) struct Name(String);
+pub(super) struct ReserveId(String);
 
-impl Reserves {
+impl Reserver {
     /// The reserves of one client, by the script of this hash. No two clients share a number.
     pub(super) fn new(script: String, client: u8) -> Self {
-        Reserves { script, last: u64::from(client) << 40 }
+        Reserver { script, last: u64::from(client) << 40 }
     }
 
     /// Loads the script. The response is its hash.
@@ -56,16 +56,16 @@ impl Reserves {
     }
 
     /// Reserves up to so many messages.
-    pub(super) fn reserve(&mut self, count: usize) -> (Name, Cmd) {
+    pub(super) fn reserve(&mut self, count: usize) -> (ReserveId, Cmd) {
         self.last += 1;
-        let name = Name(format!("{:014x}", self.last));
+        let id = ReserveId(format!("{:014x}", self.last));
         let mut reserve = cmd("EVALSHA");
         reserve.arg(&self.script).arg(4);
         for part in ["r", "p", "h", "l"] {
             reserve.arg(key(part));
         }
-        reserve.arg(count - 1).arg("60000").arg(&name.0);
-        (name, reserve)
+        reserve.arg(count - 1).arg("60000").arg(&id.0);
+        (id, reserve)
     }
 
     /// Waits for a message, and reserves it in the same write.
@@ -79,10 +79,10 @@ impl Reserves {
 }
 
 /// Deletes all that a reserve brought.
-pub(super) fn delete(pipeline: &mut Pipeline, Name(name): &Name, count: usize) {
-    let fields: Vec<String> = (0..count).map(|index| format!("{name}{index:02}")).collect();
+pub(super) fn delete(pipeline: &mut Pipeline, ReserveId(id): &ReserveId, count: usize) {
+    let fields: Vec<String> = (0..count).map(|index| format!("{id}{index:02}")).collect();
     pipeline.cmd("HDEL").arg(key("h")).arg(fields).ignore();
-    pipeline.cmd("ZREM").arg(key("l")).arg(format!("{name}/{count}")).ignore();
+    pipeline.cmd("ZREM").arg(key("l")).arg(format!("{id}/{count}")).ignore();
 }
 
 /// Removes all messages of the queue.

@@ -14,7 +14,7 @@ use crate::runtime;
 use crate::server::Server;
 use crate::wire::Wire;
 
-use super::bare::{self, Reserves};
+use super::bare::{self, Reserver};
 
 /// What a wait brings.
 type Reserved = (Vec<Vec<u8>>,);
@@ -50,11 +50,12 @@ pub(super) fn limit(adapter: &str) -> Option<Load> {
 fn limit_of_futures(executor: impl Executor) -> Load {
     let redis = Server::redis();
     let client = open(&redis);
-    let (mut heard, mut poster) = executor.block_on(async {
+    let (mut notices, mut poster) = executor.block_on(async {
         let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
         subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
-        let heard: Pin<Box<dyn Stream<Item = redis::Msg>>> = Box::pin(subscriber.into_on_message());
-        (heard, connect(&client).await)
+        let notices: Pin<Box<dyn Stream<Item = redis::Msg>>> =
+            Box::pin(subscriber.into_on_message());
+        (notices, connect(&client).await)
     });
     let (waiting, publishing) =
         executor.block_on(async { (connect(&client).await, connect(&client).await) });
@@ -63,8 +64,8 @@ fn limit_of_futures(executor: impl Executor) -> Load {
     let step = move || {
         executor.block_on(async {
             let element = bare::element(&wire.message());
-            bare::post(element).exec_async(&mut poster).await.expect("Redis answers");
-            let notice = heard.next().await.expect("a message");
+            bare::post(element).exec_async(&mut poster).await.expect("Redis replies");
+            let notice = notices.next().await.expect("a message");
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         });
         1
@@ -79,10 +80,10 @@ async fn connect(client: &Client) -> MultiplexedConnection {
 }
 
 async fn work(mut waiting: MultiplexedConnection, mut publishing: MultiplexedConnection) {
-    let script = Reserves::load().query_async(&mut waiting).await.expect("Redis answers");
-    let (mut reserves, wire) = (Reserves::new(script, 0), Wire::new());
+    let script = Reserver::load().query_async(&mut waiting).await.expect("Redis replies");
+    let (mut reserver, wire) = (Reserver::new(script, 0), Wire::new());
     // When the server has gone, the run has ended.
-    while let Ok((messages,)) = reserves.wait().query_async::<Reserved>(&mut waiting).await {
+    while let Ok((messages,)) = reserver.wait().query_async::<Reserved>(&mut waiting).await {
         for message in messages {
             let notice = wire.work(bare::body(&message));
             let mut publish = redis::cmd("PUBLISH");
@@ -98,24 +99,24 @@ fn limit_of_threads() -> Load {
     let client = open(&redis);
     let connect = || client.get_connection().expect("Redis listens");
     let (subscription, waiting, publishing) = (connect(), connect(), connect());
-    let (hear, heard) = mpsc::channel();
-    std::thread::spawn(move || listen(subscription, &hear));
-    heard.recv().expect("the thread subscribes");
+    let (sender, notices) = mpsc::channel();
+    std::thread::spawn(move || listen(subscription, &sender));
+    notices.recv().expect("the thread subscribes");
     std::thread::spawn(move || work_in_thread(waiting, publishing));
     let (mut poster, wire) = (connect(), Wire::new());
     let step = move || {
-        bare::post(bare::element(&wire.message())).exec(&mut poster).expect("Redis answers");
-        heard.recv().expect("the thread hears");
+        bare::post(bare::element(&wire.message())).exec(&mut poster).expect("Redis replies");
+        notices.recv().expect("the thread receives");
         1
     };
     Load { servers: vec![redis], ..Load::of(step) }
 }
 
-fn listen(mut connection: redis::Connection, hear: &mpsc::Sender<()>) {
+fn listen(mut connection: redis::Connection, sender: &mpsc::Sender<()>) {
     let wire = Wire::new();
     let mut subscriber = connection.as_pubsub();
     subscriber.subscribe(CHANNEL).expect("Redis subscribes");
-    while hear.send(()).is_ok() {
+    while sender.send(()).is_ok() {
         // When the server has gone, the run has ended.
         let Ok(notice) = subscriber.get_message() else { return };
         wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
@@ -123,10 +124,10 @@ fn listen(mut connection: redis::Connection, hear: &mpsc::Sender<()>) {
 }
 
 fn work_in_thread(mut waiting: redis::Connection, mut publishing: redis::Connection) {
-    let script = Reserves::load().query(&mut waiting).expect("Redis answers");
-    let (mut reserves, wire) = (Reserves::new(script, 0), Wire::new());
+    let script = Reserver::load().query(&mut waiting).expect("Redis replies");
+    let (mut reserver, wire) = (Reserver::new(script, 0), Wire::new());
     // When the server has gone, the run has ended.
-    while let Ok((messages,)) = reserves.wait().query::<Reserved>(&mut waiting) {
+    while let Ok((messages,)) = reserver.wait().query::<Reserved>(&mut waiting) {
         for message in messages {
             let notice = wire.work(bare::body(&message));
             let mut publish = redis::cmd("PUBLISH");

@@ -14,7 +14,7 @@ use crate::runtime;
 use crate::server::Server;
 use crate::wire::QUEUE;
 
-use super::bare::{self, BATCH, Reserves, delete};
+use super::bare::{self, BATCH, Reserver, delete};
 
 /// All of it is 84 bytes.
 const BODY: &str =
@@ -81,18 +81,18 @@ pub(super) fn limit() -> Load {
     let redis = Server::redis();
     let client = redis::Client::open(redis.redis_url()).expect("a good address");
     let mut connection = client.get_connection().expect("Redis listens");
-    let script = Reserves::load().query(&mut connection).expect("Redis answers");
-    let mut reserves = Reserves::new(script, 0);
+    let script = Reserver::load().query(&mut connection).expect("Redis replies");
+    let mut reserver = Reserver::new(script, 0);
     let step = move || {
         let elements: Vec<_> = (0..BATCH).map(|_| bare::element(BODY)).collect();
-        bare::post(elements).exec(&mut connection).expect("Redis answers");
-        let (name, reserve) = reserves.reserve(BATCH);
-        let messages: Vec<Vec<u8>> = reserve.query(&mut connection).expect("Redis answers");
+        bare::post(elements).exec(&mut connection).expect("Redis replies");
+        let (reserve_id, reserve) = reserver.reserve(BATCH);
+        let messages: Vec<Vec<u8>> = reserve.query(&mut connection).expect("Redis replies");
         assert_eq!(messages.len(), BATCH, "so many are there");
         let mut pipeline = Pipeline::new();
-        delete(&mut pipeline, &name, messages.len());
+        delete(&mut pipeline, &reserve_id, messages.len());
         pipeline.cmd("TIME").ignore();
-        pipeline.exec(&mut connection).expect("Redis answers");
+        pipeline.exec(&mut connection).expect("Redis replies");
         BATCH as u64
     };
     Load { servers: vec![redis], ..Load::of(step) }

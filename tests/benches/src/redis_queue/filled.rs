@@ -40,20 +40,20 @@ impl Filled {
             all.arg(key("r")).arg("0").arg("-1").query(&mut connection).expect("a list");
         let elements: Vec<_> = elements.into_iter().filter(|element| !element.is_empty()).collect();
         assert_eq!(elements.len(), WAITING, "all that was sent is there");
-        bare::clear().exec(&mut connection).expect("Redis answers");
+        bare::clear().exec(&mut connection).expect("Redis replies");
         Filled { connection, elements }
     }
 
     /// Posts all messages, without measuring it.
     pub(super) fn fill(&mut self) {
         for batch in self.elements.chunks(1000) {
-            bare::post(batch).exec(&mut self.connection).expect("Redis answers");
+            bare::post(batch).exec(&mut self.connection).expect("Redis replies");
         }
     }
 
     /// Whether any message is reserved.
     pub(super) fn is_reserved(&mut self) -> bool {
-        let mut held = redis::cmd("HLEN");
-        held.arg(key("h")).query::<u64>(&mut self.connection).expect("Redis answers") > 0
+        let mut count = redis::cmd("HLEN");
+        count.arg(key("h")).query::<u64>(&mut self.connection).expect("Redis replies") > 0
     }
 }

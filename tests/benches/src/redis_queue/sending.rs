@@ -32,7 +32,7 @@ pub(super) fn ivy_many() -> Load {
         assert!(sent.iter().all(Result::is_ok), "the server accepts everything");
         MANY as u64
     };
-    emptied(redis, step)
+    with_empty_queue(redis, step)
 }
 
 /// Callers that send again when they have sent.
@@ -49,7 +49,7 @@ pub(super) fn ivy_callers() -> Load {
         runtime.block_on(join_all((0..CALLERS).map(caller)));
         CALLERS * EACH
     };
-    emptied(redis, step)
+    with_empty_queue(redis, step)
 }
 
 /// The same messages in full requests, of which eight are under way.
@@ -65,21 +65,21 @@ pub(super) fn limit() -> Load {
             let elements: Vec<_> = (0..BATCH).map(|_| bare::element(&wire.message())).collect();
             let mut connection = connection.clone();
             async move {
-                bare::post(elements).exec_async(&mut connection).await.expect("Redis answers");
+                bare::post(elements).exec_async(&mut connection).await.expect("Redis replies");
             }
         });
         runtime.block_on(posts.buffer_unordered(POSTS_IN_FLIGHT).count());
         MANY as u64
     };
-    emptied(redis, step)
+    with_empty_queue(redis, step)
 }
 
 /// A load whose queue is emptied before each step, which is not measured.
-fn emptied(redis: Server, mut step: impl FnMut() -> u64 + 'static) -> Load {
+fn with_empty_queue(redis: Server, mut step: impl FnMut() -> u64 + 'static) -> Load {
     let client = redis::Client::open(redis.redis_url()).expect("a good address");
     let mut connection = client.get_connection().expect("Redis listens");
     let step = move || {
-        bare::clear().exec(&mut connection).expect("Redis answers");
+        bare::clear().exec(&mut connection).expect("Redis replies");
         let started = Instant::now();
         let operations = step();
         Step { operations, took: started.elapsed() }

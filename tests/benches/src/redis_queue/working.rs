@@ -14,7 +14,7 @@ use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK, Wire};
 
-use super::bare::{self, BATCH, Reserves, delete};
+use super::bare::{self, BATCH, Reserver, delete};
 use super::filled::{Filled, WAITING};
 
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
@@ -28,7 +28,7 @@ pub(super) fn ivy(concurrency: usize) -> Load {
     let count = Arc::new(Count::default());
     let counting = Arc::clone(&count);
     let handler = move |n: u64| {
-        counting.one_more();
+        counting.increment();
         async move { Ok::<u64, TaskError>(n * 2) }
     };
     let worker = {
@@ -43,7 +43,7 @@ pub(super) fn ivy(concurrency: usize) -> Load {
         filled.fill();
         let started = Instant::now();
         worker.resume();
-        runtime.block_on(count.reaches_another(WAITING as u64));
+        runtime.block_on(count.wait_for_more(WAITING as u64));
         let took = started.elapsed();
         runtime.block_on(async {
             while filled.is_reserved() {
@@ -65,15 +65,15 @@ pub(super) fn limit() -> Load {
     let (connection, script) = runtime.block_on(async {
         let connection = client.get_multiplexed_async_connection().await;
         let mut connection = connection.expect("Redis listens");
-        let script = Reserves::load().query_async::<String>(&mut connection).await;
-        (connection, script.expect("Redis answers"))
+        let script = Reserver::load().query_async::<String>(&mut connection).await;
+        (connection, script.expect("Redis replies"))
     });
-    let mut loops: Vec<_> = (0..LOOPS).map(|n| Reserves::new(script.clone(), n)).collect();
+    let mut loops: Vec<_> = (0..LOOPS).map(|n| Reserver::new(script.clone(), n)).collect();
     let wire = Wire::new();
     let step = move || {
         filled.fill();
         let started = Instant::now();
-        let workers = loops.iter_mut().map(|reserves| work(reserves, &wire, connection.clone()));
+        let workers = loops.iter_mut().map(|reserver| work(reserver, &wire, connection.clone()));
         let done: usize = runtime.block_on(join_all(workers)).into_iter().sum();
         assert_eq!(done, WAITING, "all messages were there");
         Step { operations: WAITING as u64, took: started.elapsed() }
@@ -83,15 +83,15 @@ pub(super) fn limit() -> Load {
 
 /// Works until the queue is empty. Returns how many messages that were.
 async fn work(
-    reserves: &mut Reserves,
+    reserver: &mut Reserver,
     wire: &Wire,
     mut connection: MultiplexedConnection,
 ) -> usize {
     let mut done = 0;
     loop {
-        let (name, reserve) = reserves.reserve(BATCH);
+        let (reserve_id, reserve) = reserver.reserve(BATCH);
         let messages: Vec<Vec<u8>> =
-            reserve.query_async(&mut connection).await.expect("Redis answers");
+            reserve.query_async(&mut connection).await.expect("Redis replies");
         if messages.is_empty() {
             return done;
         }
@@ -100,8 +100,8 @@ async fn work(
             let notice = wire.work(bare::body(message));
             pipeline.cmd("PUBLISH").arg("ivy.r.AAAAAAAAAAAAAAAAAAAAAA").arg(notice).ignore();
         }
-        delete(&mut pipeline, &name, messages.len());
-        pipeline.exec_async(&mut connection).await.expect("Redis answers");
+        delete(&mut pipeline, &reserve_id, messages.len());
+        pipeline.exec_async(&mut connection).await.expect("Redis replies");
         done += messages.len();
     }
 }

@@ -22,13 +22,13 @@ pub(super) enum Step {
     /// meanwhile.
     Wait(Vec<Command>, Vec<Command>),
     Pass(Duration),
-    Trouble(Option<Kind>),
+    ErrorState(Option<Kind>),
 }
 
 pub(super) fn drawn(seed: u64) -> Vec<Step> {
     let mut drawing = Drawing { rng: Rng::from_number(seed), messages: 0, reserves: 0 };
     let mut steps: Vec<Step> = (0..STEPS).map(|_| drawing.step()).collect();
-    steps.push(Step::Trouble(None));
+    steps.push(Step::ErrorState(None));
     steps
 }
 
@@ -55,7 +55,7 @@ impl Drawing {
             15 => self.wait(),
             16 => Step::Ask(self.strange()),
             17 | 18 => Step::Pass(Duration::from_secs(1_000 * (1 + self.rng.up_to(3)))),
-            _ => Step::Trouble(match self.rng.up_to(4) {
+            _ => Step::ErrorState(match self.rng.up_to(4) {
                 0 => Some(Kind::Full),
                 1 => Some(Kind::ReadOnly),
                 _ => None,

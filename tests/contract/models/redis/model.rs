@@ -48,11 +48,11 @@ impl Model {
                 self.ahead += i64::try_from(time.as_millis()).expect("the time fits");
                 Vec::new()
             }
-            Step::Trouble(Some(kind)) => {
-                self.server.trouble(*kind);
+            Step::ErrorState(Some(kind)) => {
+                self.server.enter_error_state(*kind);
                 Vec::new()
             }
-            Step::Trouble(None) => {
+            Step::ErrorState(None) => {
                 self.server.recover();
                 Vec::new()
             }

@@ -89,7 +89,7 @@ impl Real {
                 assert_eq!(self.operator.value(&pass), Value::Nil);
                 self.operator.obey(&["CONFIG", "SET", "replica-read-only", "yes"]);
             }
-            Step::Trouble(kind) => {
+            Step::ErrorState(kind) => {
                 let full = if *kind == Some(Kind::Full) { "1" } else { "0" };
                 self.operator.obey(&["CONFIG", "SET", "maxmemory", full]);
                 match kind {

@@ -6,7 +6,7 @@ mod sorted_sets;
 
 use std::time::Duration;
 
-use super::resp::ReplyTo;
+use super::resp::Reply;
 use super::store::{Store, WrongType};
 
 pub(super) use lists::move_first;
@@ -22,7 +22,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn said(&self) -> &'static str {
+    pub(super) fn text(&self) -> &'static str {
         match self {
             Refusal::WrongType => {
                 "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -41,33 +41,33 @@ impl From<WrongType> for Refusal {
     }
 }
 
-type Run = fn(&mut Store, &[Vec<u8>]) -> Result<ReplyTo, Refusal>;
+type Run = fn(&mut Store, &[Vec<u8>]) -> Result<Reply, Refusal>;
 
 /// A command, without its name.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct CommandSpec {
     run: Run,
-    least: usize,
+    min_arguments: usize,
     /// Whether it may change a key.
     pub(super) writes: bool,
     /// Whether a server whose memory is full refuses it.
     pub(super) grows: bool,
 }
 
-const fn reads(least: usize, run: Run) -> Option<Known> {
-    Some(Known { run, least, writes: false, grows: false })
+const fn reads(min_arguments: usize, run: Run) -> Option<CommandSpec> {
+    Some(CommandSpec { run, min_arguments, writes: false, grows: false })
 }
 
-const fn frees(least: usize, run: Run) -> Option<Known> {
-    Some(Known { run, least, writes: true, grows: false })
+const fn frees(min_arguments: usize, run: Run) -> Option<CommandSpec> {
+    Some(CommandSpec { run, min_arguments, writes: true, grows: false })
 }
 
-const fn grows(least: usize, run: Run) -> Option<Known> {
-    Some(Known { run, least, writes: true, grows: true })
+const fn grows(min_arguments: usize, run: Run) -> Option<CommandSpec> {
+    Some(CommandSpec { run, min_arguments, writes: true, grows: true })
 }
 
 /// The command with this name, in capital letters.
-pub(super) fn known(name: &str) -> Option<Known> {
+pub(super) fn command_spec(name: &str) -> Option<CommandSpec> {
     match name {
         "RPUSH" => grows(2, lists::rpush),
         "LPUSH" => grows(2, lists::lpush),
@@ -97,25 +97,25 @@ pub(super) fn known(name: &str) -> Option<Known> {
     }
 }
 
-impl Known {
+impl CommandSpec {
     /// Whether this many arguments are enough.
-    pub(super) fn takes(&self, arguments: usize) -> bool {
-        arguments >= self.least
+    pub(super) fn accepts(&self, arguments: usize) -> bool {
+        arguments >= self.min_arguments
     }
 
     /// Executes it with these arguments.
-    pub(super) fn execute(&self, store: &mut Store, arguments: &[Vec<u8>]) -> ReplyTo {
-        (self.run)(store, arguments).unwrap_or_else(|refusal| ReplyTo::error(refusal.said()))
+    pub(super) fn execute(&self, store: &mut Store, arguments: &[Vec<u8>]) -> Reply {
+        (self.run)(store, arguments).unwrap_or_else(|refusal| Reply::error(refusal.text()))
     }
 }
 
 /// The reply to `TIME`: seconds and microseconds.
-pub(super) fn time(now: Duration) -> ReplyTo {
-    ReplyTo::texts([now.as_secs().to_string(), now.subsec_micros().to_string()])
+pub(super) fn time(now: Duration) -> Reply {
+    Reply::texts([now.as_secs().to_string(), now.subsec_micros().to_string()])
 }
 
-fn unlink(store: &mut Store, keys: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
-    Ok(ReplyTo::count(keys.iter().filter(|key| store.remove(key)).count()))
+fn unlink(store: &mut Store, keys: &[Vec<u8>]) -> Result<Reply, Refusal> {
+    Ok(Reply::count(keys.iter().filter(|key| store.remove(key)).count()))
 }
 
 /// A whole number.
@@ -127,8 +127,9 @@ fn number(text: &[u8]) -> Result<i64, Refusal> {
 /// The positions from one to another, either of which may be counted from the end.
 fn range(from: &[u8], to: &[u8], length: usize) -> Result<std::ops::Range<usize>, Refusal> {
     let length = i64::try_from(length).expect("a length fits");
-    let place = |place: i64| if place < 0 { (place + length).max(-1) } else { place };
-    let (from, to) = (place(number(from)?).max(0), place(number(to)?).min(length - 1));
+    let position =
+        |position: i64| if position < 0 { (position + length).max(-1) } else { position };
+    let (from, to) = (position(number(from)?).max(0), position(number(to)?).min(length - 1));
     if from > to {
         return Ok(0..0);
     }

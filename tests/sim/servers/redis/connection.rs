@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::resp::{BadCommand, Command, CommandReader, ReplyTo};
+use super::resp::{BadCommand, Command, CommandReader, Reply};
 
 /// The connection of one client.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +36,14 @@ impl Connection {
         match self.reader.next_command() {
             Ok(command) => command,
             Err(BadCommand) => {
-                self.reply(&ReplyTo::error("ERR Protocol error: expected '*'"));
+                self.reply(&Reply::error("ERR Protocol error: expected '*'"));
                 self.close();
                 None
             }
         }
     }
 
-    pub(super) fn reply(&mut self, reply: &ReplyTo) {
+    pub(super) fn reply(&mut self, reply: &Reply) {
         reply.write(&mut self.replies);
     }
 
@@ -68,7 +68,7 @@ impl Connection {
     }
 
     /// The wait ends with this reply.
-    pub(super) fn end_wait(&mut self, reply: &ReplyTo) {
+    pub(super) fn end_wait(&mut self, reply: &Reply) {
         self.wait = None;
         self.reply(reply);
     }

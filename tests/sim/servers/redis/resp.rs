@@ -5,7 +5,7 @@ pub type Command = Vec<Vec<u8>>;
 
 /// The reply to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyTo {
+pub enum Reply {
     /// A null text.
     Nil,
     /// A null array, as when a wait has timed out.
@@ -19,49 +19,49 @@ pub enum ReplyTo {
     /// An error: its code and its message.
     Error(String),
     /// Several replies.
-    Array(Vec<ReplyTo>),
+    Array(Vec<Reply>),
 }
 
-impl ReplyTo {
+impl Reply {
     /// A text.
     pub(super) fn text(text: impl AsRef<[u8]>) -> Self {
-        ReplyTo::Text(text.as_ref().to_vec())
+        Reply::Text(text.as_ref().to_vec())
     }
 
     /// Texts.
     pub(super) fn texts(texts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
-        ReplyTo::Array(texts.into_iter().map(ReplyTo::text).collect())
+        Reply::Array(texts.into_iter().map(Reply::text).collect())
     }
 
     /// A text, or null.
     pub(super) fn text_or_nil(text: Option<impl AsRef<[u8]>>) -> Self {
-        text.map_or(ReplyTo::Nil, ReplyTo::text)
+        text.map_or(Reply::Nil, Reply::text)
     }
 
     /// A count.
     pub(super) fn count(count: usize) -> Self {
-        ReplyTo::Int(i64::try_from(count).expect("a count fits"))
+        Reply::Int(i64::try_from(count).expect("a count fits"))
     }
 
     /// An error.
-    pub(super) fn error(said: impl Into<String>) -> Self {
-        ReplyTo::Error(said.into())
+    pub(super) fn error(text: impl Into<String>) -> Self {
+        Reply::Error(text.into())
     }
 
     /// Serializes it.
     pub fn write(&self, to: &mut Vec<u8>) {
         match self {
-            ReplyTo::Nil => to.extend_from_slice(b"$-1\r\n"),
-            ReplyTo::NilArray => to.extend_from_slice(b"*-1\r\n"),
-            ReplyTo::Status(status) => to.extend_from_slice(format!("+{status}\r\n").as_bytes()),
-            ReplyTo::Int(number) => to.extend_from_slice(format!(":{number}\r\n").as_bytes()),
-            ReplyTo::Text(text) => {
+            Reply::Nil => to.extend_from_slice(b"$-1\r\n"),
+            Reply::NilArray => to.extend_from_slice(b"*-1\r\n"),
+            Reply::Status(status) => to.extend_from_slice(format!("+{status}\r\n").as_bytes()),
+            Reply::Int(number) => to.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+            Reply::Text(text) => {
                 to.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
                 to.extend_from_slice(text);
                 to.extend_from_slice(b"\r\n");
             }
-            ReplyTo::Error(said) => to.extend_from_slice(format!("-{said}\r\n").as_bytes()),
-            ReplyTo::Array(replies) => {
+            Reply::Error(text) => to.extend_from_slice(format!("-{text}\r\n").as_bytes()),
+            Reply::Array(replies) => {
                 to.extend_from_slice(format!("*{}\r\n", replies.len()).as_bytes());
                 for reply in replies {
                     reply.write(to);
@@ -98,13 +98,13 @@ impl CommandReader {
         let mut command = Command::new();
         for _ in 0..count {
             let Some(length) = number(&mut rest, b'$')? else { return Ok(None) };
-            let Some((text, behind)) = rest.split_at_checked(length) else { return Ok(None) };
-            let Some((end, behind)) = behind.split_at_checked(2) else { return Ok(None) };
+            let Some((text, after)) = rest.split_at_checked(length) else { return Ok(None) };
+            let Some((end, after)) = after.split_at_checked(2) else { return Ok(None) };
             if end != b"\r\n" {
                 return Err(BadCommand);
             }
             command.push(text.to_vec());
-            rest = behind;
+            rest = after;
         }
         let read = self.buffer.len() - rest.len();
         self.buffer.drain(..read);

@@ -4,14 +4,14 @@
 //! a model that was not changed with it is detected.
 
 mod calls;
-mod giving_back;
+mod held_messages;
 mod posting;
 mod reserving;
 mod searching;
 
-use super::resp::ReplyTo;
+use super::resp::Reply;
 
-pub(super) use calls::{Calls, Raised};
+pub(super) use calls::{Calls, ScriptError};
 
 /// A script of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,46 +54,53 @@ impl Script {
     }
 
     /// Runs the script.
-    pub(super) fn run(self, calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
+    pub(super) fn run(
+        self,
+        calls: &mut Calls<'_>,
+        input: &ScriptInput<'_>,
+    ) -> Result<Reply, ScriptError> {
         match self {
-            Script::Post => posting::post(calls, given),
-            Script::Reserve => reserving::reserve(calls, given),
-            Script::Peek => reserving::peek(calls, given),
-            Script::Touch => giving_back::touch(calls, given),
-            Script::Release => giving_back::release(calls, given),
-            Script::Reject => giving_back::reject(calls, given),
-            Script::Orphans => giving_back::orphans(calls, given),
-            Script::Get => searching::get(calls, given),
+            Script::Post => posting::post(calls, input),
+            Script::Reserve => reserving::reserve(calls, input),
+            Script::Peek => reserving::peek(calls, input),
+            Script::Touch => held_messages::touch(calls, input),
+            Script::Release => held_messages::release(calls, input),
+            Script::Reject => held_messages::reject(calls, input),
+            Script::Orphans => held_messages::orphans(calls, input),
+            Script::Get => searching::get(calls, input),
         }
     }
 }
 
 /// The input of a script.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
+pub(super) struct ScriptInput<'a> {
     pub(super) keys: &'a [Vec<u8>],
     pub(super) arguments: &'a [Vec<u8>],
 }
 
-impl<'a> Given<'a> {
+impl<'a> ScriptInput<'a> {
     /// The key with this number, from 1 as in the script.
-    fn key(&self, number: usize) -> Result<&'a [u8], Raised> {
-        self.keys.get(number - 1).map(Vec::as_slice).ok_or_else(|| Raised::nil("key"))
+    fn key(&self, number: usize) -> Result<&'a [u8], ScriptError> {
+        self.keys.get(number - 1).map(Vec::as_slice).ok_or_else(|| ScriptError::nil("key"))
     }
 
     /// The argument with this number, from 1 as in the script.
-    fn argument(&self, number: usize) -> Result<&'a [u8], Raised> {
-        self.arguments.get(number - 1).map(Vec::as_slice).ok_or_else(|| Raised::nil("argument"))
+    fn argument(&self, number: usize) -> Result<&'a [u8], ScriptError> {
+        self.arguments
+            .get(number - 1)
+            .map(Vec::as_slice)
+            .ok_or_else(|| ScriptError::nil("argument"))
     }
 
     /// The argument with this number as a whole number.
-    fn number(&self, number: usize) -> Result<i64, Raised> {
+    fn number(&self, number: usize) -> Result<i64, ScriptError> {
         let text = std::str::from_utf8(self.argument(number)?).ok();
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| Raised::nil("number"))
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| ScriptError::nil("number"))
     }
 
     /// The keys that the scripts of one queue have in common.
-    fn queue(&self) -> Result<Queue<'a>, Raised> {
+    fn queue(&self) -> Result<Queue<'a>, ScriptError> {
         Ok(Queue {
             ready: self.key(1)?,
             delayed: self.key(2)?,

@@ -1,17 +1,17 @@
 //! The server as a whole: connections, the order of their commands, and failures.
 
-mod asked;
-mod waits;
+mod execute;
+mod waiting_clients;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::error_state::{ErrorState, Kind};
 use super::replica::Replica;
 use super::resp::Command;
 use super::scripts::Script;
 use super::store::Store;
-use super::trouble::{Kind, Trouble};
 
 /// The number of a client's connection, as `CLIENT ID` returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ pub struct Server {
     /// Clients whose waits have ended, and whose next commands are not executed yet.
     woken: VecDeque<ClientId>,
     clients: u64,
-    trouble: Trouble,
+    error_state: ErrorState,
     /// After how many of its commands the next script fails, if it does.
     script_fails_after: Option<u32>,
     written: VecDeque<Written>,
@@ -74,14 +74,14 @@ impl Server {
     pub fn receive(&mut self, client: ClientId, bytes: &[u8], now: Duration) {
         if let Some(connection) = self.connections.get_mut(&client) {
             connection.push(bytes);
-            self.work_on(client, now);
+            self.execute_commands(client, now);
         }
     }
 
     /// Clients whose waits have ended continue.
     pub fn wake(&mut self, now: Duration) {
         while let Some(client) = self.woken.pop_front() {
-            self.work_on(client, now);
+            self.execute_commands(client, now);
         }
     }
 
@@ -119,8 +119,8 @@ impl Server {
     }
 
     /// The server is in this trouble from now on.
-    pub fn trouble(&mut self, kind: Kind) {
-        self.trouble = Trouble::of(kind);
+    pub fn enter_error_state(&mut self, kind: Kind) {
+        self.error_state = ErrorState::of(kind);
         if kind == Kind::ReadOnly {
             self.end_all_waits();
         }
@@ -128,7 +128,7 @@ impl Server {
 
     /// The trouble ends.
     pub fn recover(&mut self) {
-        self.trouble = Trouble::default();
+        self.error_state = ErrorState::default();
     }
 
     /// The next script fails after this many of its commands.
@@ -150,22 +150,22 @@ impl Server {
     /// The replica takes over, without this many of the last writes. All connections end, and no
     /// script is loaded.
     pub fn fail_over(&mut self, lost: usize) {
-        self.begin_anew(|replica| replica.promote(lost));
+        self.restart(|replica| replica.promote(lost));
     }
 
     /// It restarts without any key.
     pub fn restart_empty(&mut self) {
-        self.begin_anew(|_| Store::default());
+        self.restart(|_| Store::default());
     }
 
-    fn begin_anew(&mut self, store: impl FnOnce(Replica) -> Store) {
+    fn restart(&mut self, store: impl FnOnce(Replica) -> Store) {
         let store = store(std::mem::take(&mut self.replica));
         let clients = self.clients;
         *self = Server { replica: Replica::of(&store), store, clients, ..Server::default() };
     }
 
     /// Executes the commands of a client, until it waits.
-    fn work_on(&mut self, client: ClientId, now: Duration) {
+    fn execute_commands(&mut self, client: ClientId, now: Duration) {
         while let Some(command) =
             self.connections.get_mut(&client).and_then(Connection::next_command)
         {
@@ -181,7 +181,7 @@ impl Server {
         if commands.is_empty() {
             return;
         }
-        self.replica.hear(commands.clone());
+        self.replica.replicate(commands.clone());
         self.written.push_back(Written { by, script, commands });
     }
 }

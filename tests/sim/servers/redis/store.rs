@@ -27,7 +27,7 @@ pub struct Store {
 }
 
 /// What a type of value needs to be stored under a key.
-pub(super) trait Kept: Default {
+pub(super) trait ValueType: Default {
     fn of(value: &Value) -> Option<&Self>;
     fn of_mut(value: &mut Value) -> Option<&mut Self>;
     fn into_value(self) -> Value;
@@ -58,32 +58,32 @@ impl Store {
     /// If there is no such command.
     pub fn apply(&mut self, command: &Command) {
         let Some((name, arguments)) = command.split_first() else { return };
-        let known = std::str::from_utf8(name).ok().and_then(commands::known);
-        known.expect("the command was executed before").execute(self, arguments);
+        let spec = std::str::from_utf8(name).ok().and_then(commands::command_spec);
+        spec.expect("the command was executed before").execute(self, arguments);
     }
 
     /// The value of a key, if it has one of this type.
-    pub(super) fn read<K: Kept>(&self, key: &[u8]) -> Result<Option<&K>, WrongType> {
+    pub(super) fn read<K: ValueType>(&self, key: &[u8]) -> Result<Option<&K>, WrongType> {
         self.keys.get(key).map(|value| K::of(value).ok_or(WrongType)).transpose()
     }
 
     /// Changes the value of a key, which is empty at first.
-    pub(super) fn change<K: Kept, T>(
+    pub(super) fn change<K: ValueType, T>(
         &mut self,
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
     ) -> Result<T, WrongType> {
         if !self.keys.contains_key(key) {
-            let mut made = K::default();
-            let result = change(&mut made);
-            if !made.is_empty() {
-                self.keys.insert(key.to_vec(), made.into_value());
+            let mut value = K::default();
+            let result = change(&mut value);
+            if !value.is_empty() {
+                self.keys.insert(key.to_vec(), value.into_value());
             }
             return Ok(result);
         }
-        let kept = self.keys.get_mut(key).and_then(K::of_mut).ok_or(WrongType)?;
-        let result = change(kept);
-        if kept.is_empty() {
+        let value = self.keys.get_mut(key).and_then(K::of_mut).ok_or(WrongType)?;
+        let result = change(value);
+        if value.is_empty() {
             self.keys.remove(key);
         }
         Ok(result)
@@ -131,8 +131,8 @@ impl Hash {
 
     /// Returns whether the field is new.
     pub(super) fn set(&mut self, field: &[u8], text: &[u8]) -> bool {
-        if let Some((_, kept)) = self.fields.get_mut(field) {
-            *kept = text.to_vec();
+        if let Some((_, value)) = self.fields.get_mut(field) {
+            *value = text.to_vec();
             return false;
         }
         self.added += 1;
@@ -197,15 +197,15 @@ impl SortedSet {
     }
 }
 
-macro_rules! kept {
-    ($kept:ty, $kind:ident) => {
-        impl Kept for $kept {
+macro_rules! value_type {
+    ($value:ty, $kind:ident) => {
+        impl ValueType for $value {
             fn of(value: &Value) -> Option<&Self> {
-                if let Value::$kind(kept) = value { Some(kept) } else { None }
+                if let Value::$kind(value) = value { Some(value) } else { None }
             }
 
             fn of_mut(value: &mut Value) -> Option<&mut Self> {
-                if let Value::$kind(kept) = value { Some(kept) } else { None }
+                if let Value::$kind(value) = value { Some(value) } else { None }
             }
 
             fn into_value(self) -> Value {
@@ -219,6 +219,6 @@ macro_rules! kept {
     };
 }
 
-kept!(VecDeque<Vec<u8>>, List);
-kept!(Hash, Hash);
-kept!(SortedSet, SortedSet);
+value_type!(VecDeque<Vec<u8>>, List);
+value_type!(Hash, Hash);
+value_type!(SortedSet, SortedSet);

@@ -1,7 +1,7 @@
 //! The operations in flight.
 
-mod asked;
-mod keeping;
+mod maintenance;
+mod pending_operation;
 mod reserving;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,24 +14,24 @@ use redis::Value;
 use super::decode::{Decoder, error_text};
 use super::encode;
 use super::exchange::Exchange;
+use super::fault::{fault_of_broken, is_read_only};
+use super::ids::IdGenerator;
 use super::keys::Prefix;
-use super::names::Names;
-use super::refusal::{broken, is_read_only};
-use super::touches::OpenTouches;
-use super::upkeep::Upkeep;
-use crate::connection::USUAL;
+use super::maintenance::Maintenance;
+use super::unconfirmed_touches::UnconfirmedTouches;
+use crate::blocking_connections::BlockingConnections;
+use crate::connection::DEFAULT_LIMITS;
 use crate::effects::Effects;
 use crate::frame::Limits;
-use crate::requests::{Answered, Request, RequestId, Requests, Unanswered};
-use crate::waits::Waits;
+use crate::requests::{CompletedRequest, NoReply, Request, RequestId, Requests};
 
-use asked::Asked;
-use reserving::{Reserving, Resting};
+use pending_operation::PendingOperation;
+use reserving::{PausedReserve, Reserving};
 
 /// The environment of operations.
 pub(crate) struct Io<'a> {
     pub(crate) requests: &'a mut Requests,
-    pub(crate) waits: &'a mut Waits,
+    pub(crate) blocking: &'a mut BlockingConnections,
     pub(crate) effects: &'a mut Effects,
     pub(crate) now: Moment,
 }
@@ -40,29 +40,29 @@ pub(crate) struct Io<'a> {
 #[derive(Debug)]
 pub(crate) struct Operations {
     prefix: Prefix,
-    names: Names,
+    ids: IdGenerator,
     wall: WallClock,
-    touches: OpenTouches,
-    upkeep: Upkeep,
+    touches: UnconfirmedTouches,
+    maintenance: Maintenance,
     last_id: u64,
     in_flight: BTreeMap<RequestId, InFlight>,
     /// Reserves that pause before they retry.
-    resting: VecDeque<Resting>,
+    paused: VecDeque<PausedReserve>,
     /// Waits without a caller, which the server must end once their client id is known.
-    unwanted: Vec<RequestId>,
+    abandoned_waits: Vec<RequestId>,
 }
 
 /// The purpose of a request.
 #[derive(Debug)]
 enum InFlight {
     /// An operation, whose caller may be gone.
-    Operation { command_id: Option<CommandId>, asked: Asked, exchange: Exchange },
+    Operation { command_id: Option<CommandId>, operation: PendingOperation, exchange: Exchange },
     /// A reserve that completes immediately.
     Reserve { reserving: Reserving, exchange: Exchange },
     /// A reserve for which the server waits.
     Wait { reserving: Reserving },
     /// Maintenance, which no caller waits for.
-    Upkeep { task: super::upkeep::Task, exchange: Exchange },
+    Maintenance { task: super::maintenance::MaintenanceTask, exchange: Exchange },
 }
 
 impl Operations {
@@ -70,21 +70,21 @@ impl Operations {
     pub(crate) fn new(prefix: Prefix, random: [u8; 16], wall: WallClock) -> Self {
         Operations {
             prefix,
-            names: Names::new(random),
+            ids: IdGenerator::new(random),
             wall,
-            touches: OpenTouches::default(),
-            upkeep: Upkeep::default(),
+            touches: UnconfirmedTouches::default(),
+            maintenance: Maintenance::default(),
             last_id: 0,
             in_flight: BTreeMap::new(),
-            resting: VecDeque::new(),
-            unwanted: Vec::new(),
+            paused: VecDeque::new(),
+            abandoned_waits: Vec::new(),
         }
     }
 
     /// Starts an operation.
     pub(crate) fn execute(&mut self, command_id: CommandId, op: QueueOp, io: &mut Io<'_>) {
-        if let Some((task, commands)) = self.upkeep.at_start(&self.prefix) {
-            self.keep_up(task, commands, io);
+        if let Some((task, commands)) = self.maintenance.at_start(&self.prefix) {
+            self.start_maintenance(task, commands, io);
         }
         let op = match op {
             QueueOp::Reserve { queue, count, lease, wait } => {
@@ -92,31 +92,31 @@ impl Operations {
                 let until = io.now + wait;
                 let command_id = Some(command_id);
                 let reserving =
-                    Reserving { command_id, queue, keys, count, lease, until, unique: None };
+                    Reserving { command_id, queue, keys, count, lease, until, reserve_id: None };
                 return self.reserve(reserving, io);
             }
             op => op,
         };
-        match self.ask(op, io.now) {
-            Ok((asked, commands)) => {
+        match self.begin(op, io.now) {
+            Ok((operation, commands)) => {
                 let exchange = Exchange::new(commands);
-                let id = self.send(&exchange, asked.limits(), io);
+                let id = self.send(&exchange, operation.limits(), io);
                 let command_id = Some(command_id);
-                self.in_flight.insert(id, InFlight::Operation { command_id, asked, exchange });
+                self.in_flight.insert(id, InFlight::Operation { command_id, operation, exchange });
             }
-            Err(answer) => io.effects.push(Output::Executed(command_id, *answer)),
+            Err(result) => io.effects.push(Output::Executed(command_id, *result)),
         }
     }
 
     /// Cancels an operation whose caller is gone.
     pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
-        self.resting.retain(|resting| resting.reserving.command_id != Some(command_id));
+        self.paused.retain(|paused| paused.reserving.command_id != Some(command_id));
         let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);
         let found = self.in_flight.iter().find(|(_, in_flight)| is_this(in_flight));
         let Some(id) = found.map(|(id, _)| *id) else { return };
-        if io.requests.cancel(id) || io.waits.cancel(id) {
-            if let Some(InFlight::Operation { asked, .. }) = self.in_flight.remove(&id) {
-                self.was_not_sent(&asked);
+        if io.requests.cancel(id) || io.blocking.cancel(id) {
+            if let Some(InFlight::Operation { operation, .. }) = self.in_flight.remove(&id) {
+                self.on_not_sent(&operation);
             }
             return;
         }
@@ -125,10 +125,10 @@ impl Operations {
             Some(InFlight::Reserve { reserving, .. }) => reserving.command_id = None,
             Some(InFlight::Wait { reserving }) => {
                 reserving.command_id = None;
-                self.unwanted.push(id);
+                self.abandoned_waits.push(id);
                 self.unblock(io);
             }
-            Some(InFlight::Upkeep { .. }) | None => {}
+            Some(InFlight::Maintenance { .. }) | None => {}
         }
     }
 
@@ -137,30 +137,30 @@ impl Operations {
         self.resume(io);
         self.unblock(io);
         loop {
-            let answered = io.requests.next_answered().or_else(|| io.waits.next_answered());
-            let Some(Answered { id, answers }) = answered else { return };
-            match answers {
-                Ok(answers) => self.answered(id, answers, io),
-                Err(unanswered) => self.unanswered(id, &unanswered, io),
+            let completed = io.requests.next_completed().or_else(|| io.blocking.next_completed());
+            let Some(CompletedRequest { id, replies }) = completed else { return };
+            match replies {
+                Ok(replies) => self.on_replies(id, replies, io),
+                Err(no_reply) => self.on_no_reply(id, &no_reply, io),
             }
         }
     }
 
-    pub(crate) fn wait_until(&self) -> Option<Moment> {
-        self.resting.iter().map(|resting| resting.until).min()
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.paused.iter().map(|paused| paused.until).min()
     }
 
-    fn answered(&mut self, id: RequestId, answers: Vec<Value>, io: &mut Io<'_>) {
+    fn on_replies(&mut self, id: RequestId, replies: Vec<Value>, io: &mut Io<'_>) {
         let Some(mut in_flight) = self.in_flight.remove(&id) else { return };
-        let errors = answers.iter().filter_map(error_text);
-        if in_flight.exchange().is_some() && errors.clone().any(|said| is_read_only(&said)) {
+        let errors = replies.iter().filter_map(error_text);
+        if in_flight.exchange().is_some() && errors.clone().any(|text| is_read_only(&text)) {
             io.requests.replace_connection(io.effects);
         }
         let limits = in_flight.limits();
-        let answers = match in_flight.exchange() {
-            None => answers,
-            Some(exchange) => match exchange.answered(answers) {
-                Some(answers) => answers,
+        let replies = match in_flight.exchange() {
+            None => replies,
+            Some(exchange) => match exchange.on_replies(replies) {
+                Some(replies) => replies,
                 None => {
                     let id = self.send(exchange, limits, io);
                     self.in_flight.insert(id, in_flight);
@@ -169,81 +169,81 @@ impl Operations {
             },
         };
         match in_flight {
-            InFlight::Operation { command_id, asked, .. } => {
-                self.replied(command_id, asked, answers, io)
+            InFlight::Operation { command_id, operation, .. } => {
+                self.on_operation_replies(command_id, operation, replies, io)
             }
-            InFlight::Reserve { reserving, .. } => self.reserved(reserving, answers, io),
-            InFlight::Wait { reserving } => self.waited(reserving, answers, io),
-            InFlight::Upkeep { task, .. } => self.kept_up(task, answers, io),
+            InFlight::Reserve { reserving, .. } => self.on_reserve_replies(reserving, replies, io),
+            InFlight::Wait { reserving } => self.on_wait_replies(reserving, replies, io),
+            InFlight::Maintenance { task, .. } => self.on_maintenance_replies(task, replies, io),
         }
     }
 
-    fn unanswered(&mut self, id: RequestId, unanswered: &Unanswered, io: &mut Io<'_>) {
+    fn on_no_reply(&mut self, id: RequestId, no_reply: &NoReply, io: &mut Io<'_>) {
         let Some(in_flight) = self.in_flight.remove(&id) else { return };
-        if let InFlight::Operation { asked, .. } = &in_flight
-            && !unanswered.was_sent
+        if let InFlight::Operation { operation, .. } = &in_flight
+            && !no_reply.was_sent
         {
-            self.was_not_sent(asked);
+            self.on_not_sent(operation);
         }
         if let Some(command_id) = in_flight.command_id() {
-            let fault = broken(&unanswered.broken, unanswered.was_sent, io.effects.address());
+            let fault = fault_of_broken(&no_reply.broken, no_reply.was_sent, io.effects.address());
             io.effects.push(Output::Executed(command_id, Err(fault)));
         }
     }
 
     /// Handles the replies to an operation: it is complete, or continues with another request.
-    fn replied(
+    fn on_operation_replies(
         &mut self,
         command_id: Option<CommandId>,
-        asked: Asked,
-        answers: Vec<Value>,
+        operation: PendingOperation,
+        replies: Vec<Value>,
         io: &mut Io<'_>,
     ) {
         let decoder = Decoder { address: io.effects.address() };
-        let answer = match (asked, command_id) {
-            (Asked::Search(keys, search), Some(command_id)) => {
-                match decoder.search(&search, asked::only(answers)) {
+        let result = match (operation, command_id) {
+            (PendingOperation::Search(keys, search), Some(command_id)) => {
+                match decoder.search(&search, pending_operation::single_reply(replies)) {
                     Ok(Err(search)) => {
                         let exchange = Exchange::new([search.command(&keys)]);
-                        let asked = Asked::Search(keys, search);
-                        let id = self.send(&exchange, asked.limits(), io);
+                        let operation = PendingOperation::Search(keys, search);
+                        let id = self.send(&exchange, operation.limits(), io);
                         let command_id = Some(command_id);
                         self.in_flight
-                            .insert(id, InFlight::Operation { command_id, asked, exchange });
+                            .insert(id, InFlight::Operation { command_id, operation, exchange });
                         return;
                     }
                     Ok(Ok(reply)) => Ok(reply),
                     Err(fault) => Err(fault),
                 }
             }
-            (asked, _) => self.read(asked, answers, &decoder),
+            (operation, _) => self.decode(operation, replies, &decoder),
         };
         if let Some(command_id) = command_id {
-            io.effects.push(Output::Executed(command_id, answer));
+            io.effects.push(Output::Executed(command_id, result));
         }
     }
 
     /// Ends the waits on the server that have no caller any more.
     fn unblock(&mut self, io: &mut Io<'_>) {
-        if self.unwanted.is_empty() {
+        if self.abandoned_waits.is_empty() {
             return;
         }
         let mut clients = Vec::new();
-        self.unwanted.retain(|id| {
-            clients.extend(io.waits.client(*id));
-            self.in_flight.contains_key(id) && io.waits.client(*id).is_none()
+        self.abandoned_waits.retain(|id| {
+            clients.extend(io.blocking.client(*id));
+            self.in_flight.contains_key(id) && io.blocking.client(*id).is_none()
         });
         for client in clients {
             let exchange = Exchange::new([encode::unblock(client)]);
-            self.send(&exchange, USUAL, io);
+            self.send(&exchange, DEFAULT_LIMITS, io);
         }
     }
 
     /// Sends the pending commands of an exchange.
     fn send(&mut self, exchange: &Exchange, limits: Limits, io: &mut Io<'_>) -> RequestId {
         let id = self.next_id();
-        let (commands, answers) = exchange.packed();
-        io.requests.send(Request { id, commands, answers, limits }, io.effects, io.now);
+        let (commands, reply_count) = exchange.packed();
+        io.requests.send(Request { id, commands, reply_count, limits }, io.effects, io.now);
         id
     }
 
@@ -260,7 +260,7 @@ impl InFlight {
             InFlight::Reserve { reserving, .. } | InFlight::Wait { reserving } => {
                 reserving.command_id
             }
-            InFlight::Upkeep { .. } => None,
+            InFlight::Maintenance { .. } => None,
         }
     }
 
@@ -268,19 +268,19 @@ impl InFlight {
         match self {
             InFlight::Operation { exchange, .. }
             | InFlight::Reserve { exchange, .. }
-            | InFlight::Upkeep { exchange, .. } => Some(exchange),
+            | InFlight::Maintenance { exchange, .. } => Some(exchange),
             InFlight::Wait { .. } => None,
         }
     }
 
     fn limits(&self) -> Limits {
         match self {
-            InFlight::Operation { asked, .. } => asked.limits(),
-            InFlight::Reserve { .. } | InFlight::Wait { .. } => encode::MESSAGES,
-            InFlight::Upkeep { .. } => USUAL,
+            InFlight::Operation { operation, .. } => operation.limits(),
+            InFlight::Reserve { .. } | InFlight::Wait { .. } => encode::MESSAGE_LIMITS,
+            InFlight::Maintenance { .. } => DEFAULT_LIMITS,
         }
     }
 }
 
 /// The result of an operation that needs no request.
-type AtOnce = Box<Result<QueueReply, Fault>>;
+type ImmediateResult = Box<Result<QueueReply, Fault>>;

@@ -2,11 +2,11 @@
 
 use super::hashes::page;
 use super::{Refusal, number, range};
-use crate::redis::resp::ReplyTo;
+use crate::redis::resp::Reply;
 use crate::redis::store::{SortedSet, Store};
 
 /// `ZADD key [NX] score member ..`.
-pub(super) fn zadd(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zadd(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let only_new = arguments[1] == b"NX";
     let pairs = &arguments[if only_new { 2 } else { 1 }..];
     if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
@@ -23,32 +23,32 @@ pub(super) fn zadd(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, 
         });
         added.count()
     })?;
-    Ok(ReplyTo::count(added))
+    Ok(Reply::count(added))
 }
 
-pub(super) fn zrem(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zrem(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let removed = store.change(&arguments[0], |set: &mut SortedSet| {
         arguments[1..].iter().filter(|member| set.remove(member)).count()
     })?;
-    Ok(ReplyTo::count(removed))
+    Ok(Reply::count(removed))
 }
 
-pub(super) fn zcard(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
-    Ok(ReplyTo::count(store.read::<SortedSet>(&arguments[0])?.map_or(0, SortedSet::len)))
+pub(super) fn zcard(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
+    Ok(Reply::count(store.read::<SortedSet>(&arguments[0])?.map_or(0, SortedSet::len)))
 }
 
-pub(super) fn zscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let set = store.read::<SortedSet>(&arguments[0])?;
     Ok(score(set, &arguments[1]))
 }
 
-pub(super) fn zmscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zmscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let set = store.read::<SortedSet>(&arguments[0])?;
-    Ok(ReplyTo::Array(arguments[1..].iter().map(|member| score(set, member)).collect()))
+    Ok(Reply::Array(arguments[1..].iter().map(|member| score(set, member)).collect()))
 }
 
 /// `ZRANGE key from to [WITHSCORES]`.
-pub(super) fn zrange(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zrange(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let with_scores = match &arguments[3..] {
         [] => false,
         [option] if option == b"WITHSCORES" => true,
@@ -58,34 +58,34 @@ pub(super) fn zrange(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo
     let range = range(&arguments[1], &arguments[2], set.map_or(0, SortedSet::len))?;
     let members = set.into_iter().flat_map(SortedSet::iter);
     let members = members.skip(range.start).take(range.len());
-    Ok(ReplyTo::Array(members.flat_map(|member| shown(member, with_scores)).collect()))
+    Ok(Reply::Array(members.flat_map(|member| shown(member, with_scores)).collect()))
 }
 
-/// `ZRANGEBYSCORE key -inf most LIMIT 0 n`.
-pub(super) fn zrangebyscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+/// `ZRANGEBYSCORE key -inf max LIMIT 0 n`.
+pub(super) fn zrangebyscore(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let limit = limit(&arguments[3..])?;
     if arguments[1] != b"-inf" {
         return Err(Refusal::NotAScore);
     }
-    let most = number(&arguments[2]).map_err(|_| Refusal::NotAScore)?;
+    let max = number(&arguments[2]).map_err(|_| Refusal::NotAScore)?;
     let set = store.read::<SortedSet>(&arguments[0])?;
     let members = set.into_iter().flat_map(SortedSet::iter);
-    let members = members.take_while(|(_, score)| *score <= most).take(limit);
-    Ok(ReplyTo::texts(members.map(|(member, _)| member)))
+    let members = members.take_while(|(_, score)| *score <= max).take(limit);
+    Ok(Reply::texts(members.map(|(member, _)| member)))
 }
 
 /// `ZRANGEBYLEX key from to LIMIT 0 n`.
-pub(super) fn zrangebylex(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zrangebylex(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let limit = limit(&arguments[3..])?;
     let (from, to) = (Bound::parse(&arguments[1])?, Bound::parse(&arguments[2])?);
     let set = store.read::<SortedSet>(&arguments[0])?;
     let members = set.into_iter().flat_map(SortedSet::iter).map(|(member, _)| member);
-    let within = members.filter(|member| from.is_before(member) && to.is_behind(member));
-    Ok(ReplyTo::texts(within.take(limit)))
+    let within = members.filter(|member| from.is_before(member) && to.is_after(member));
+    Ok(Reply::texts(within.take(limit)))
 }
 
 /// All members and their scores, whatever the cursor.
-pub(super) fn zscan(store: &mut Store, arguments: &[Vec<u8>]) -> Result<ReplyTo, Refusal> {
+pub(super) fn zscan(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
     let set = store.read::<SortedSet>(&arguments[0])?;
     let members = set.into_iter().flat_map(SortedSet::iter);
     Ok(page(0, members.flat_map(|member| shown(member, true)).collect()))
@@ -119,7 +119,7 @@ impl<'a> Bound<'a> {
         }
     }
 
-    fn is_behind(&self, member: &[u8]) -> bool {
+    fn is_after(&self, member: &[u8]) -> bool {
         match self {
             Bound::Lowest => false,
             Bound::Highest => true,
@@ -139,15 +139,15 @@ fn limit(options: &[Vec<u8>]) -> Result<usize, Refusal> {
     }
 }
 
-fn score(set: Option<&SortedSet>, member: &[u8]) -> ReplyTo {
+fn score(set: Option<&SortedSet>, member: &[u8]) -> Reply {
     let score = set.and_then(|set| set.score(member));
-    ReplyTo::text_or_nil(score.map(|score| score.to_string()))
+    Reply::text_or_nil(score.map(|score| score.to_string()))
 }
 
-fn shown((member, score): (&[u8], i64), with_scores: bool) -> Vec<ReplyTo> {
-    let mut shown = vec![ReplyTo::text(member)];
+fn shown((member, score): (&[u8], i64), with_scores: bool) -> Vec<Reply> {
+    let mut shown = vec![Reply::text(member)];
     if with_scores {
-        shown.push(ReplyTo::text(score.to_string()));
+        shown.push(Reply::text(score.to_string()));
     }
     shown
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use crate::redis::commands::{self, Known};
-use crate::redis::resp::{Command, ReplyTo};
+use crate::redis::commands::{self, CommandSpec};
+use crate::redis::error_state::ErrorState;
+use crate::redis::resp::{Command, Reply};
 use crate::redis::store::Store;
-use crate::redis::trouble::Trouble;
 
 /// An error that ends a script. Its earlier commands are not undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::redis) struct Raised(pub(in crate::redis) String);
+pub(in crate::redis) struct ScriptError(pub(in crate::redis) String);
 
-impl Raised {
+impl ScriptError {
     /// The script has used a missing value.
     pub(super) fn nil(what: &str) -> Self {
-        Raised(format!("ERR user_script:1: attempt to use a nil {what}"))
+        ScriptError(format!("ERR user_script:1: attempt to use a nil {what}"))
     }
 }
 
@@ -22,7 +22,7 @@ impl Raised {
 pub(in crate::redis) struct Calls<'a> {
     store: &'a mut Store,
     now: Duration,
-    trouble: &'a Trouble,
+    error_state: &'a ErrorState,
     /// How many commands succeed before one fails, if one does.
     left: Option<u32>,
     /// The commands that have changed keys, or may have.
@@ -33,10 +33,10 @@ impl<'a> Calls<'a> {
     pub(in crate::redis) fn new(
         store: &'a mut Store,
         now: Duration,
-        trouble: &'a Trouble,
+        error_state: &'a ErrorState,
         fails_after: Option<u32>,
     ) -> Self {
-        Calls { store, now, trouble, left: fails_after, written: Vec::new() }
+        Calls { store, now, error_state, left: fails_after, written: Vec::new() }
     }
 
     /// The commands that were written.
@@ -45,7 +45,7 @@ impl<'a> Calls<'a> {
     }
 
     /// The server's clock, in milliseconds, as a script reads it.
-    pub(super) fn now(&mut self) -> Result<i64, Raised> {
+    pub(super) fn now(&mut self) -> Result<i64, ScriptError> {
         self.count_step()?;
         Ok(i64::try_from(self.now.as_millis()).expect("the time fits"))
     }
@@ -55,22 +55,22 @@ impl<'a> Calls<'a> {
         &mut self,
         name: &str,
         arguments: &[impl AsRef<[u8]>],
-    ) -> Result<ReplyTo, Raised> {
+    ) -> Result<Reply, ScriptError> {
         self.count_step()?;
-        let Some(known) = commands::known(name) else {
-            return Err(Raised("ERR Unknown Redis command called from script".to_owned()));
+        let Some(spec) = commands::command_spec(name) else {
+            return Err(ScriptError("ERR Unknown Redis command called from script".to_owned()));
         };
-        if !known.takes(arguments.len()) {
-            let said = "ERR Wrong number of args calling Redis command from script";
-            return Err(Raised(said.to_owned()));
+        if !spec.accepts(arguments.len()) {
+            let text = "ERR Wrong number of args calling Redis command from script";
+            return Err(ScriptError(text.to_owned()));
         }
-        self.check_allowed(&known)?;
+        self.check_allowed(&spec)?;
         let arguments: Vec<Vec<u8>> =
             arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
-        match known.execute(self.store, &arguments) {
-            ReplyTo::Error(said) => Err(Raised(said)),
+        match spec.execute(self.store, &arguments) {
+            Reply::Error(text) => Err(ScriptError(text)),
             reply => {
-                if known.writes {
+                if spec.writes {
                     let name = name.as_bytes().to_vec();
                     self.written.push([name].into_iter().chain(arguments).collect());
                 }
@@ -84,8 +84,8 @@ impl<'a> Calls<'a> {
         &mut self,
         name: &str,
         arguments: &[impl AsRef<[u8]>],
-    ) -> Result<Vec<Option<Vec<u8>>>, Raised> {
-        let ReplyTo::Array(replies) = self.call(name, arguments)? else { return Ok(Vec::new()) };
+    ) -> Result<Vec<Option<Vec<u8>>>, ScriptError> {
+        let Reply::Array(replies) = self.call(name, arguments)? else { return Ok(Vec::new()) };
         Ok(replies.into_iter().map(text).collect())
     }
 
@@ -94,7 +94,7 @@ impl<'a> Calls<'a> {
         &mut self,
         name: &str,
         arguments: &[impl AsRef<[u8]>],
-    ) -> Result<Option<Vec<u8>>, Raised> {
+    ) -> Result<Option<Vec<u8>>, ScriptError> {
         Ok(text(self.call(name, arguments)?))
     }
 
@@ -103,18 +103,18 @@ impl<'a> Calls<'a> {
         &mut self,
         name: &str,
         arguments: &[impl AsRef<[u8]>],
-    ) -> Result<i64, Raised> {
+    ) -> Result<i64, ScriptError> {
         match self.call(name, arguments)? {
-            ReplyTo::Int(number) => Ok(number),
-            _ => Err(Raised::nil("number")),
+            Reply::Int(number) => Ok(number),
+            _ => Err(ScriptError::nil("number")),
         }
     }
 
-    fn count_step(&mut self) -> Result<(), Raised> {
+    fn count_step(&mut self) -> Result<(), ScriptError> {
         let Some(left) = &mut self.left else { return Ok(()) };
         let Some(fewer) = left.checked_sub(1) else {
-            let said = "ERR The user executing the script can't run this command or subcommand";
-            return Err(Raised(said.to_owned()));
+            let text = "ERR The user executing the script can't run this command or subcommand";
+            return Err(ScriptError(text.to_owned()));
         };
         *left = fewer;
         Ok(())
@@ -122,15 +122,15 @@ impl<'a> Calls<'a> {
 
     /// A server that refuses commands refuses those of a script, too. If its memory is full, it
     /// allows a script to continue that has already written.
-    fn check_allowed(&self, known: &Known) -> Result<(), Raised> {
-        let full = known.grows && self.written.is_empty();
-        match self.trouble.refusal(known.writes, full) {
-            Some(said) => Err(Raised(said.to_owned())),
+    fn check_allowed(&self, spec: &CommandSpec) -> Result<(), ScriptError> {
+        let full = spec.grows && self.written.is_empty();
+        match self.error_state.refusal(spec.writes, full) {
+            Some(text) => Err(ScriptError(text.to_owned())),
             None => Ok(()),
         }
     }
 }
 
-fn text(reply: ReplyTo) -> Option<Vec<u8>> {
-    if let ReplyTo::Text(text) = reply { Some(text) } else { None }
+fn text(reply: Reply) -> Option<Vec<u8>> {
+    if let Reply::Text(text) = reply { Some(text) } else { None }
 }

@@ -1,28 +1,28 @@
 //! `post.lua`, and `nudge.lua`, which other scripts include.
 
-use super::{Calls, Given, Queue, Raised};
-use crate::redis::resp::ReplyTo;
+use super::{Calls, Queue, ScriptError, ScriptInput};
+use crate::redis::resp::Reply;
 
-pub(super) fn post(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
-    let queue = given.queue()?;
+pub(super) fn post(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Reply, ScriptError> {
+    let queue = input.queue()?;
     let now = calls.now()?;
-    let immediate = usize::try_from(given.number(1)?).map_err(|_| Raised::nil("count"))?;
+    let immediate = usize::try_from(input.number(1)?).map_err(|_| ScriptError::nil("count"))?;
     calls.call("LLEN", &[queue.ready])?;
     calls.call("ZCARD", &[queue.delayed])?;
     if immediate > 0 {
         let mut pushed = vec![queue.ready];
         for number in 2..=immediate + 1 {
-            pushed.push(given.argument(number)?);
+            pushed.push(input.argument(number)?);
         }
         calls.call("RPUSH", &pushed)?;
     }
     let mut later = Vec::new();
-    for number in (immediate + 2..=given.arguments.len()).step_by(2) {
-        later.push((now + given.number(number)?, given.argument(number + 1)?.to_vec()));
+    for number in (immediate + 2..=input.arguments.len()).step_by(2) {
+        later.push((now + input.number(number)?, input.argument(number + 1)?.to_vec()));
     }
     let posted = immediate + later.len();
     delay(calls, &queue, &later)?;
-    Ok(ReplyTo::count(posted))
+    Ok(Reply::count(posted))
 }
 
 /// Adds delayed messages, and a nudge if one of them is due first.
@@ -30,7 +30,7 @@ pub(super) fn delay(
     calls: &mut Calls<'_>,
     queue: &Queue<'_>,
     later: &[(i64, Vec<u8>)],
-) -> Result<(), Raised> {
+) -> Result<(), ScriptError> {
     let mut added = vec![queue.delayed.to_vec()];
     for (due, element) in later {
         added.extend([due.to_string().into_bytes(), element.clone()]);

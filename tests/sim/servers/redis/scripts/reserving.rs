@@ -1,130 +1,133 @@
 //! `reserve.lua` and `peek.lua`, with `sweep.lua`, which makes ready what is due.
 
-use super::giving_back::put_back;
-use super::{Calls, Given, Queue, Raised};
+use super::held_messages::put_back;
+use super::{Calls, Queue, ScriptError, ScriptInput};
 use crate::planted::{Bug, planted};
-use crate::redis::resp::ReplyTo;
+use crate::redis::resp::Reply;
 
 /// The most messages that share a lease.
-const LARGEST_RESERVE: usize = 100;
+const MAX_RESERVE: usize = 100;
 
-pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
-    let queue = given.queue()?;
+pub(super) fn reserve(
+    calls: &mut Calls<'_>,
+    input: &ScriptInput<'_>,
+) -> Result<Reply, ScriptError> {
+    let queue = input.queue()?;
     let now = calls.now()?;
     frees(calls, &queue)?;
-    let claimed = given.key(5)?;
-    let (lease, unique) = (given.number(2)?, given.argument(3)?);
-    let place = given.argument(4)?;
-    let is_swept = given.argument(5)? == b"1";
-    let mut chosen = Chosen {
-        unique,
-        most: usize::try_from(given.number(1)?).map_err(|_| Raised::nil("count"))? + 1,
-        largest: usize::try_from(given.number(6)?).map_err(|_| Raised::nil("size"))?,
-        enough: usize::try_from(given.number(7)?).map_err(|_| Raised::nil("size"))?,
+    let claimed = input.key(5)?;
+    let (lease, reserve_id) = (input.number(2)?, input.argument(3)?);
+    let source = input.argument(4)?;
+    let is_swept = input.argument(5)? == b"1";
+    let mut selection = Selection {
+        reserve_id,
+        max: usize::try_from(input.number(1)?).map_err(|_| ScriptError::nil("count"))? + 1,
+        max_size: usize::try_from(input.number(6)?).map_err(|_| ScriptError::nil("size"))?,
+        reply_target: usize::try_from(input.number(7)?).map_err(|_| ScriptError::nil("size"))?,
         pairs: Vec::new(),
-        answer: Vec::new(),
+        reply: Vec::new(),
         bytes: 0,
     };
     let is_any_due = is_swept && sweep(calls, &queue, now)?;
     let (mut from_claimed, mut from_ready) = (0, 0);
-    if place != b"ready" {
-        from_claimed = chosen.choose(calls, claimed)?;
+    if source != b"ready" {
+        from_claimed = selection.select(calls, claimed)?;
     }
-    let may_take_ready = place != b"wait" || !chosen.answer.is_empty() || is_any_due;
-    if chosen.answer.len() < chosen.most && may_take_ready {
-        from_ready = chosen.choose(calls, queue.ready)?;
+    let may_take_ready = source != b"wait" || !selection.reply.is_empty() || is_any_due;
+    if selection.reply.len() < selection.max && may_take_ready {
+        from_ready = selection.select(calls, queue.ready)?;
     }
-    if chosen.answer.is_empty() && place == b"ready" {
-        from_claimed = chosen.choose(calls, claimed)?;
+    if selection.reply.is_empty() && source == b"ready" {
+        from_claimed = selection.select(calls, claimed)?;
     }
-    if chosen.answer.is_empty() && !is_swept && sweep(calls, &queue, now)? {
-        from_ready = chosen.choose(calls, queue.ready)?;
+    if selection.reply.is_empty() && !is_swept && sweep(calls, &queue, now)? {
+        from_ready = selection.select(calls, queue.ready)?;
     }
-    if chosen.answer.is_empty() {
+    if selection.reply.is_empty() {
         return nothing(calls, &queue, now);
     }
-    let till = (now + lease).to_string();
-    let size = chosen.answer.len();
+    let end = (now + lease).to_string();
+    let size = selection.reply.len();
     let mut held = vec![queue.held.to_vec()];
-    held.append(&mut chosen.pairs);
-    let name = [unique, b"/", size.to_string().as_bytes()].concat();
-    if planted(Bug::OldPlaceFirst) {
+    held.append(&mut selection.pairs);
+    let name = [reserve_id, b"/", size.to_string().as_bytes()].concat();
+    if planted(Bug::RemoveBeforeInsert) {
         trim(calls, queue.ready, std::mem::take(&mut from_ready))?;
     }
     calls.call("HSET", &held)?;
-    calls.call("ZADD", &[queue.leases, till.as_bytes(), &name])?;
+    calls.call("ZADD", &[queue.leases, end.as_bytes(), &name])?;
     trim(calls, claimed, from_claimed)?;
     trim(calls, queue.ready, from_ready)?;
-    chosen.answer.push(till.into_bytes());
-    Ok(ReplyTo::texts(chosen.answer))
+    selection.reply.push(end.into_bytes());
+    Ok(Reply::texts(selection.reply))
 }
 
-pub(super) fn peek(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
-    let queue = given.queue()?;
+pub(super) fn peek(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Reply, ScriptError> {
+    let queue = input.queue()?;
     let now = calls.now()?;
     frees(calls, &queue)?;
     sweep(calls, &queue, now)?;
-    let largest = usize::try_from(given.number(2)?).map_err(|_| Raised::nil("size"))?;
-    let enough = usize::try_from(given.number(3)?).map_err(|_| Raised::nil("size"))?;
-    let (mut answer, mut bytes) = (Vec::new(), 0);
-    for element in first(calls, queue.ready, given.argument(1)?)? {
-        if bytes >= enough {
+    let max_size = usize::try_from(input.number(2)?).map_err(|_| ScriptError::nil("size"))?;
+    let reply_target = usize::try_from(input.number(3)?).map_err(|_| ScriptError::nil("size"))?;
+    let (mut reply, mut bytes) = (Vec::new(), 0);
+    for element in first(calls, queue.ready, input.argument(1)?)? {
+        if bytes >= reply_target {
             break;
         }
-        if !element.is_empty() && element.len() <= largest {
+        if !element.is_empty() && element.len() <= max_size {
             bytes += element.len();
-            answer.push(element);
+            reply.push(element);
         }
     }
-    Ok(ReplyTo::texts(answer))
+    Ok(Reply::texts(reply))
 }
 
 /// What a reserve takes.
-struct Chosen<'a> {
-    unique: &'a [u8],
-    most: usize,
-    largest: usize,
-    enough: usize,
+struct Selection<'a> {
+    reserve_id: &'a [u8],
+    max: usize,
+    max_size: usize,
+    reply_target: usize,
     /// Fields, each with its element.
     pairs: Vec<Vec<u8>>,
-    answer: Vec<Vec<u8>>,
+    reply: Vec<Vec<u8>>,
     bytes: usize,
 }
 
-impl Chosen<'_> {
+impl Selection<'_> {
     /// Chooses what comes first in a list. Returns how many of its elements that covers.
-    fn choose(&mut self, calls: &mut Calls<'_>, list: &[u8]) -> Result<usize, Raised> {
-        let last = (self.most - self.answer.len() - 1).to_string();
+    fn select(&mut self, calls: &mut Calls<'_>, list: &[u8]) -> Result<usize, ScriptError> {
+        let last = (self.max - self.reply.len() - 1).to_string();
         let found = first(calls, list, last.as_bytes())?;
         let all = found.len();
-        for (place, element) in found.into_iter().enumerate() {
+        for (position, element) in found.into_iter().enumerate() {
             if element.is_empty() {
                 continue;
             }
-            if self.bytes >= self.enough {
-                return Ok(place);
+            if self.bytes >= self.reply_target {
+                return Ok(position);
             }
-            self.pairs.push(field(self.unique, self.answer.len()));
+            self.pairs.push(field(self.reserve_id, self.reply.len()));
             self.pairs.push(element.clone());
-            let shown = if element.len() > self.largest { Vec::new() } else { element };
+            let shown = if element.len() > self.max_size { Vec::new() } else { element };
             self.bytes += shown.len();
-            self.answer.push(shown);
+            self.reply.push(shown);
         }
         Ok(all)
     }
 }
 
 /// A write that needs no memory, so that a server whose memory is full lets the script go on.
-pub(super) fn frees(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), Raised> {
+pub(super) fn frees(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), ScriptError> {
     calls.call("ZREM", &[queue.leases, b""]).map(|_| ())
 }
 
 /// The field of the message at this place in a reserve.
-fn field(unique: &[u8], place: usize) -> Vec<u8> {
-    [unique, format!("{place:02}").as_bytes()].concat()
+fn field(reserve_id: &[u8], position: usize) -> Vec<u8> {
+    [reserve_id, format!("{position:02}").as_bytes()].concat()
 }
 
-fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), Raised> {
+fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), ScriptError> {
     if taken > 0 {
         calls.call("LTRIM", &[list, taken.to_string().as_bytes(), b"-1"])?;
     }
@@ -132,7 +135,7 @@ fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), Raised> 
 }
 
 /// The milliseconds until something is due.
-fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<ReplyTo, Raised> {
+fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<Reply, ScriptError> {
     let mut soonest: Option<i64> = None;
     for key in [queue.delayed, queue.leases] {
         let found = calls.texts("ZRANGE", &[key, b"0", b"0", b"WITHSCORES"])?;
@@ -141,12 +144,12 @@ fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<ReplyTo
         soonest = [soonest, score].into_iter().flatten().min();
     }
     let rest = soonest.map_or_else(String::new, |soonest| (soonest - now).max(0).to_string());
-    Ok(ReplyTo::texts([rest]))
+    Ok(Reply::texts([rest]))
 }
 
 /// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns
 /// whether there was anything.
-fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Raised> {
+fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, ScriptError> {
     let delayed = due(calls, queue.delayed, now, b"100")?;
     if !delayed.is_empty() {
         for element in delayed.iter().rev() {
@@ -158,7 +161,7 @@ fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Rai
     }
     let ended = due(calls, queue.leases, now, b"10")?;
     for lease in &ended {
-        if shared(lease).is_some() || !planted(Bug::SweepForgetsTouched) {
+        if shared(lease).is_some() || !planted(Bug::SweepSkipsTouched) {
             put_back(calls, queue, &fields_of(lease))?;
         }
         calls.call("ZREM", &[queue.leases, lease])?;
@@ -167,16 +170,21 @@ fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Rai
 }
 
 /// The first members whose time has come.
-fn due(calls: &mut Calls<'_>, key: &[u8], now: i64, most: &[u8]) -> Result<Vec<Vec<u8>>, Raised> {
+fn due(
+    calls: &mut Calls<'_>,
+    key: &[u8],
+    now: i64,
+    max: &[u8],
+) -> Result<Vec<Vec<u8>>, ScriptError> {
     let stamp = now.to_string();
-    let range = [key, b"-inf", stamp.as_bytes(), b"LIMIT", b"0", most];
+    let range = [key, b"-inf", stamp.as_bytes(), b"LIMIT", b"0", max];
     Ok(calls.texts("ZRANGEBYSCORE", &range)?.into_iter().flatten().collect())
 }
 
 /// The fields of a lease: those of a whole reserve, or that of one message that was touched.
 fn fields_of(lease: &[u8]) -> Vec<Vec<u8>> {
-    let Some((unique, size)) = shared(lease) else { return vec![lease.to_vec()] };
-    (0..size.min(LARGEST_RESERVE)).map(|place| field(unique, place)).collect()
+    let Some((reserve_id, size)) = shared(lease) else { return vec![lease.to_vec()] };
+    (0..size.min(MAX_RESERVE)).map(|position| field(reserve_id, position)).collect()
 }
 
 /// The unique name of a reserve and its size, from 1 to 999, where a lease is one of a whole reserve.
@@ -191,7 +199,7 @@ fn shared(lease: &[u8]) -> Option<(&[u8], usize)> {
 }
 
 /// The first elements of a list, without the nudges in front, which are removed.
-fn first(calls: &mut Calls<'_>, list: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, Raised> {
+fn first(calls: &mut Calls<'_>, list: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, ScriptError> {
     for _ in 0..10 {
         let found = calls.texts("LRANGE", &[list, b"0", last])?;
         let found: Vec<Vec<u8>> = found.into_iter().flatten().collect();

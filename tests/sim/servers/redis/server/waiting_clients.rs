@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{ClientId, Server};
 use crate::redis::commands::move_first;
 use crate::redis::connection::{Connection, Wait};
-use crate::redis::resp::{Command, ReplyTo};
+use crate::redis::resp::{Command, Reply};
 
 const FORCED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
     (master -> replica?)";
@@ -25,7 +25,7 @@ impl Server {
         let over = |client: &ClientId| self.wait_of(*client).is_some_and(is_over);
         let over: Vec<ClientId> = self.waiting.iter().copied().filter(over).collect();
         for client in over {
-            self.end_wait(client, &ReplyTo::NilArray);
+            self.end_wait(client, &Reply::NilArray);
         }
     }
 
@@ -41,8 +41,8 @@ impl Server {
     pub(super) fn unblock(&mut self, client: ClientId, with_error: bool) -> bool {
         let waits = self.waiting.contains(&client);
         if waits {
-            let error = ReplyTo::error(BY_COMMAND);
-            self.end_wait(client, if with_error { &error } else { &ReplyTo::NilArray });
+            let error = Reply::error(BY_COMMAND);
+            self.end_wait(client, if with_error { &error } else { &Reply::NilArray });
         }
         waits
     }
@@ -50,7 +50,7 @@ impl Server {
     /// The server has become a replica: waiting is no longer possible.
     pub(super) fn end_all_waits(&mut self) {
         for client in self.waiting.clone() {
-            self.end_wait(client, &ReplyTo::error(FORCED));
+            self.end_wait(client, &Reply::error(FORCED));
             if let Some(connection) = self.connections.get_mut(&client) {
                 connection.close();
             }
@@ -67,15 +67,15 @@ impl Server {
                     let side = |side: &str| side.as_bytes().to_vec();
                     let moves: Command = vec![side("LMOVE"), from, to, side("LEFT"), side("RIGHT")];
                     self.note(client, None, vec![moves]);
-                    ReplyTo::Text(moved)
+                    Reply::Text(moved)
                 }
-                Err(refusal) => ReplyTo::error(refusal.said()),
+                Err(refusal) => Reply::error(refusal.text()),
             };
             self.end_wait(client, &reply);
         }
     }
 
-    fn end_wait(&mut self, client: ClientId, reply: &ReplyTo) {
+    fn end_wait(&mut self, client: ClientId, reply: &Reply) {
         self.waiting.retain(|waiting| *waiting != client);
         if let Some(connection) = self.connections.get_mut(&client) {
             connection.end_wait(reply);

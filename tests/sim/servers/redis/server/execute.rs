@@ -6,11 +6,11 @@ use std::time::Duration;
 use sha1::{Digest, Sha1};
 
 use super::{ClientId, Server};
-use crate::redis::commands::{self, Known};
+use crate::redis::commands::{self, CommandSpec};
 use crate::redis::connection::Wait;
-use crate::redis::resp::{Command, ReplyTo};
-use crate::redis::scripts::{Calls, Given, Script};
-use crate::redis::trouble::Kind;
+use crate::redis::error_state::Kind;
+use crate::redis::resp::{Command, Reply};
+use crate::redis::scripts::{Calls, Script, ScriptInput};
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
 const TOO_MANY_KEYS: &str = "ERR Number of keys can't be greater than number of args";
@@ -24,21 +24,21 @@ impl Server {
         client: ClientId,
         command: &Command,
         now: Duration,
-    ) -> Option<ReplyTo> {
+    ) -> Option<Reply> {
         let (name, arguments) = command.split_first()?;
         let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-        let is_loading = self.trouble.kind() == Some(Kind::Loading);
+        let is_loading = self.error_state.kind() == Some(Kind::Loading);
         match (name.as_str(), arguments) {
             ("HELLO", _) => Some(self.hello(client)),
-            ("AUTH", _) => Some(ReplyTo::error(NO_PASSWORD)),
-            ("SELECT", _) => Some(ReplyTo::Status("OK")),
+            ("AUTH", _) => Some(Reply::error(NO_PASSWORD)),
+            ("SELECT", _) => Some(Reply::Status("OK")),
             ("CLIENT", [what, rest @ ..]) => Some(self.client(client, what, rest)),
-            _ if is_loading => self.trouble.refusal(false, false).map(ReplyTo::error),
-            ("PING", _) => Some(ReplyTo::Status("PONG")),
-            ("ROLE", _) => Some(ReplyTo::Array(vec![
-                ReplyTo::text(self.role()),
-                ReplyTo::Int(0),
-                ReplyTo::Array(vec![]),
+            _ if is_loading => self.error_state.refusal(false, false).map(Reply::error),
+            ("PING", _) => Some(Reply::Status("PONG")),
+            ("ROLE", _) => Some(Reply::Array(vec![
+                Reply::text(self.role()),
+                Reply::Int(0),
+                Reply::Array(vec![]),
             ])),
             ("TIME", _) => Some(commands::time(now)),
             ("EVAL", [text, rest @ ..]) => {
@@ -49,7 +49,7 @@ impl Server {
             ("EVALSHA", [sha1, rest @ ..]) => {
                 let sha1 = String::from_utf8_lossy(sha1).to_ascii_lowercase();
                 if !self.scripts.contains(&sha1) {
-                    return Some(ReplyTo::error(NO_SCRIPT));
+                    return Some(Reply::error(NO_SCRIPT));
                 }
                 Some(self.script(client, &sha1, rest, now))
             }
@@ -62,19 +62,19 @@ impl Server {
     }
 
     /// Executes a command on keys immediately.
-    fn of_keys(&mut self, client: ClientId, name: &str, command: &Command) -> ReplyTo {
+    fn of_keys(&mut self, client: ClientId, name: &str, command: &Command) -> Reply {
         let arguments = &command[1..];
-        let Some(known) = commands::known(name) else { return unknown(command) };
-        if !known.takes(arguments.len()) {
+        let Some(spec) = commands::command_spec(name) else { return unknown(command) };
+        if !spec.accepts(arguments.len()) {
             let name = name.to_ascii_lowercase();
-            return ReplyTo::error(format!("ERR wrong number of arguments for '{name}' command"));
+            return Reply::error(format!("ERR wrong number of arguments for '{name}' command"));
         }
-        if let Some(said) = self.refusal(&known) {
-            return ReplyTo::error(said);
+        if let Some(text) = self.refusal(&spec) {
+            return Reply::error(text);
         }
-        let reply = known.execute(&mut self.store, arguments);
+        let reply = spec.execute(&mut self.store, arguments);
         // A move from an empty list changes nothing.
-        if known.writes && !matches!(reply, ReplyTo::Error(_) | ReplyTo::Nil) {
+        if spec.writes && !matches!(reply, Reply::Error(_) | Reply::Nil) {
             let named = [name.as_bytes().to_vec()].into_iter().chain(arguments.iter().cloned());
             self.note(client, None, vec![named.collect()]);
         }
@@ -88,21 +88,21 @@ impl Server {
         moves: [Vec<u8>; 4],
         time: &[u8],
         now: Duration,
-    ) -> Option<ReplyTo> {
-        let known = commands::known("LMOVE").expect("LMOVE is known");
-        if let Some(said) = self.refusal(&known) {
-            return Some(ReplyTo::error(said));
+    ) -> Option<Reply> {
+        let spec = commands::command_spec("LMOVE").expect("LMOVE is known");
+        if let Some(text) = self.refusal(&spec) {
+            return Some(Reply::error(text));
         }
         let seconds = std::str::from_utf8(time).ok().and_then(|time| time.parse::<f64>().ok());
         let Some(seconds) = seconds else {
-            return Some(ReplyTo::error("ERR timeout is not a float or out of range"));
+            return Some(Reply::error("ERR timeout is not a float or out of range"));
         };
         if seconds < 0.0 {
-            return Some(ReplyTo::error("ERR timeout is negative"));
+            return Some(Reply::error("ERR timeout is negative"));
         }
         let command = [b"LMOVE".to_vec()].into_iter().chain(moves.clone()).collect();
         match self.of_keys(client, "LMOVE", &command) {
-            ReplyTo::Nil => {}
+            Reply::Nil => {}
             reply => return Some(reply),
         }
         let millis = (seconds * 1_000.0).ceil() as u64;
@@ -118,57 +118,57 @@ impl Server {
         sha1: &str,
         arguments: &[Vec<u8>],
         now: Duration,
-    ) -> ReplyTo {
+    ) -> Reply {
         let script = Script::of_sha1(sha1);
         let script = script.unwrap_or_else(|| panic!("the script {sha1} has no model"));
         let keys = arguments.first().and_then(|count| std::str::from_utf8(count).ok());
         let Some(keys) = keys.and_then(|count| count.parse::<usize>().ok()) else {
-            return ReplyTo::error("ERR value is not an integer or out of range");
+            return Reply::error("ERR value is not an integer or out of range");
         };
         let Some((keys, arguments)) = arguments[1..].split_at_checked(keys) else {
-            return ReplyTo::error(TOO_MANY_KEYS);
+            return Reply::error(TOO_MANY_KEYS);
         };
         let fails_after = self.script_fails_after.take();
-        let mut calls = Calls::new(&mut self.store, now, &self.trouble, fails_after);
-        let result = script.run(&mut calls, &Given { keys, arguments });
+        let mut calls = Calls::new(&mut self.store, now, &self.error_state, fails_after);
+        let result = script.run(&mut calls, &ScriptInput { keys, arguments });
         let written = calls.into_written();
         self.note(client, Some(script), written);
-        result.unwrap_or_else(|raised| {
-            ReplyTo::error(format!("{} script: {sha1}, on @user_script:1.", raised.0))
+        result.unwrap_or_else(|error| {
+            Reply::error(format!("{} script: {sha1}, on @user_script:1.", error.0))
         })
     }
 
-    fn client(&mut self, client: ClientId, what: &[u8], rest: &[Vec<u8>]) -> ReplyTo {
+    fn client(&mut self, client: ClientId, what: &[u8], rest: &[Vec<u8>]) -> Reply {
         match (what.to_ascii_uppercase().as_slice(), rest) {
-            (b"ID", []) => ReplyTo::Int(i64::try_from(client.0).expect("the number fits")),
-            (b"SETNAME" | b"SETINFO", _) => ReplyTo::Status("OK"),
+            (b"ID", []) => Reply::Int(i64::try_from(client.0).expect("the number fits")),
+            (b"SETNAME" | b"SETINFO", _) => Reply::Status("OK"),
             (b"UNBLOCK", [id, how @ ..]) => {
                 let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
                 let with_error = how.first().is_some_and(|how| how == b"ERROR");
                 let waited = id.is_some_and(|id| self.unblock(ClientId(id), with_error));
-                ReplyTo::Int(waited.into())
+                Reply::Int(waited.into())
             }
-            _ => ReplyTo::error("ERR syntax error"),
+            _ => Reply::error("ERR syntax error"),
         }
     }
 
-    fn hello(&self, client: ClientId) -> ReplyTo {
+    fn hello(&self, client: ClientId) -> Reply {
         let id = i64::try_from(client.0).expect("the number fits");
-        ReplyTo::Array(vec![
-            ReplyTo::text("server"),
-            ReplyTo::text("redis"),
-            ReplyTo::text("version"),
-            ReplyTo::text("7.0.15"),
-            ReplyTo::text("proto"),
-            ReplyTo::Int(2),
-            ReplyTo::text("id"),
-            ReplyTo::Int(id),
-            ReplyTo::text("mode"),
-            ReplyTo::text("standalone"),
-            ReplyTo::text("role"),
-            ReplyTo::text(if self.is_replica() { "replica" } else { "master" }),
-            ReplyTo::text("modules"),
-            ReplyTo::Array(Vec::new()),
+        Reply::Array(vec![
+            Reply::text("server"),
+            Reply::text("redis"),
+            Reply::text("version"),
+            Reply::text("7.0.15"),
+            Reply::text("proto"),
+            Reply::Int(2),
+            Reply::text("id"),
+            Reply::Int(id),
+            Reply::text("mode"),
+            Reply::text("standalone"),
+            Reply::text("role"),
+            Reply::text(if self.is_replica() { "replica" } else { "master" }),
+            Reply::text("modules"),
+            Reply::Array(Vec::new()),
         ])
     }
 
@@ -177,21 +177,21 @@ impl Server {
     }
 
     fn is_replica(&self) -> bool {
-        self.trouble.kind() == Some(Kind::ReadOnly)
+        self.error_state.kind() == Some(Kind::ReadOnly)
     }
 
-    fn refusal(&self, known: &Known) -> Option<&'static str> {
-        self.trouble.refusal(known.writes, known.grows)
+    fn refusal(&self, spec: &CommandSpec) -> Option<&'static str> {
+        self.error_state.refusal(spec.writes, spec.grows)
     }
 }
 
-fn unknown(command: &Command) -> ReplyTo {
+fn unknown(command: &Command) -> Reply {
     let name = String::from_utf8_lossy(&command[0]);
-    let mut said = format!("ERR unknown command '{name}', with args beginning with: ");
+    let mut text = format!("ERR unknown command '{name}', with args beginning with: ");
     for argument in &command[1..] {
-        let _ = write!(said, "'{}' ", String::from_utf8_lossy(argument));
+        let _ = write!(text, "'{}' ", String::from_utf8_lossy(argument));
     }
-    ReplyTo::error(said)
+    Reply::error(text)
 }
 
 fn sha1_of(text: &[u8]) -> String {

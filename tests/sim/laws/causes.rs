@@ -8,7 +8,7 @@ use crate::task::Cause;
 
 impl LawChecker {
     /// A fault hit a host: all tasks that it holds may be affected.
-    pub(crate) fn blame_held(&mut self, host: usize, cause: Cause) {
+    pub(crate) fn add_cause_to_held(&mut self, host: usize, cause: Cause) {
         for message in &self.messages {
             if let (Some(holder), Some(task)) = (&message.holder, message.task)
                 && holder.who.host == host
@@ -19,7 +19,7 @@ impl LawChecker {
     }
 
     /// A fault hit a request: the tasks of its messages may be affected.
-    pub(crate) fn blame_request(&mut self, op: &QueueOp, cause: Cause) {
+    pub(crate) fn add_cause_to_request(&mut self, op: &QueueOp, cause: Cause) {
         match op {
             QueueOp::Post { messages, .. } => {
                 for message in messages.items() {
@@ -30,17 +30,19 @@ impl LawChecker {
             }
             QueueOp::DeleteMany { receipts, .. } => {
                 for receipt in receipts.items() {
-                    self.blame_message(&receipt.message, cause);
+                    self.add_cause_to_message(&receipt.message, cause);
                 }
             }
             QueueOp::Delete { receipt, .. }
             | QueueOp::Touch { receipt, .. }
-            | QueueOp::Release { receipt, .. } => self.blame_message(&receipt.message, cause),
+            | QueueOp::Release { receipt, .. } => {
+                self.add_cause_to_message(&receipt.message, cause)
+            }
             _ => {}
         }
     }
 
-    pub(crate) fn blame_message(&mut self, message: &MessageId, cause: Cause) {
+    pub(crate) fn add_cause_to_message(&mut self, message: &MessageId, cause: Cause) {
         if let Some(task) = self.task_of_message(message) {
             self.tasks[task].causes.add(cause);
         }

@@ -9,11 +9,11 @@ use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
 use super::Wait;
-use crate::connection::{ConnectionStep, RespConnection, USUAL};
+use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
+use crate::error_reply::Broken;
 use crate::queue::{error_text, is_read_only, is_unknown_script};
-use crate::refusal::Broken;
-use crate::requests::{Answered, RequestId, Unanswered};
+use crate::requests::{CompletedRequest, NoReply, RequestId};
 use crate::{COMMAND_LIMIT, RENEW_EVERY};
 
 /// How much later than its wait a reply may arrive. After that, the connection counts as dead:
@@ -22,15 +22,15 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A connection for waits.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct BlockingConnection {
     connection_id: ConnectionId,
     connection: RespConnection,
     stage: Stage,
     opened_at: Moment,
     /// The server's client id of this connection, once known.
-    client: Client,
+    client: ClientId,
     /// Whether the server is a replica, so that the name may resolve to another one.
-    is_misplaced: bool,
+    is_on_replica: bool,
 }
 
 #[derive(Debug)]
@@ -38,36 +38,36 @@ enum Stage {
     /// It is being opened, perhaps for this wait.
     Opening { wait: Option<Wait>, until: Moment },
     /// It is idle.
-    Free,
+    Idle,
     /// The server waits. These replies have arrived.
-    Waiting { wait: Wait, answers: Vec<Value>, until: Moment },
+    Waiting { wait: Wait, replies: Vec<Value>, until: Moment },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Client {
-    Unasked,
-    Asked,
+enum ClientId {
+    NotRequested,
+    Requested,
     /// `None` if the server does not report it.
     Known(Option<i64>),
 }
 
 /// The next result of the received bytes.
 pub(super) enum Outcome {
-    Answered(Answered),
+    Completed(CompletedRequest),
     /// The connection is unusable.
-    Broken(Unanswered),
+    Broken(NoReply),
 }
 
-impl Waiter {
+impl BlockingConnection {
     pub(super) fn open(wait: Wait, effects: &mut Effects, now: Moment) -> Self {
         let (connection_id, connection) = effects.open();
-        Waiter {
+        BlockingConnection {
             connection_id,
             connection,
             stage: Stage::Opening { wait: Some(wait), until: now + CONNECT_LIMIT },
             opened_at: now,
-            client: Client::Unasked,
-            is_misplaced: false,
+            client: ClientId::NotRequested,
+            is_on_replica: false,
         }
     }
 
@@ -81,50 +81,50 @@ impl Waiter {
 
     pub(super) fn client(&self) -> Option<i64> {
         match self.client {
-            Client::Known(number) => number,
-            Client::Unasked | Client::Asked => None,
+            ClientId::Known(number) => number,
+            ClientId::NotRequested | ClientId::Requested => None,
         }
     }
 
-    pub(super) fn is_free(&self) -> bool {
-        matches!(self.stage, Stage::Free)
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
     }
 
-    pub(super) fn is_misplaced(&self) -> bool {
-        self.is_misplaced
+    pub(super) fn is_on_replica(&self) -> bool {
+        self.is_on_replica
     }
 
     /// The deadline of its current state.
-    pub(super) fn wait_until(&self) -> Moment {
+    pub(super) fn deadline(&self) -> Moment {
         match &self.stage {
             Stage::Opening { until, .. } | Stage::Waiting { until, .. } => *until,
-            Stage::Free => self.opened_at + RENEW_EVERY,
+            Stage::Idle => self.opened_at + RENEW_EVERY,
         }
     }
 
     /// Whether it serves this wait, or is being opened for it.
-    pub(super) fn carries(&self, id: RequestId) -> bool {
+    pub(super) fn serves(&self, id: RequestId) -> bool {
         self.wait().is_some_and(|wait| wait.id == id)
     }
 
     /// Sends a wait.
     pub(super) fn send(&mut self, mut wait: Wait, effects: &mut Effects, now: Moment) {
         let mut commands = Vec::new();
-        if self.client == Client::Unasked {
+        if self.client == ClientId::NotRequested {
             commands = redis::cmd("CLIENT").arg("ID").get_packed_command();
-            self.client = Client::Asked;
+            self.client = ClientId::Requested;
         }
         commands.append(&mut wait.commands);
         effects.send(self.connection_id, commands);
         let until = now + wait.time + GRACE;
-        self.stage = Stage::Waiting { wait, answers: Vec::new(), until };
+        self.stage = Stage::Waiting { wait, replies: Vec::new(), until };
     }
 
     /// Removes the wait that it is being opened for. Returns whether it was this one.
     pub(super) fn take_unsent(&mut self, id: RequestId) -> bool {
         match &mut self.stage {
             Stage::Opening { wait, .. } => wait.take_if(|wait| wait.id == id).is_some(),
-            Stage::Free | Stage::Waiting { .. } => false,
+            Stage::Idle | Stage::Waiting { .. } => false,
         }
     }
 
@@ -133,46 +133,46 @@ impl Waiter {
         loop {
             let expected = match &self.stage {
                 Stage::Waiting { wait, .. } => wait.limits,
-                Stage::Opening { .. } | Stage::Free => USUAL,
+                Stage::Opening { .. } | Stage::Idle => DEFAULT_LIMITS,
             };
             match self.connection.next_step(&expected) {
                 Ok(ConnectionStep::Wait) => return None,
                 Ok(ConnectionStep::Send(command)) => effects.send(self.connection_id, command),
                 Ok(ConnectionStep::Ready { ignores_user }) => {
-                    effects.greeted(ignores_user);
+                    effects.handshake_accepted(ignores_user);
                     self.ready(effects, now);
                 }
                 Ok(ConnectionStep::Reply(value)) => {
-                    if let Some(outcome) = self.said(value, effects, now) {
+                    if let Some(outcome) = self.on_reply(value, effects, now) {
                         return Some(outcome);
                     }
                 }
-                Err(broken) => return Some(Outcome::Broken(self.unanswered(broken))),
+                Err(broken) => return Some(Outcome::Broken(self.no_reply(broken))),
             }
         }
     }
 
     /// The connection has ended.
-    pub(super) fn closed(&self, fault: &LinkFault) -> Unanswered {
+    pub(super) fn closed(&self, fault: &LinkFault) -> NoReply {
         let kind = match (fault.kind(), &self.stage) {
             (LinkFaultKind::Tls, _) => NotifyFaultKind::Tls,
             (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
             _ => NotifyFaultKind::ConnectionLost,
         };
-        self.unanswered(self.connection.fault(kind, fault))
+        self.no_reply(self.connection.fault(kind, fault))
     }
 
     /// The deadline has passed.
-    pub(super) fn late(&self) -> Unanswered {
+    pub(super) fn timed_out(&self) -> NoReply {
         let kind = match &self.stage {
             Stage::Opening { .. } => NotifyFaultKind::Unreachable,
-            Stage::Free | Stage::Waiting { .. } => NotifyFaultKind::ConnectionLost,
+            Stage::Idle | Stage::Waiting { .. } => NotifyFaultKind::ConnectionLost,
         };
-        self.unanswered(self.connection.fault(kind, &"it does not respond in time"))
+        self.no_reply(self.connection.fault(kind, &"it does not respond in time"))
     }
 
     /// The wait that will get no reply.
-    pub(super) fn into_wait(self) -> Option<RequestId> {
+    pub(super) fn into_request_id(self) -> Option<RequestId> {
         self.wait().map(|wait| wait.id)
     }
 
@@ -180,54 +180,54 @@ impl Waiter {
         match &self.stage {
             Stage::Opening { wait, .. } => wait.as_ref(),
             Stage::Waiting { wait, .. } => Some(wait),
-            Stage::Free => None,
+            Stage::Idle => None,
         }
     }
 
-    fn unanswered(&self, broken: Broken) -> Unanswered {
+    fn no_reply(&self, broken: Broken) -> NoReply {
         let was_sent = matches!(self.stage, Stage::Waiting { .. });
-        Unanswered { broken, was_sent }
+        NoReply { broken, was_sent }
     }
 
     fn ready(&mut self, effects: &mut Effects, now: Moment) {
         let wait = match &mut self.stage {
             Stage::Opening { wait, .. } => wait.take(),
-            Stage::Free | Stage::Waiting { .. } => None,
+            Stage::Idle | Stage::Waiting { .. } => None,
         };
-        self.stage = Stage::Free;
+        self.stage = Stage::Idle;
         if let Some(wait) = wait {
             self.send(wait, effects, now);
         }
     }
 
-    fn said(&mut self, value: Value, effects: &mut Effects, now: Moment) -> Option<Outcome> {
-        if self.client == Client::Asked {
+    fn on_reply(&mut self, value: Value, effects: &mut Effects, now: Moment) -> Option<Outcome> {
+        if self.client == ClientId::Requested {
             let Value::Int(number) = value else {
-                self.client = Client::Known(None);
+                self.client = ClientId::Known(None);
                 return None;
             };
-            self.client = Client::Known(Some(number));
+            self.client = ClientId::Known(Some(number));
             return None;
         }
-        let Stage::Waiting { wait, answers, until } = &mut self.stage else {
-            let unasked = "its reply does not match the command";
-            let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
-            return Some(Outcome::Broken(self.unanswered(broken)));
+        let Stage::Waiting { wait, replies, until } = &mut self.stage else {
+            let unexpected = "its reply does not match the command";
+            let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
+            return Some(Outcome::Broken(self.no_reply(broken)));
         };
         let error = error_text(&value);
         let is_unknown = error.as_deref().is_some_and(is_unknown_script);
-        if answers.len() == 1 && is_unknown && !wait.script.is_empty() {
+        if replies.len() == 1 && is_unknown && !wait.script.is_empty() {
             effects.send(self.connection_id, std::mem::take(&mut wait.script));
             *until = now + COMMAND_LIMIT;
             return None;
         }
-        self.is_misplaced |= error.as_deref().is_some_and(is_read_only);
-        answers.push(value);
-        if answers.len() < 2 {
+        self.is_on_replica |= error.as_deref().is_some_and(is_read_only);
+        replies.push(value);
+        if replies.len() < 2 {
             return None;
         }
-        let answered = Answered { id: wait.id, answers: Ok(std::mem::take(answers)) };
-        self.stage = Stage::Free;
-        Some(Outcome::Answered(answered))
+        let completed = CompletedRequest { id: wait.id, replies: Ok(std::mem::take(replies)) };
+        self.stage = Stage::Idle;
+        Some(Outcome::Completed(completed))
     }
 }

@@ -16,11 +16,11 @@ const LIST_EVERY: Duration = Duration::from_secs(60);
 /// How often due messages are made ready while others are ready.
 const SWEEP_EVERY: Duration = Duration::from_millis(50);
 /// How often a worker searches for messages that are reserved without a lease.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+const ORPHAN_SEARCH_EVERY: Duration = Duration::from_secs(600);
 
 /// A task that no caller waits for.
 #[derive(Debug)]
-pub(crate) enum Task {
+pub(crate) enum MaintenanceTask {
     /// Check the server, once.
     Checks,
     /// Put back messages without a lease; `found` were put back so far.
@@ -28,23 +28,23 @@ pub(crate) enum Task {
     /// Move an element that is not a message to the dead-letter queue.
     Reject { queue: QueueName },
     /// Release messages without a caller.
-    GiveBack,
+    Release,
 }
 
 /// When each task was last done.
 #[derive(Debug, Default)]
-pub(crate) struct Upkeep {
-    has_begun: bool,
+pub(crate) struct Maintenance {
+    are_checks_done: bool,
     listed: BTreeMap<QueueName, Moment>,
     swept: BTreeMap<QueueName, Moment>,
-    looked: BTreeMap<QueueName, Moment>,
+    searched: BTreeMap<QueueName, Moment>,
 }
 
-impl Upkeep {
+impl Maintenance {
     /// The commands before the first operation.
-    pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(Task, Vec<Command>)> {
-        let is_first = !std::mem::replace(&mut self.has_begun, true);
-        is_first.then(|| (Task::Checks, checks::commands(prefix)))
+    pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(MaintenanceTask, Vec<Command>)> {
+        let is_first = !std::mem::replace(&mut self.are_checks_done, true);
+        is_first.then(|| (MaintenanceTask::Checks, checks::commands(prefix)))
     }
 
     /// The commands before a post to this queue.
@@ -68,14 +68,15 @@ impl Upkeep {
     }
 
     /// The commands that accompany a reserve.
-    pub(crate) fn of_worker(
+    pub(crate) fn orphan_search(
         &mut self,
         queue: &QueueName,
         keys: &Keys,
         now: Moment,
-    ) -> Option<(Task, Vec<Command>)> {
-        is_due(&mut self.looked, queue, LOOK_EVERY, now).then(|| {
-            let task = Task::Orphans { queue: queue.clone(), keys: keys.clone(), found: 0 };
+    ) -> Option<(MaintenanceTask, Vec<Command>)> {
+        is_due(&mut self.searched, queue, ORPHAN_SEARCH_EVERY, now).then(|| {
+            let task =
+                MaintenanceTask::Orphans { queue: queue.clone(), keys: keys.clone(), found: 0 };
             (task, vec![encode::orphans(keys, "0")])
         })
     }
@@ -87,18 +88,18 @@ impl Upkeep {
         queue: &QueueName,
         reservation: &Reservation,
         id: &str,
-    ) -> Option<(Task, Vec<Command>)> {
+    ) -> Option<(MaintenanceTask, Vec<Command>)> {
         let dead = queue.dead_letters().ok()?;
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
         let commands =
             vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, id)];
-        Some((Task::Reject { queue: queue.clone() }, commands))
+        Some((MaintenanceTask::Reject { queue: queue.clone() }, commands))
     }
 }
 
 /// How many queues are remembered while their tasks are not due; beyond that, queues whose task is
 /// due again are forgotten. Names of queues may be generated from data.
-const REMEMBERED: usize = 1000;
+const MAX_QUEUES: usize = 1000;
 
 /// Whether a task is due for a queue. If so, it counts as done.
 fn is_due(
@@ -114,7 +115,7 @@ fn is_due(
             true
         }
         None => {
-            if done.len() >= REMEMBERED {
+            if done.len() >= MAX_QUEUES {
                 done.retain(|_, at| now.since(*at) < every);
             }
             done.insert(queue.clone(), now);
@@ -131,33 +132,33 @@ mod tests {
     fn each_queue_is_listed_again_after_a_minute_or_when_it_was_deleted() {
         let prefix = Prefix::of(None).unwrap();
         let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
-        let mut upkeep = Upkeep::default();
+        let mut maintenance = Maintenance::default();
         let after = |seconds| Moment::EPOCH + Duration::from_secs(seconds);
         let mut is_listed =
-            |queue: &QueueName, seconds| upkeep.list(&prefix, queue, after(seconds)).is_some();
+            |queue: &QueueName, seconds| maintenance.list(&prefix, queue, after(seconds)).is_some();
         assert!(is_listed(&mail, 0) && is_listed(&news, 30));
         assert!(!is_listed(&mail, 59) && !is_listed(&news, 60));
         assert!(is_listed(&mail, 60));
-        upkeep.unlisted(&news);
-        assert!(upkeep.list(&prefix, &news, after(61)).is_some());
+        maintenance.unlisted(&news);
+        assert!(maintenance.list(&prefix, &news, after(61)).is_some());
     }
 
     #[test]
     fn unused_queues_are_forgotten() {
-        let mut upkeep = Upkeep::default();
-        for number in 0..3 * REMEMBERED as u64 {
+        let mut maintenance = Maintenance::default();
+        for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
             let now = Moment::EPOCH + Duration::from_millis(number);
-            assert!(upkeep.is_sweep_due(&queue, now));
-            assert!(upkeep.swept.len() <= REMEMBERED);
+            assert!(maintenance.is_sweep_due(&queue, now));
+            assert!(maintenance.swept.len() <= MAX_QUEUES);
         }
     }
 
     #[test]
     fn the_server_is_checked_once() {
         let prefix = Prefix::of(None).unwrap();
-        let mut upkeep = Upkeep::default();
-        assert!(upkeep.at_start(&prefix).is_some());
-        assert!(upkeep.at_start(&prefix).is_none());
+        let mut maintenance = Maintenance::default();
+        assert!(maintenance.at_start(&prefix).is_some());
+        assert!(maintenance.at_start(&prefix).is_none());
     }
 }

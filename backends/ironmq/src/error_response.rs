@@ -10,23 +10,23 @@ use crate::redaction::Redaction;
 use ivy_proto::queue::{Fault, FaultKind, QueueOp};
 
 /// The longest `Retry-After` that is respected.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The fault of a response with this status. `said` is the server's own text, if any; it is a hint
+/// The fault of a response with this status. `server_text` is the server's own text, if any; it is a hint
 /// only, because no two servers use the same text.
 pub(crate) fn fault(
     redaction: &Redaction<'_>,
     status: StatusCode,
     headers: &HeaderMap,
-    said: Option<&str>,
+    server_text: Option<&str>,
 ) -> Fault {
-    let kind = kind(redaction.op, status.as_u16(), said);
+    let kind = kind(redaction.op, status.as_u16(), server_text);
     let mut fault = Fault::new(kind).with_status(status.as_u16());
     let detail = match kind {
         FaultKind::Redirected => redirect_origin(headers)
             .and_then(|origin| redaction.quote(&origin))
             .map(|origin| format!("to {origin}")),
-        _ => said.and_then(|said| redaction.quote(said)),
+        _ => server_text.and_then(|server_text| redaction.quote(server_text)),
     };
     if let Some(detail) = detail {
         fault = fault.with_detail(detail);
@@ -39,12 +39,12 @@ pub(crate) fn fault(
     fault
 }
 
-fn kind(op: &QueueOp, status: u16, said: Option<&str>) -> FaultKind {
+fn kind(op: &QueueOp, status: u16, server_text: Option<&str>) -> FaultKind {
     match status {
         300..400 => FaultKind::Redirected,
         401 => FaultKind::Unauthorized,
         403 => forbidden(op),
-        404 => missing(op, said),
+        404 => missing(op, server_text),
         // A proxy that timed out may have forwarded the request before.
         408 | 500..600 => FaultKind::ServerError,
         413 => FaultKind::TooLarge,
@@ -75,7 +75,7 @@ fn forbidden(op: &QueueOp) -> FaultKind {
     }
 }
 
-fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
+fn missing(op: &QueueOp, server_text: Option<&str>) -> FaultKind {
     match op {
         // If the queue does not exist, its messages do not either, and that is what the holder of
         // one must know.
@@ -83,7 +83,7 @@ fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
         | QueueOp::DeleteMany { .. }
         | QueueOp::Touch { .. }
         | QueueOp::Release { .. } => FaultKind::NoMessage,
-        QueueOp::Get { .. } if said == Some("Queue not found") => FaultKind::NoQueue,
+        QueueOp::Get { .. } if server_text == Some("Queue not found") => FaultKind::NoQueue,
         QueueOp::Get { .. } => FaultKind::NoMessage,
         QueueOp::Reserve { .. }
         | QueueOp::Peek { .. }
@@ -109,7 +109,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let now = unix_seconds(headers.get(DATE)?.to_str().ok()?)?;
         unix_seconds(text)?.checked_sub(now)?
     };
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// The target of a redirect, without path, query and user, each of which may contain a secret.

@@ -6,14 +6,14 @@ use ivy_proto::notify::NotifyFaultKind;
 use ivy_proto::queue::{Fault, FaultKind};
 
 use crate::address::RedisAddress;
-use crate::refusal::{Broken, shown};
+use crate::error_reply::{Broken, shown};
 
 /// How long to pause before a server that is temporarily unavailable is asked again.
-const REST: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const FULL: &str = "the memory of the server is full: let workers empty the queue, or add memory";
 const DISK: &str = "the server cannot write to its disk: fix that, or change its setting stop-writes-on-bgsave-error";
-const STARTS: &str = "it is retried: the server is loading its data, or waits for another server";
+const LOADING: &str = "it is retried: the server is loading its data, or waits for another server";
 const READ_ONLY: &str =
     "it is retried over a new connection; if this persists, the address leads to a replica";
 const BUSY: &str = "another script has been running for too long: see SCRIPT KILL";
@@ -27,28 +27,28 @@ const PARTIAL: &str = "it can be retried; a message may then be delivered twice"
 
 /// The fault for an error reply to a command of a queue, a script or not: its text including the
 /// code.
-pub(crate) fn refusal(said: &str, address: &RedisAddress) -> Fault {
-    let (kind, advice) = meaning(said);
-    let mut fault = Fault::new(kind).with_detail(shown(without_arguments(said), address, ""));
+pub(crate) fn fault_of_error(error: &str, address: &RedisAddress) -> Fault {
+    let (kind, advice) = meaning(error);
+    let mut fault = Fault::new(kind).with_detail(shown(without_arguments(error), address, ""));
     if let Some(advice) = advice {
         fault = fault.with_advice(advice);
     }
-    if kind == FaultKind::Unavailable { fault.with_retry_after(REST) } else { fault }
+    if kind == FaultKind::Unavailable { fault.with_retry_after(RETRY_AFTER) } else { fault }
 }
 
 /// Whether the error means that the server has become a replica, so that the name may resolve to
 /// another one.
-pub(crate) fn is_read_only(said: &str) -> bool {
-    code(said) == "READONLY"
+pub(crate) fn is_read_only(error: &str) -> bool {
+    code(error) == "READONLY"
 }
 
 /// Whether the error means that the server does not know a script's hash, so that it had no effect.
-pub(crate) fn is_unknown_script(said: &str) -> bool {
-    said.starts_with("NOSCRIPT")
+pub(crate) fn is_unknown_script(error: &str) -> bool {
+    error.starts_with("NOSCRIPT")
 }
 
 /// The fault of an operation whose connection is unusable, depending on whether it was sent.
-pub(crate) fn broken(broken: &Broken, was_sent: bool, address: &RedisAddress) -> Fault {
+pub(crate) fn fault_of_broken(broken: &Broken, was_sent: bool, address: &RedisAddress) -> Fault {
     let detail = || broken.detail.clone();
     match broken.kind {
         NotifyFaultKind::ConnectionLost if was_sent => {
@@ -59,28 +59,28 @@ pub(crate) fn broken(broken: &Broken, was_sent: bool, address: &RedisAddress) ->
         NotifyFaultKind::NoPermission | NotifyFaultKind::Refused
             if !broken.detail.contains("max number of clients") =>
         {
-            refusal(&broken.detail, address)
+            fault_of_error(&broken.detail, address)
         }
         _ => Fault::new(FaultKind::Unreachable).with_detail(detail()),
     }
 }
 
-fn meaning(said: &str) -> (FaultKind, Option<&'static str>) {
+fn meaning(error: &str) -> (FaultKind, Option<&'static str>) {
     use FaultKind::{Redirected, Refused, ServerError, Unauthorized, Unavailable};
-    match code(said) {
+    match code(error) {
         "OOM" => (Unavailable, Some(FULL)),
         "MISCONF" => (Unavailable, Some(DISK)),
         "READONLY" => (Unavailable, Some(READ_ONLY)),
         "NOREPLICAS" => (Unavailable, Some(REPLICAS)),
         "BUSY" => (Unavailable, Some(BUSY)),
-        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => (Unavailable, Some(STARTS)),
+        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => (Unavailable, Some(LOADING)),
         "NOAUTH" | "WRONGPASS" => (Unauthorized, None),
         "NOPERM" => (Unauthorized, Some(GRANT)),
         "MOVED" | "ASK" => (Redirected, Some(CLUSTER)),
         "WRONGTYPE" | "CROSSSLOT" => (Refused, Some(OTHER_KIND)),
-        _ if said.contains("can't run this command") => (ServerError, Some(GRANT)),
-        _ if is_from_a_script(said) => (ServerError, Some(PARTIAL)),
-        _ if said.contains("unknown command") || said.contains("wrong number of arguments") => {
+        _ if error.contains("can't run this command") => (ServerError, Some(GRANT)),
+        _ if is_from_a_script(error) => (ServerError, Some(PARTIAL)),
+        _ if error.contains("unknown command") || error.contains("wrong number of arguments") => {
             (Refused, Some(VERSION))
         }
         _ => (Refused, None),
@@ -89,10 +89,10 @@ fn meaning(said: &str) -> (FaultKind, Option<&'static str>) {
 
 /// The code of an error. Servers before version 7 include the code of a command inside a script in
 /// the text: `ERR Error running script (..): @user_script:12: -OOM command not allowed`.
-fn code(said: &str) -> &str {
-    let mut words = said.split(' ');
+fn code(error: &str) -> &str {
+    let mut words = error.split(' ');
     let first = words.next().unwrap_or_default();
-    if !said.contains("Error running script") {
+    if !error.contains("Error running script") {
         return first;
     }
     let is_code =
@@ -100,13 +100,13 @@ fn code(said: &str) -> &str {
     words.filter_map(|word| word.strip_prefix('-')).find(is_code).unwrap_or(first)
 }
 
-fn is_from_a_script(said: &str) -> bool {
-    said.contains("Error running script") || said.contains("user_script")
+fn is_from_a_script(error: &str) -> bool {
+    error.contains("Error running script") || error.contains("user_script")
 }
 
 /// The text of an error about a command may repeat its arguments.
-fn without_arguments(said: &str) -> &str {
-    said.split(", with args").next().unwrap_or(said)
+fn without_arguments(error: &str) -> &str {
+    error.split(", with args").next().unwrap_or(error)
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn each_error_of_a_server_has_its_kind_and_its_advice() {
         use FaultKind::{Redirected, Refused, ServerError, Unauthorized, Unavailable};
-        for (said, kind, advice) in [
+        for (error, kind, advice) in [
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
                 Unavailable,
@@ -179,30 +179,30 @@ mod tests {
             ),
             ("ERR something else", Refused, "will not help"),
         ] {
-            let fault = refusal(said, &address());
-            assert_eq!(fault.kind(), kind, "{said}");
-            assert!(fault.to_string().contains(advice), "{said}: {fault}");
-            let rests = fault.retry_after() == Some(REST);
-            assert_eq!(rests, fault.effect() == Effect::None, "{said}");
+            let fault = fault_of_error(error, &address());
+            assert_eq!(fault.kind(), kind, "{error}");
+            assert!(fault.to_string().contains(advice), "{error}: {fault}");
+            let is_retried_later = fault.retry_after() == Some(RETRY_AFTER);
+            assert_eq!(is_retried_later, fault.effect() == Effect::None, "{error}");
         }
     }
 
     #[test]
     fn arguments_and_the_password_are_not_repeated() {
-        let said = "ERR unknown command 'RPUSH', with args beginning with: 'the body'";
-        assert!(!refusal(said, &address()).to_string().contains("body"));
-        assert!(!refusal("ERR bad correct horse", &address()).to_string().contains("horse"));
+        let error = "ERR unknown command 'RPUSH', with args beginning with: 'the body'";
+        assert!(!fault_of_error(error, &address()).to_string().contains("body"));
+        assert!(!fault_of_error("ERR bad correct horse", &address()).to_string().contains("horse"));
     }
 
     #[test]
     fn a_lost_connection_affects_only_requests_that_were_sent() {
         let lost = Broken { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
-        assert_eq!(broken(&lost, true, &address()).kind(), FaultKind::AnswerLost);
-        assert_eq!(broken(&lost, false, &address()).kind(), FaultKind::Unreachable);
+        assert_eq!(fault_of_broken(&lost, true, &address()).kind(), FaultKind::AnswerLost);
+        assert_eq!(fault_of_broken(&lost, false, &address()).kind(), FaultKind::Unreachable);
         let loading = Broken { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };
-        assert_eq!(broken(&loading, false, &address()).kind(), FaultKind::Unavailable);
+        assert_eq!(fault_of_broken(&loading, false, &address()).kind(), FaultKind::Unavailable);
         let full = "ERR max number of clients reached".to_owned();
         let full = Broken { kind: NotifyFaultKind::Refused, detail: full };
-        assert_eq!(broken(&full, false, &address()).kind(), FaultKind::Unreachable);
+        assert_eq!(fault_of_broken(&full, false, &address()).kind(), FaultKind::Unreachable);
     }
 }

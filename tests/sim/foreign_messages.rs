@@ -13,10 +13,10 @@ use crate::world::{Due, World};
 
 impl World {
     /// A message of another program arrives now.
-    pub(crate) fn schedule_stray(&mut self, at: Moment) {
+    pub(crate) fn schedule_foreign_message(&mut self, at: Moment) {
         let number = self.checker.tasks.len();
-        let rng = self.injector.nature(0);
-        let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), Sender::Stranger);
+        let rng = self.injector.variation(0);
+        let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), Sender::OtherProgram);
         let ivy = |fields: &str| {
             let id = task.id;
             format!(
@@ -58,7 +58,7 @@ impl World {
             String::new(),
         ];
         let mut which = one_of(rng, &(0..texts.len()).collect::<Vec<_>>());
-        if self.checker.knows_stray(&texts[which]) {
+        if self.checker.is_foreign_body(&texts[which]) {
             which = 0;
         }
         let kind = rng.up_to(self.kinds.len() as u64 - 1) as usize;
@@ -68,18 +68,18 @@ impl World {
         // A task that runs fails at first, so that it gets a successor.
         task.plan = Plan::FailsFirst(1);
         self.checker.tasks.push(task);
-        self.checker.know_stray(&texts[which], number);
-        self.stray_bodies.insert(number, texts[which].clone());
-        self.uncalled += 1;
-        self.event_queue.add(at, Due::Stray(number));
+        self.checker.add_foreign_body(&texts[which], number);
+        self.foreign_bodies.insert(number, texts[which].clone());
+        self.unscheduled += 1;
+        self.event_queue.add(at, Due::ForeignMessage(number));
     }
 
-    pub(crate) fn post_stray(&mut self, number: usize) {
-        self.uncalled -= 1;
-        let Some(body) = self.stray_bodies.remove(&number) else { return };
+    pub(crate) fn post_foreign_message(&mut self, number: usize) {
+        self.unscheduled -= 1;
+        let Some(body) = self.foreign_bodies.remove(&number) else { return };
         let queue = self.kinds[self.checker.tasks[number].kind].queue.clone();
         let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
         let op = QueueOp::Post { queue, messages: Batch::one(message) };
-        self.ask_for_stranger(op);
+        self.request_for_other_program(op);
     }
 }

@@ -7,7 +7,7 @@ use crate::task::{Cause, ProcessId};
 
 impl LawChecker {
     /// A message was reserved.
-    pub(crate) fn taken(
+    pub(crate) fn message_reserved(
         &mut self,
         who: ProcessId,
         id: &MessageId,
@@ -17,10 +17,10 @@ impl LawChecker {
         broker_now: Moment,
     ) {
         let may_come_twice = self.may_come_twice(id);
-        let Some(at) = self.ids.at(id) else { return };
+        let Some(at) = self.ids.index_of(id) else { return };
         let message = &mut self.messages[at];
         let length = until.since(broker_now);
-        let holder = Holder { who, line: (who, 0), reservation, until, length };
+        let holder = Holder { who, connection: (who, 0), reservation, until, length };
         let before = message.holder.replace(holder);
         message.reserved += 1;
         message.counted += 1;
@@ -40,42 +40,48 @@ impl LawChecker {
     }
 
     /// A message was made ready after the end of its lease.
-    pub(crate) fn put_back(&mut self, id: &MessageId, may_be_early: bool, broker_now: Moment) {
-        let Some(at) = self.ids.at(id) else { return };
+    pub(crate) fn message_returned(
+        &mut self,
+        id: &MessageId,
+        may_be_early: bool,
+        broker_now: Moment,
+    ) {
+        let Some(at) = self.ids.index_of(id) else { return };
         let message = &mut self.messages[at];
         let holder = message.holder.take();
         message.lost += 1;
         if let Some(task) = message.task {
-            let attempt = message.says.attempt;
+            let attempt = message.attempt_info.attempt;
             *self.tasks[task].lost.entry(attempt).or_default() += 1;
         }
         let Some(holder) = holder else { return };
         self.grants.remove(&(holder.who, at));
         if may_be_early {
-            self.blame_message(id, Cause::Delivery);
+            self.add_cause_to_message(id, Cause::Delivery);
         } else if holder.until > broker_now && !self.may_come_twice(id) {
             self.broken("S4", || format!("{id} was put back before its lease had ended"));
         }
     }
 
     /// A message was released.
-    pub(crate) fn gave_back(
+    pub(crate) fn message_released(
         &mut self,
         who: ProcessId,
         id: &MessageId,
         failed: bool,
         broker_now: Moment,
     ) {
-        if let Some(receipt) = self.held_by(who, id) {
+        if let Some(receipt) = self.held_receipt(who, id) {
             self.released(who, &receipt, failed, broker_now);
-        } else if let Some(message) = self.ids.at(id).and_then(|at| self.messages.get_mut(at)) {
+        } else if let Some(message) = self.ids.index_of(id).and_then(|at| self.messages.get_mut(at))
+        {
             // One of two copies with one id: a script that fails between its writes leaves them.
             *message.released_by.entry(who).or_default() += 1;
         }
     }
 
     /// The lease of a message was renewed.
-    pub(crate) fn renewed(
+    pub(crate) fn lease_renewed(
         &mut self,
         who: ProcessId,
         id: &MessageId,
@@ -83,19 +89,19 @@ impl LawChecker {
         until: Moment,
         broker_now: Moment,
     ) {
-        let Some(old) = self.held_by(who, id) else { return };
+        let Some(old) = self.held_receipt(who, id) else { return };
         let new = Receipt { message: id.clone(), reservation };
         let lease = until.since(broker_now);
         self.touched(who, &old, &new, lease, broker_now);
-        let message = self.ids.at(id).and_then(|at| self.messages.get_mut(at));
+        let message = self.ids.index_of(id).and_then(|at| self.messages.get_mut(at));
         if let Some(holder) = message.and_then(|message| message.holder.as_mut()) {
             holder.until = until;
         }
     }
 
     /// A message was deleted by this worker.
-    pub(crate) fn removed(&mut self, who: ProcessId, id: &MessageId, broker_now: Moment) {
-        match self.held_by(who, id) {
+    pub(crate) fn message_deleted(&mut self, who: ProcessId, id: &MessageId, broker_now: Moment) {
+        match self.held_receipt(who, id) {
             Some(receipt) => self.deleted(who, &receipt, broker_now),
             // It was not known to be held, after something befell the server.
             None => {
@@ -107,8 +113,8 @@ impl LawChecker {
     }
 
     /// The receipt of a held message. Only the worker that holds it may change it.
-    fn held_by(&mut self, who: ProcessId, id: &MessageId) -> Option<Receipt> {
-        let message = self.ids.at(id).and_then(|at| self.messages.get(at));
+    fn held_receipt(&mut self, who: ProcessId, id: &MessageId) -> Option<Receipt> {
+        let message = self.ids.index_of(id).and_then(|at| self.messages.get(at));
         let holder = message.and_then(|message| message.holder.clone())?;
         if holder.who != who && !self.may_come_twice(id) {
             let other = holder.who;
@@ -118,20 +124,20 @@ impl LawChecker {
     }
 
     /// The server lost its last writes, or everything, or a key: the state of a message is now this.
-    pub(crate) fn changed_by_mishap(
+    pub(crate) fn message_changed_by_fault(
         &mut self,
         id: &MessageId,
         counts: Option<(u32, u32)>,
         holder: Option<(ProcessId, ReservationId, Moment)>,
     ) {
-        let Some(at) = self.ids.at(id) else { return };
+        let Some(at) = self.ids.index_of(id) else { return };
         let message = &mut self.messages[at];
         let was_alive = std::mem::replace(&mut message.alive, counts.is_some());
         let is_alive = message.alive;
         let length = message.holder.as_ref().map_or_else(Default::default, |holder| holder.length);
         message.holder = holder.map(|(who, reservation, until)| Holder {
             who,
-            line: (who, 0),
+            connection: (who, 0),
             reservation,
             until,
             length,

@@ -9,12 +9,12 @@ use redis::Value;
 
 use super::{Publishing, Request};
 use crate::COMMAND_LIMIT;
-use crate::connection::{RespConnection, USUAL};
+use crate::connection::{DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::probe::ServerProbe;
 
-use super::renewal::Generation;
+use super::connection_renewal::Generation;
 
 /// A connection that is not ready.
 #[derive(Debug)]
@@ -26,11 +26,11 @@ pub(super) struct Opening {
 
 /// A connection that is ready for requests.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Pipeline {
     pub(super) connection_id: ConnectionId,
     pub(super) connection: RespConnection,
     /// The requests without a reply, each with the deadline of its reply.
-    unanswered: VecDeque<(Sent, Moment)>,
+    in_flight: VecDeque<(Sent, Moment)>,
 }
 
 /// Something sent on a connection.
@@ -49,51 +49,51 @@ impl Opening {
         Opening { connection_id, connection, until: now + limit.min(CONNECT_LIMIT) }
     }
 
-    pub(super) fn opened(self) -> Link {
+    pub(super) fn opened(self) -> Pipeline {
         let Opening { connection_id, connection, .. } = self;
-        Link { connection_id, connection, unanswered: VecDeque::new() }
+        Pipeline { connection_id, connection, in_flight: VecDeque::new() }
     }
 }
 
-impl Link {
+impl Pipeline {
     /// Records that something was sent.
     pub(super) fn sent(&mut self, sent: Sent, now: Moment) {
-        self.unanswered.push_back((sent, now + COMMAND_LIMIT));
+        self.in_flight.push_back((sent, now + COMMAND_LIMIT));
     }
 
     /// The limits of the next reply.
     pub(super) fn expected(&self) -> Limits {
-        match self.unanswered.front() {
+        match self.in_flight.front() {
             Some((Sent::Request(request, _), _)) => request.limits,
-            _ => USUAL,
+            _ => DEFAULT_LIMITS,
         }
     }
 
     /// The deadline of the next reply.
-    pub(super) fn wait_until(&self) -> Option<Moment> {
-        self.unanswered.front().map(|(_, until)| *until)
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.in_flight.front().map(|(_, until)| *until)
     }
 
-    pub(super) fn is_asked(&self) -> bool {
-        self.unanswered.iter().any(|(sent, _)| matches!(sent, Sent::ServerProbe(_)))
+    pub(super) fn is_probed(&self) -> bool {
+        self.in_flight.iter().any(|(sent, _)| matches!(sent, Sent::ServerProbe(_)))
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.unanswered.is_empty()
+        self.in_flight.is_empty()
     }
 
     /// The request that the next reply belongs to.
     pub(super) fn pop(&mut self) -> Option<Sent> {
-        self.unanswered.pop_front().map(|(sent, _)| sent)
+        self.in_flight.pop_front().map(|(sent, _)| sent)
     }
 
     /// Puts back a request that lacks replies.
-    pub(super) fn push_back_first(&mut self, sent: Sent, now: Moment) {
-        self.unanswered.push_front((sent, now + COMMAND_LIMIT));
+    pub(super) fn push_front(&mut self, sent: Sent, now: Moment) {
+        self.in_flight.push_front((sent, now + COMMAND_LIMIT));
     }
 
     /// The requests that will get no reply.
-    pub(super) fn into_unanswered(self) -> impl Iterator<Item = Sent> {
-        self.unanswered.into_iter().map(|(sent, _)| sent)
+    pub(super) fn into_in_flight(self) -> impl Iterator<Item = Sent> {
+        self.in_flight.into_iter().map(|(sent, _)| sent)
     }
 }

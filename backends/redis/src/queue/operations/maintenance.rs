@@ -6,38 +6,52 @@ use ivy_proto::queue::Fault;
 use redis::Value;
 
 use super::{InFlight, Io, Operations};
-use crate::connection::USUAL;
+use crate::connection::DEFAULT_LIMITS;
 use crate::queue::checks;
 use crate::queue::command::Command;
 use crate::queue::decode::Decoder;
 use crate::queue::encode;
 use crate::queue::exchange::Exchange;
-use crate::queue::upkeep::Task;
+use crate::queue::maintenance::MaintenanceTask;
 
 impl Operations {
     /// Sends the commands of a maintenance task.
-    pub(super) fn keep_up(&mut self, task: Task, commands: Vec<Command>, io: &mut Io<'_>) {
+    pub(super) fn start_maintenance(
+        &mut self,
+        task: MaintenanceTask,
+        commands: Vec<Command>,
+        io: &mut Io<'_>,
+    ) {
         let exchange = Exchange::new(commands);
-        let id = self.send(&exchange, USUAL, io);
-        self.in_flight.insert(id, InFlight::Upkeep { task, exchange });
+        let id = self.send(&exchange, DEFAULT_LIMITS, io);
+        self.in_flight.insert(id, InFlight::Maintenance { task, exchange });
     }
 
     /// Handles the replies to a maintenance task.
-    pub(super) fn kept_up(&mut self, task: Task, answers: Vec<Value>, io: &mut Io<'_>) {
+    pub(super) fn on_maintenance_replies(
+        &mut self,
+        task: MaintenanceTask,
+        replies: Vec<Value>,
+        io: &mut Io<'_>,
+    ) {
         let decoder = Decoder { address: io.effects.address() };
         match task {
-            Task::Checks => {
-                for warning in checks::warnings(&answers) {
+            MaintenanceTask::Checks => {
+                for warning in checks::warnings(&replies) {
                     warn(warning, io);
                 }
             }
-            Task::Orphans { queue, keys, found } => {
-                match decoder.orphans(super::asked::only(answers)) {
+            MaintenanceTask::Orphans { queue, keys, found } => {
+                match decoder.orphans(super::pending_operation::single_reply(replies)) {
                     Ok((next, count)) => {
                         let found = found.saturating_add(count);
                         if let Some(cursor) = next {
                             let command = encode::orphans(&keys, &cursor);
-                            self.keep_up(Task::Orphans { queue, keys, found }, vec![command], io);
+                            self.start_maintenance(
+                                MaintenanceTask::Orphans { queue, keys, found },
+                                vec![command],
+                                io,
+                            );
                         } else if found > 0 {
                             warn(
                                 format!(
@@ -49,11 +63,11 @@ impl Operations {
                             );
                         }
                     }
-                    Err(fault) => unkept(&fault),
+                    Err(fault) => report_failed_maintenance(&fault),
                 }
             }
-            Task::Reject { queue } => {
-                match answers.into_iter().next_back().map(|answer| decoder.release(answer)) {
+            MaintenanceTask::Reject { queue } => {
+                match replies.into_iter().next_back().map(|reply| decoder.release(reply)) {
                     Some(Ok(_)) => warn(
                         format!(
                             "queue {queue}: an element that is not a message of ivy, or is larger than \
@@ -62,14 +76,13 @@ impl Operations {
                         ),
                         io,
                     ),
-                    Some(Err(fault)) => unkept(&fault),
+                    Some(Err(fault)) => report_failed_maintenance(&fault),
                     None => {}
                 }
             }
-            Task::GiveBack => {
-                for fault in answers.into_iter().filter_map(|answer| decoder.release(answer).err())
-                {
-                    unkept(&fault);
+            MaintenanceTask::Release => {
+                for fault in replies.into_iter().filter_map(|reply| decoder.release(reply).err()) {
+                    report_failed_maintenance(&fault);
                 }
             }
         }
@@ -81,6 +94,6 @@ fn warn(warning: String, io: &mut Io<'_>) {
 }
 
 /// It is retried when it is due again, or when the lease ends.
-fn unkept(fault: &Fault) {
+fn report_failed_maintenance(fault: &Fault) {
     tracing::debug!(%fault, "the maintenance of a queue failed");
 }

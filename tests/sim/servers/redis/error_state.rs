@@ -15,7 +15,7 @@ pub enum Kind {
 
 /// The trouble that a server is in.
 #[derive(Clone, Debug, Default)]
-pub struct Trouble {
+pub struct ErrorState {
     kind: Option<Kind>,
 }
 
@@ -27,11 +27,11 @@ const NO_DISK: &str = "MISCONF Redis is configured to save RDB snapshots, but it
     configured to report errors during writes if RDB snapshotting fails \
     (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
-impl Trouble {
+impl ErrorState {
     /// A server with this trouble.
     #[must_use]
     pub fn of(kind: Kind) -> Self {
-        Trouble { kind: Some(kind) }
+        ErrorState { kind: Some(kind) }
     }
 
     /// What is wrong.

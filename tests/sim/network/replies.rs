@@ -23,7 +23,7 @@ use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// How many deliveries the broker remembers, to repeat them by mistake.
-const REMEMBERED: usize = 8;
+const MAX_REMEMBERED: usize = 8;
 
 /// What the broker delivered recently, and what was deleted recently.
 #[derive(Default)]
@@ -36,45 +36,45 @@ pub(crate) struct RecentDeliveries {
 
 impl World {
     /// The broker has replied.
-    pub(crate) fn answered(
+    pub(crate) fn on_broker_response(
         &mut self,
         id: RequestId,
-        mut answer: Result<broker::Response, Refusal>,
+        mut result: Result<broker::Response, Refusal>,
         broker_now: Moment,
     ) {
         let Some(sent) = self.requests.remove(&id) else { return };
-        self.coverage.pair(broker_pair(&sent.op, &answer));
-        self.write_down(&sent, &answer, broker_now);
-        if let Ok(broker::Response::Reserved(deliveries)) = &mut answer {
-            self.spoil_delivery(&sent, deliveries);
+        self.coverage.pair(broker_pair(&sent.op, &result));
+        self.record(&sent, &result, broker_now);
+        if let Ok(broker::Response::Reserved(deliveries)) = &mut result {
+            self.inject_delivery_fault(&sent, deliveries);
             if !matches!(sent.fate, Fate::Arrives) {
                 for delivery in deliveries.iter() {
-                    self.checker.blame_message(&delivery.message, Cause::Response);
+                    self.checker.add_cause_to_message(&delivery.message, Cause::Response);
                 }
             }
         }
         match sent.requester {
-            Requester::Nobody | Requester::Stranger => {}
-            Requester::Original(question) => {
-                let heard = ProcessInput::Original(crate::original::OriginalInput::Response(
-                    question, answer,
+            Requester::Duplicate | Requester::OtherProgram => {}
+            Requester::Original(request) => {
+                let input = ProcessInput::Original(crate::original::OriginalInput::Response(
+                    request, result,
                 ));
-                self.soon(sent.who, heard);
+                self.schedule_soon(sent.who, input);
             }
-            Requester::Machine(op) => self.answer_machine(op, &sent, answer),
+            Requester::Machine(op) => self.reply_to_machine(op, &sent, result),
         }
     }
 
-    fn answer_machine(
+    fn reply_to_machine(
         &mut self,
         op: OpId,
         sent: &RequestInTransit,
-        answer: Result<broker::Response, Refusal>,
+        result: Result<broker::Response, Refusal>,
     ) {
-        if self.is_lost_with_its_connection(sent.line) {
-            return self.checker.blame_request(&sent.op, Cause::Connection);
+        if self.is_lost_with_its_connection(sent.connection) {
+            return self.checker.add_cause_to_request(&sent.op, Cause::Connection);
         }
-        self.is_answered(sent.who, op);
+        self.mark_replied(sent.who, op);
         let lost = || Err(QueueFault::new(FaultKind::AnswerLost));
         let limit = sent.at + sent.op.time_limit();
         let mut at = self.now + self.latency(sent.who.host);
@@ -87,21 +87,21 @@ impl World {
             }
             Fate::Late(by) => {
                 at = at + *by;
-                self.read(sent, &answer)
+                self.read(sent, &result)
             }
             Fate::Failed(response) => self.ironmq.decode(&sent.op, response.clone()),
-            Fate::Arrives | Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_) => {
-                self.read(sent, &answer)
+            Fate::Arrives | Fate::OfEarlier | Fate::Truncated(_) | Fate::Damaged(_) => {
+                self.read(sent, &result)
             }
-            Fate::LeftOut(left_out) => left_out.with_fault(self.read(sent, &answer)),
+            Fate::Omitted(omitted) => omitted.with_fault(self.read(sent, &result)),
         };
         if let Fate::OfEarlier = sent.fate {
             // A reply to a touch does not contain whose lease was renewed.
             if let QueueOp::Touch { receipt, .. } = &sent.op {
-                self.checker.blame_message(&receipt.message, Cause::Delivery);
+                self.checker.add_cause_to_message(&receipt.message, Cause::Delivery);
             }
             for receipt in receipts(&reply) {
-                self.checker.blame_message(&receipt.message, Cause::Delivery);
+                self.checker.add_cause_to_message(&receipt.message, Cause::Delivery);
             }
         }
         let reply = if at > limit { lost() } else { reply };
@@ -114,17 +114,17 @@ impl World {
     fn read(
         &mut self,
         sent: &RequestInTransit,
-        answer: &Result<broker::Response, Refusal>,
+        result: &Result<broker::Response, Refusal>,
     ) -> Result<QueueReply, QueueFault> {
-        let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
+        let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Truncated(_) | Fate::Damaged(_));
         if sent.bytes.is_none() && !damaged {
-            let mut reply = match (&sent.op, answer) {
+            let mut reply = match (&sent.op, result) {
                 (QueueOp::DeleteMany { receipts, .. }, Ok(broker::Response::Deleted)) => {
                     Ok(QueueReply::all_deleted(receipts.items().len()))
                 }
-                _ => answer.clone().map(QueueReply::from).map_err(QueueFault::from),
+                _ => result.clone().map(QueueReply::from).map_err(QueueFault::from),
             };
-            if let Ok(broker::Response::Reserved(deliveries)) = answer {
+            if let Ok(broker::Response::Reserved(deliveries)) = result {
                 for (message, delivery) in reserved(&mut reply).iter_mut().zip(deliveries) {
                     if !self.setup.backend.counts_exactly() {
                         let count =
@@ -135,24 +135,24 @@ impl World {
             }
             return reply;
         }
-        let mut response = wire::http_response(answer);
-        let earlier = self.handed.earlier.insert(sent.who.host, response.clone());
+        let mut response = wire::http_response(result);
+        let earlier = self.recent_deliveries.earlier.insert(sent.who.host, response.clone());
         match sent.fate {
             // Only a success is dangerous.
             Fate::OfEarlier => {
                 let earlier = earlier.filter(|earlier| earlier.status().is_success());
                 response = earlier.unwrap_or(response);
             }
-            Fate::Cut(at) => {
+            Fate::Truncated(at) => {
                 let body = response.body_mut();
                 body.truncate((at % body.len().max(1) as u64) as usize);
             }
-            Fate::Spoiled(at) => {
+            Fate::Damaged(at) => {
                 let body = response.body();
                 let (before, after) = body.split_at((at % body.len().max(1) as u64) as usize);
                 // As if the length of a chunk had been taken for content.
-                let spoiled = [before, b"\r\n1f\r\n", after].concat();
-                *response.body_mut() = spoiled.into();
+                let damaged = [before, b"\r\n1f\r\n", after].concat();
+                *response.body_mut() = damaged.into();
             }
             _ => {}
         }
@@ -175,21 +175,21 @@ impl World {
     }
 
     /// Records in the law checker what the broker did.
-    fn write_down(
+    fn record(
         &mut self,
         sent: &RequestInTransit,
-        answer: &Result<broker::Response, Refusal>,
+        result: &Result<broker::Response, Refusal>,
         now: Moment,
     ) {
-        let Ok(answer) = answer else { return };
+        let Ok(response) = result else { return };
         let who = sent.who;
-        match (&sent.op, answer) {
+        match (&sent.op, response) {
             (QueueOp::Post { queue, messages }, broker::Response::Posted(ids)) => {
-                let again = matches!(sent.requester, Requester::Nobody);
+                let again = matches!(sent.requester, Requester::Duplicate);
                 self.checker.posted(who, queue, messages.items(), ids, again);
             }
             (QueueOp::Post { queue, messages }, broker::Response::PostedEach(entries)) => {
-                let again = matches!(sent.requester, Requester::Nobody);
+                let again = matches!(sent.requester, Requester::Duplicate);
                 for (message, entry) in messages.items().iter().zip(entries) {
                     if let Ok(id) = entry {
                         let (message, id) =
@@ -199,16 +199,16 @@ impl World {
                 }
             }
             (QueueOp::Reserve { lease, .. }, broker::Response::Reserved(deliveries)) => {
-                self.checker.reserved(sent.line, deliveries, self.granted(who, *lease), now);
+                self.checker.reserved(sent.connection, deliveries, self.granted(who, *lease), now);
                 let causes = self.causes_at(who);
                 for delivery in deliveries {
                     for cause in causes.into_iter().flatten() {
-                        self.checker.blame_message(&delivery.message, cause);
+                        self.checker.add_cause_to_message(&delivery.message, cause);
                     }
-                    self.handed.held.push_back(delivery.clone());
+                    self.recent_deliveries.held.push_back(delivery.clone());
                 }
-                while self.handed.held.len() > REMEMBERED {
-                    self.handed.held.pop_front();
+                while self.recent_deliveries.held.len() > MAX_REMEMBERED {
+                    self.recent_deliveries.held.pop_front();
                 }
             }
             (QueueOp::Touch { receipt, lease, .. }, broker::Response::Touched(new)) => {
@@ -218,20 +218,20 @@ impl World {
                 self.checker.released(who, receipt, *failed, now);
             }
             (QueueOp::Delete { receipt, .. }, broker::Response::Deleted) => {
-                self.handed.delete(receipt);
+                self.recent_deliveries.delete(receipt);
                 self.checker.deleted(who, receipt, now);
             }
             (QueueOp::DeleteMany { receipts, .. }, broker::Response::DeletedEach(entries)) => {
                 for (receipt, entry) in receipts.items().iter().zip(entries) {
                     if entry.is_ok() {
-                        self.handed.delete(receipt);
+                        self.recent_deliveries.delete(receipt);
                         self.checker.deleted(who, receipt, now);
                     }
                 }
             }
             (QueueOp::DeleteMany { receipts, .. }, broker::Response::Deleted) => {
                 for receipt in receipts.items() {
-                    self.handed.delete(receipt);
+                    self.recent_deliveries.delete(receipt);
                     self.checker.deleted(who, receipt, now);
                 }
             }
@@ -264,16 +264,20 @@ impl World {
     }
 
     /// The broker delivers something else than it should.
-    fn spoil_delivery(&mut self, sent: &RequestInTransit, deliveries: &mut Vec<Delivery>) {
+    fn inject_delivery_fault(&mut self, sent: &RequestInTransit, deliveries: &mut Vec<Delivery>) {
         if deliveries.is_empty() || !matches!(sent.requester, Requester::Machine(_)) {
             return;
         }
         let broker = self.hosts.len();
-        let Some(mut hit) = self.throw(broker, Opportunity::Delivery) else { return };
-        let rng = &mut hit.detail;
-        match hit.fault {
-            Fault::DeliveredTwice => deliveries.extend(self.handed.held.front().cloned()),
-            Fault::DeliveredAfterDelete => deliveries.extend(self.handed.deleted.front().cloned()),
+        let Some(mut injected) = self.draw_fault(broker, Opportunity::Delivery) else { return };
+        let rng = &mut injected.detail;
+        match injected.fault {
+            Fault::DeliveredTwice => {
+                deliveries.extend(self.recent_deliveries.held.front().cloned())
+            }
+            Fault::DeliveredAfterDelete => {
+                deliveries.extend(self.recent_deliveries.deleted.front().cloned())
+            }
             Fault::CountWrong => {
                 let wrong = one_of(rng, &[0, 7, 1_000, u32::MAX]);
                 (deliveries[0].reserved_count, deliveries[0].lost) = (wrong, wrong);
@@ -282,7 +286,7 @@ impl World {
             other => unreachable!("{other:?} is not on the menu of deliveries"),
         }
         for delivery in deliveries.iter() {
-            self.checker.blame_message(&delivery.message, Cause::Delivery);
+            self.checker.add_cause_to_message(&delivery.message, Cause::Delivery);
         }
     }
 }
@@ -293,7 +297,7 @@ impl RecentDeliveries {
         if let Some(deleted) = position.and_then(|position| self.held.remove(position)) {
             self.deleted.push_back(deleted);
         }
-        while self.deleted.len() > REMEMBERED {
+        while self.deleted.len() > MAX_REMEMBERED {
             self.deleted.pop_front();
         }
     }

@@ -6,11 +6,11 @@ use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{MessageId, Moment, QueueName, Receipt};
 use redis::Value;
 
-use super::{AtOnce, Operations};
-use crate::connection::USUAL;
+use super::{ImmediateResult, Operations};
+use crate::connection::DEFAULT_LIMITS;
 use crate::frame::Limits;
 use crate::queue::command::Command;
-use crate::queue::decode::{Decoder, odd};
+use crate::queue::decode::{Decoder, unexpected_reply};
 use crate::queue::encode::{self, Holder, Post, Search};
 use crate::queue::keys::Keys;
 use crate::queue::receipt::Reservation;
@@ -21,7 +21,7 @@ const TOUCH_MARGIN: Duration = Duration::from_secs(60);
 
 /// The data needed to decode the replies.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum PendingOperation {
     Post(Vec<Result<MessageId, Fault>>),
     Delete(Vec<Option<Holder>>),
     Touch {
@@ -39,164 +39,166 @@ pub(super) enum Asked {
         is_created: bool,
     },
     DeleteQueue,
-    Names,
+    QueueNames,
 }
 
-impl Asked {
+impl PendingOperation {
     /// The limits of each reply.
     pub(super) fn limits(&self) -> Limits {
         match self {
-            Asked::Peek | Asked::Search(..) => encode::MESSAGES,
-            _ => USUAL,
+            PendingOperation::Peek | PendingOperation::Search(..) => encode::MESSAGE_LIMITS,
+            _ => DEFAULT_LIMITS,
         }
     }
 }
 
 impl Operations {
     /// The commands of an operation other than a reserve, or its immediate result.
-    pub(super) fn ask(
+    pub(super) fn begin(
         &mut self,
         op: QueueOp,
         now: Moment,
-    ) -> Result<(Asked, Vec<Command>), AtOnce> {
+    ) -> Result<(PendingOperation, Vec<Command>), ImmediateResult> {
         let keys = |queue: &QueueName| self.prefix.keys(queue);
         Ok(match op {
             QueueOp::Post { queue, messages } => {
                 let unix_millis = self.wall.unix_millis(now);
-                let next_id = || self.names.message(unix_millis);
+                let next_id = || self.ids.message_id(unix_millis);
                 let Post { entries, command } = encode::post(&keys(&queue), &messages, next_id);
                 let Some(command) = command else {
                     return Err(Box::new(Ok(QueueReply::Posted(entries))));
                 };
-                let list = self.upkeep.list(&self.prefix, &queue, now);
-                (Asked::Post(entries), list.into_iter().chain([command]).collect())
+                let list = self.maintenance.list(&self.prefix, &queue, now);
+                (PendingOperation::Post(entries), list.into_iter().chain([command]).collect())
             }
             QueueOp::Delete { queue, receipt } => {
-                return self.ask_to_delete(&queue, std::slice::from_ref(&receipt));
+                return self.begin_delete(&queue, std::slice::from_ref(&receipt));
             }
             QueueOp::DeleteMany { queue, receipts } => {
-                return self.ask_to_delete(&queue, receipts.items());
+                return self.begin_delete(&queue, receipts.items());
             }
             QueueOp::Touch { queue, receipt, lease } => {
-                let reservation = held_by(&receipt)?;
+                let reservation = reservation_of(&receipt)?;
                 let command = encode::touch(&keys(&queue), &reservation, lease);
                 let is_first = self.touches.sent(&reservation, now + lease + TOUCH_MARGIN, now);
                 let message = receipt.message;
-                (Asked::Touch { message, reservation, is_first }, vec![command])
+                (PendingOperation::Touch { message, reservation, is_first }, vec![command])
             }
             QueueOp::Release { queue, receipt, delay, failed } => {
-                let holder = self.touches.holder(held_by(&receipt)?);
+                let holder = self.touches.holder(reservation_of(&receipt)?);
                 let command = encode::release(&keys(&queue), &holder, delay, failed);
-                (Asked::Release, vec![command])
+                (PendingOperation::Release, vec![command])
             }
             QueueOp::Peek { queue, count } => {
-                (Asked::Peek, vec![encode::peek(&keys(&queue), count)])
+                (PendingOperation::Peek, vec![encode::peek(&keys(&queue), count)])
             }
             QueueOp::Get { queue, message } => {
                 let (keys, search) = (keys(&queue), Search::new(message));
                 let command = search.command(&keys);
-                (Asked::Search(keys, search), vec![command])
+                (PendingOperation::Search(keys, search), vec![command])
             }
-            QueueOp::Clear { queue } => (Asked::Clear, vec![encode::clear(&keys(&queue))]),
+            QueueOp::Clear { queue } => {
+                (PendingOperation::Clear, vec![encode::clear(&keys(&queue))])
+            }
             QueueOp::GetQueue { queue } => {
                 let sizes = encode::sizes(&self.prefix, &queue, &keys(&queue));
-                (Asked::Queue { name: queue, is_created: false }, sizes.into())
+                (PendingOperation::Queue { name: queue, is_created: false }, sizes.into())
             }
             QueueOp::CreateQueue { queue } => {
                 let sizes = encode::sizes(&self.prefix, &queue, &keys(&queue));
                 let list = encode::list(&self.prefix, &queue);
                 let commands = [list].into_iter().chain(sizes).collect();
-                (Asked::Queue { name: queue, is_created: true }, commands)
+                (PendingOperation::Queue { name: queue, is_created: true }, commands)
             }
             QueueOp::DeleteQueue { queue } => {
-                self.upkeep.unlisted(&queue);
+                self.maintenance.unlisted(&queue);
                 let unlist = encode::unlist(&self.prefix, &queue);
-                (Asked::DeleteQueue, vec![encode::clear(&keys(&queue)), unlist])
+                (PendingOperation::DeleteQueue, vec![encode::clear(&keys(&queue)), unlist])
             }
             QueueOp::ListQueues { prefix, after, count } => {
-                let names = encode::names(&self.prefix, &prefix, after.as_ref(), count);
-                (Asked::Names, vec![names])
+                let names = encode::queue_names(&self.prefix, &prefix, after.as_ref(), count);
+                (PendingOperation::QueueNames, vec![names])
             }
-            QueueOp::Reserve { .. } => return Err(Box::new(Err(odd()))),
+            QueueOp::Reserve { .. } => return Err(Box::new(Err(unexpected_reply()))),
         })
     }
 
-    fn ask_to_delete(
+    fn begin_delete(
         &self,
         queue: &QueueName,
         receipts: &[Receipt],
-    ) -> Result<(Asked, Vec<Command>), AtOnce> {
+    ) -> Result<(PendingOperation, Vec<Command>), ImmediateResult> {
         let reservations = encode::reservations(receipts).into_iter();
         let holder = |reservation: Reservation| self.touches.holder(reservation);
-        let asked: Vec<Option<Holder>> =
+        let holders: Vec<Option<Holder>> =
             reservations.map(|reservation| reservation.map(holder)).collect();
-        let held: Vec<&Holder> = asked.iter().flatten().collect();
+        let held: Vec<&Holder> = holders.iter().flatten().collect();
         if held.is_empty() {
-            let entries = asked.iter().map(|_| Err(Fault::new(FaultKind::LeaseLost)));
+            let entries = holders.iter().map(|_| Err(Fault::new(FaultKind::LeaseLost)));
             return Err(Box::new(Ok(QueueReply::Deleted(entries.collect()))));
         }
         let commands = encode::delete(&self.prefix.keys(queue), &held);
-        Ok((Asked::Delete(asked), commands))
+        Ok((PendingOperation::Delete(holders), commands))
     }
 
     /// Handles that an operation was cancelled before it was sent, or could not be sent.
-    pub(super) fn was_not_sent(&mut self, asked: &Asked) {
+    pub(super) fn on_not_sent(&mut self, operation: &PendingOperation) {
         // An earlier touch may still have been executed.
-        if let Asked::Touch { reservation, is_first: true, .. } = asked {
-            self.touches.answered(reservation);
+        if let PendingOperation::Touch { reservation, is_first: true, .. } = operation {
+            self.touches.replied(reservation);
         }
     }
 
     /// Decodes the replies to an operation.
-    pub(super) fn read(
+    pub(super) fn decode(
         &mut self,
-        asked: Asked,
-        mut answers: Vec<Value>,
+        operation: PendingOperation,
+        mut replies: Vec<Value>,
         decoder: &Decoder<'_>,
     ) -> Result<QueueReply, Fault> {
-        match asked {
-            Asked::Post(entries) => {
-                decoder.post(answers.pop().ok_or_else(odd)?)?;
+        match operation {
+            PendingOperation::Post(entries) => {
+                decoder.post(replies.pop().ok_or_else(unexpected_reply)?)?;
                 Ok(QueueReply::Posted(entries))
             }
-            Asked::Delete(asked) => decoder.delete(&asked, answers),
-            Asked::Touch { message, reservation, .. } => {
-                let answer = decoder.touch(message, &reservation, only(answers));
-                let is_known = match &answer {
+            PendingOperation::Delete(holders) => decoder.delete(&holders, replies),
+            PendingOperation::Touch { message, reservation, .. } => {
+                let result = decoder.touch(message, &reservation, single_reply(replies));
+                let is_known = match &result {
                     Ok(_) => true,
                     Err(fault) => fault.kind() == FaultKind::LeaseLost,
                 };
                 if is_known {
-                    self.touches.answered(&reservation);
+                    self.touches.replied(&reservation);
                 }
-                answer
+                result
             }
-            Asked::Release => decoder.release(only(answers)),
-            Asked::Peek => decoder.peek(only(answers)),
-            Asked::Search(_, search) => {
-                let found = decoder.search(&search, only(answers))?;
+            PendingOperation::Release => decoder.release(single_reply(replies)),
+            PendingOperation::Peek => decoder.peek(single_reply(replies)),
+            PendingOperation::Search(_, search) => {
+                let found = decoder.search(&search, single_reply(replies))?;
                 found.map_err(|_| Fault::new(FaultKind::NoMessage))
             }
-            Asked::Clear => decoder.clear(only(answers)),
-            Asked::Queue { name, is_created } => {
-                if is_created && !answers.is_empty() {
-                    decoder.accepted(answers.remove(0))?;
+            PendingOperation::Clear => decoder.clear(single_reply(replies)),
+            PendingOperation::Queue { name, is_created } => {
+                if is_created && !replies.is_empty() {
+                    decoder.accepted(replies.remove(0))?;
                 }
-                decoder.queue(name, answers)
+                decoder.queue(name, replies)
             }
-            Asked::DeleteQueue => decoder.delete_queue(answers),
-            Asked::Names => decoder.names(only(answers)),
+            PendingOperation::DeleteQueue => decoder.delete_queue(replies),
+            PendingOperation::QueueNames => decoder.queue_names(single_reply(replies)),
         }
     }
 }
 
 /// The reply to the only command.
-pub(super) fn only(mut answers: Vec<Value>) -> Value {
-    answers.pop().unwrap_or(Value::Nil)
+pub(super) fn single_reply(mut replies: Vec<Value>) -> Value {
+    replies.pop().unwrap_or(Value::Nil)
 }
 
 /// The reservation of a receipt. One that Redis did not issue is invalid.
-fn held_by(receipt: &Receipt) -> Result<Reservation, AtOnce> {
+fn reservation_of(receipt: &Receipt) -> Result<Reservation, ImmediateResult> {
     let lost = || Box::new(Err(Fault::new(FaultKind::LeaseLost)));
     Reservation::parse(&receipt.reservation).ok_or_else(lost)
 }

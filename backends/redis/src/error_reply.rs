@@ -6,11 +6,11 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::text::shares_run;
 
 /// The longest text of a server that is kept, in characters.
-const LONGEST_QUOTE: usize = 256;
+const MAX_QUOTE: usize = 256;
 /// How much of another protocol's bytes is shown, in characters.
-const FIRST_BYTES: usize = 16;
+const MAX_FIRST_BYTES: usize = 16;
 /// The error texts about credentials with the code `ERR`, of Redis 2 to 7.
-const ABOUT_CREDENTIALS: [&str; 4] = [
+const CREDENTIAL_ERRORS: [&str; 4] = [
     "invalid username-password",
     "invalid password",
     "called without any password",
@@ -38,27 +38,31 @@ impl From<Broken> for NotifyFault {
 /// Only errors about credentials are [`NotifyFaultKind::Unauthorized`], whatever the command was: a
 /// server that is loading, or is full, may accept the same credentials later. For a missing
 /// permission, the fault names the permissions that these channels need.
-pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> Broken {
-    refusal_of(said, address, channels, "")
+pub(crate) fn fault_of_error(
+    error: &str,
+    address: &RedisAddress,
+    channels: &[ChannelName],
+) -> Broken {
+    fault_of_publish_error(error, address, channels, "")
 }
 
 /// The same for a publication, parts of which the text may repeat: they are not shown.
-pub(crate) fn refusal_of(
-    said: &str,
+pub(crate) fn fault_of_publish_error(
+    error: &str,
     address: &RedisAddress,
     channels: &[ChannelName],
     published: &str,
 ) -> Broken {
-    let (code, text) = said.split_once(' ').unwrap_or((said, ""));
+    let (code, text) = error.split_once(' ').unwrap_or((error, ""));
     let kind = match code {
         "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
         "NOPERM" => NotifyFaultKind::NoPermission,
-        "ERR" if ABOUT_CREDENTIALS.iter().any(|about| text.contains(about)) => {
+        "ERR" if CREDENTIAL_ERRORS.iter().any(|pattern| text.contains(pattern)) => {
             NotifyFaultKind::Unauthorized
         }
         _ => NotifyFaultKind::Refused,
     };
-    let mut detail = shown(said, address, published);
+    let mut detail = shown(error, address, published);
     if kind == NotifyFaultKind::NoPermission && !channels.is_empty() {
         detail.push_str(&needed(channels));
     }
@@ -66,31 +70,31 @@ pub(crate) fn refusal_of(
 }
 
 /// The displayed part of an error: its text, or the code alone if the text repeats a secret.
-pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> String {
-    let code = said.split(' ').next().unwrap_or_default();
+pub(crate) fn shown(error: &str, address: &RedisAddress, published: &str) -> String {
+    let code = error.split(' ').next().unwrap_or_default();
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    let first: String = said.chars().take(LONGEST_QUOTE).collect();
+    let first: String = error.chars().take(MAX_QUOTE).collect();
     let shows = |text: &str| is_shown(address, text);
-    match said {
-        said if shows(said) && !shares_run(&first, published) => first,
+    match error {
+        error if shows(error) && !shares_run(&first, published) => first,
         _ if is_code && shows(code) => code.to_owned(),
         _ => String::new(),
     }
 }
 
 /// The fault of a server that uses another protocol, with its first bytes.
-pub(crate) fn not_redis(address: &RedisAddress, said: &str) -> Broken {
+pub(crate) fn not_redis(address: &RedisAddress, text: &str) -> Broken {
     let mut detail = format!("{} does not use the Redis protocol", address.server());
-    if is_shown(address, said) {
-        let first: String = said.chars().take(FIRST_BYTES).collect();
+    if is_shown(address, text) {
+        let first: String = text.chars().take(MAX_FIRST_BYTES).collect();
         detail.push_str(&format!("; it sent {first:?}"));
     }
     Broken { kind: NotifyFaultKind::Unreachable, detail }
 }
 
 /// Whether a text of the server does not repeat the password.
-fn is_shown(address: &RedisAddress, said: &str) -> bool {
-    !address.password.as_ref().is_some_and(|password| password.is_repeated_in(said))
+fn is_shown(address: &RedisAddress, text: &str) -> bool {
+    !address.password.as_ref().is_some_and(|password| password.is_repeated_in(text))
 }
 
 /// The permissions that a user needs for these channels, in the syntax of `ACL SETUSER`.
@@ -126,22 +130,22 @@ mod tests {
     #[test]
     fn a_text_that_repeats_a_part_of_the_publication_is_not_shown() {
         let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
-        let said = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
-        let shown = |said: &str| {
-            NotifyFault::from(refusal_of(said, &address(), &[], published)).to_string()
+        let error = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
+        let shown = |error: &str| {
+            NotifyFault::from(fault_of_publish_error(error, &address(), &[], published)).to_string()
         };
-        assert!(!shown(&said(r#"'{"id":"1","na"#)).contains("args"));
-        assert!(!shown(&said(published)).contains("secret"));
-        assert!(shown(&said(published)).contains("ERR"));
-        assert!(shown(&said("'replies'")).contains("args"));
+        assert!(!shown(&error(r#"'{"id":"1","na"#)).contains("args"));
+        assert!(!shown(&error(published)).contains("secret"));
+        assert!(shown(&error(published)).contains("ERR"));
+        assert!(shown(&error("'replies'")).contains("args"));
     }
 
     #[test]
     fn a_missing_permission_names_the_required_channels() {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
-        let said = "NOPERM this user has no permissions to access one of the channels";
-        let fault = NotifyFault::from(refusal(said, &address(), &channels));
+        let error = "NOPERM this user has no permissions to access one of the channels";
+        let fault = NotifyFault::from(fault_of_error(error, &address(), &channels));
         assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
         assert!(
             fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),

@@ -26,8 +26,8 @@ fn waiting_reserves_do_not_delay_its_end() {
     server.signal(Signal::TERM);
     for connection in &mut polling {
         // A request that is read too late gets no response at all.
-        if let Ok(answer) = connection.try_read() {
-            assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
+        if let Ok(response) = connection.try_read() {
+            assert_eq!(response.status_and_text(), (200, r#"{"messages":[]}"#));
         }
         assert_eq!(connection.read_to_end(), b"");
     }
@@ -41,8 +41,8 @@ fn idle_and_silent_connections_do_not_delay_its_end() {
     used.send(request("GET", "queues", ""));
     assert_eq!(used.read().status(), 200);
     let _silent = server.connect();
-    let mut half = server.connect();
-    half.send("POST /3/projects/");
+    let mut partial = server.connect();
+    partial.send("POST /3/projects/");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
 }

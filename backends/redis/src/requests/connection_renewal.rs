@@ -9,14 +9,14 @@ use crate::probe::ServerProbe;
 use crate::server::Server;
 
 /// How long an idle connection is used without a check.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// How long the role of a server is assumed to be unchanged, even on a busy connection.
-const ROLE_LASTS: Duration = Duration::from_secs(10);
+const ROLE_VALID_FOR: Duration = Duration::from_secs(10);
 /// How long opening a replacement may take while the current connection has no known problem:
 /// requests wait meanwhile.
-const SPARE_LIMIT: Duration = Duration::from_secs(1);
+const SCHEDULED_REPLACEMENT_LIMIT: Duration = Duration::from_secs(1);
 /// How long opening a replacement may take if the current server is known to be the wrong one.
-const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
+const URGENT_REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The state of the connection for requests, without the connection.
 ///
@@ -26,7 +26,7 @@ const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// when it is a minute old; at most once a minute. Until the replacement is ready, the connection
 /// stays in use.
 #[derive(Debug, Default)]
-pub(crate) struct Renewal {
+pub(crate) struct ConnectionRenewal {
     connection: Option<Connection>,
     generation: u64,
     /// When the connection was last replaced, or should have been.
@@ -42,13 +42,13 @@ pub(crate) struct Generation(u64);
 /// The next step before a request. Execute it, report its result, and get the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RenewalStep {
-    /// Open a connection and report [`Renewal::opened`]. If that fails, the request fails.
+    /// Open a connection and report [`ConnectionRenewal::opened`]. If that fails, the request fails.
     Open,
-    /// Query the server on the connection, and report [`Renewal::answered`] or
-    /// [`Renewal::unanswered`].
-    Ask(ServerProbe),
-    /// Open another connection within `limit`, and report [`Renewal::opened`], after which it
-    /// replaces the old one, or [`Renewal::renewal_failed`].
+    /// Query the server on the connection, and report [`ConnectionRenewal::on_probe_reply`] or
+    /// [`ConnectionRenewal::on_lost_before_probe_reply`].
+    Probe(ServerProbe),
+    /// Open another connection within `limit`, and report [`ConnectionRenewal::opened`], after which it
+    /// replaces the old one, or [`ConnectionRenewal::renewal_failed`].
     Renew {
         /// How long opening it may take.
         limit: Duration,
@@ -63,25 +63,25 @@ struct Connection {
     used_at: Moment,
     probe: ServerProbe,
     /// When the last query completed.
-    answered_at: Option<Moment>,
+    probed_at: Option<Moment>,
     server: Server,
     /// Whether a notice with a waiting caller had no subscriber.
     had_no_receiver: bool,
 }
 
-impl Renewal {
+impl ConnectionRenewal {
     /// The next step before a request.
     pub(crate) fn next_step(&mut self, now: Moment) -> RenewalStep {
         let may_renew = self.may_renew(now);
         let Some(connection) = &mut self.connection else { return RenewalStep::Open };
         if connection.is_probe_due(now) {
-            return RenewalStep::Ask(connection.probe);
+            return RenewalStep::Probe(connection.probe);
         }
-        if may_renew && (connection.had_no_receiver || connection.server.is_misplaced()) {
-            return RenewalStep::Renew { limit: REPLACEMENT_LIMIT };
+        if may_renew && (connection.had_no_receiver || connection.server.is_isolated_replica()) {
+            return RenewalStep::Renew { limit: URGENT_REPLACEMENT_LIMIT };
         }
         if may_renew && now.since(connection.opened_at) >= RENEW_EVERY {
-            return RenewalStep::Renew { limit: SPARE_LIMIT };
+            return RenewalStep::Renew { limit: SCHEDULED_REPLACEMENT_LIMIT };
         }
         connection.used_at = now;
         RenewalStep::Send(Generation(self.generation))
@@ -98,7 +98,7 @@ impl Renewal {
             opened_at: now,
             used_at: now,
             probe: self.first_probe,
-            answered_at: None,
+            probed_at: None,
             server: Server::default(),
             had_no_receiver: false,
         });
@@ -116,12 +116,12 @@ impl Renewal {
     pub(crate) fn on_probe_reply(&mut self, server: Option<Server>, now: Moment) {
         let Some(connection) = &mut self.connection else { return };
         connection.used_at = now;
-        connection.answered_at = Some(now);
+        connection.probed_at = Some(now);
         match (server, connection.probe) {
             (Some(server), _) => connection.server = server,
             (None, ServerProbe::Hello) => {
                 connection.probe = ServerProbe::Role;
-                connection.answered_at = None;
+                connection.probed_at = None;
             }
             (None, probe) => connection.probe = probe.simpler(),
         }
@@ -131,7 +131,7 @@ impl Renewal {
     /// because of the query does not get it again on the next one.
     pub(crate) fn on_lost_before_probe_reply(&mut self) {
         if let Some(connection) = self.connection.take()
-            && connection.answered_at.is_none()
+            && connection.probed_at.is_none()
         {
             self.first_probe = connection.probe.simpler();
         }
@@ -175,11 +175,11 @@ impl Renewal {
 
 impl Connection {
     fn is_probe_due(&self, now: Moment) -> bool {
-        if now.since(self.used_at) > TRUSTED_FOR {
+        if now.since(self.used_at) > PROBE_AFTER {
             return true;
         }
         self.probe != ServerProbe::Ping
-            && self.answered_at.is_none_or(|at| now.since(at) >= ROLE_LASTS)
+            && self.probed_at.is_none_or(|at| now.since(at) >= ROLE_VALID_FOR)
     }
 }
 
@@ -193,28 +193,28 @@ mod tests {
         Moment::after_epoch(Duration::from_secs(seconds))
     }
 
-    fn hello(mode: &'static str, role: &'static str) -> Option<Server> {
+    fn described(mode: &'static str, role: &'static str) -> Option<Server> {
         Some(Server::from_hello([("mode", mode), ("role", role)]))
     }
 
-    fn reply() -> ChannelName {
+    fn reply_channel() -> ChannelName {
         ChannelName::new("news.r.AAAAAAAAAAAAAAAAAAAAAA").unwrap()
     }
 
     /// A renewal whose connection was opened at the epoch, to a server with this description.
-    fn connected_to(server: Option<Server>) -> Renewal {
-        let mut renewal = Renewal::default();
+    fn connected_to(server: Option<Server>) -> ConnectionRenewal {
+        let mut renewal = ConnectionRenewal::default();
         renewal.opened(after(0));
         renewal.on_probe_reply(server, after(0));
         renewal
     }
 
     /// The connection to publish on. If the server is queried, this is its description.
-    fn ready(renewal: &mut Renewal, server: Option<Server>, now: Moment) -> Generation {
+    fn ready(renewal: &mut ConnectionRenewal, server: Option<Server>, now: Moment) -> Generation {
         for _ in 0..4 {
             match renewal.next_step(now) {
                 RenewalStep::Send(generation) => return generation,
-                RenewalStep::Ask(_) => renewal.on_probe_reply(server, now),
+                RenewalStep::Probe(_) => renewal.on_probe_reply(server, now),
                 RenewalStep::Open | RenewalStep::Renew { .. } => renewal.opened(now),
             }
         }
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_connection_in_use_is_neither_checked_nor_replaced() {
-        let primary = hello("standalone", "master");
+        let primary = described("standalone", "master");
         let mut renewal = connected_to(primary);
         for second in 0..9 {
             assert_eq!(renewal.next_step(after(second)), RenewalStep::Send(Generation(1)));
@@ -232,28 +232,31 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_checked_before_it_publishes() {
-        let mut renewal = connected_to(hello("standalone", "master"));
+        let mut renewal = connected_to(described("standalone", "master"));
         ready(&mut renewal, None, after(0));
-        let rested = after(1) + Duration::from_nanos(1);
-        assert_eq!(renewal.next_step(rested), RenewalStep::Ask(ServerProbe::Hello));
+        let later = after(1) + Duration::from_nanos(1);
+        assert_eq!(renewal.next_step(later), RenewalStep::Probe(ServerProbe::Hello));
         renewal.on_lost_before_probe_reply();
-        assert_eq!(renewal.next_step(rested), RenewalStep::Open);
+        assert_eq!(renewal.next_step(later), RenewalStep::Open);
     }
 
     #[test]
     fn a_server_that_has_become_a_replica_is_replaced_at_the_next_check() {
-        let mut renewal = connected_to(hello("standalone", "master"));
+        let mut renewal = connected_to(described("standalone", "master"));
         for second in 0..10 {
             assert!(matches!(renewal.next_step(after(second)), RenewalStep::Send(_)), "{second} s");
         }
-        assert_eq!(renewal.next_step(after(10)), RenewalStep::Ask(ServerProbe::Hello));
-        renewal.on_probe_reply(hello("standalone", "replica"), after(10));
-        assert_eq!(renewal.next_step(after(10)), RenewalStep::Renew { limit: REPLACEMENT_LIMIT });
+        assert_eq!(renewal.next_step(after(10)), RenewalStep::Probe(ServerProbe::Hello));
+        renewal.on_probe_reply(described("standalone", "replica"), after(10));
+        assert_eq!(
+            renewal.next_step(after(10)),
+            RenewalStep::Renew { limit: URGENT_REPLACEMENT_LIMIT }
+        );
     }
 
     #[test]
     fn the_name_is_resolved_again_at_most_once_a_minute() {
-        let replica = hello("standalone", "replica");
+        let replica = described("standalone", "replica");
         let mut renewal = connected_to(replica);
         let mut renewals = Vec::new();
         for second in 0..200 {
@@ -266,9 +269,9 @@ mod tests {
                         renewal.renewal_failed(after(second));
                     }
                 }
-                RenewalStep::Ask(_) => renewal.on_probe_reply(replica, after(second)),
+                RenewalStep::Probe(_) => renewal.on_probe_reply(replica, after(second)),
                 RenewalStep::Send(generation) => {
-                    renewal.on_no_receiver(generation, &reply(), after(second));
+                    renewal.on_no_receiver(generation, &reply_channel(), after(second));
                 }
                 RenewalStep::Open => panic!("the connection stays in use"),
             }
@@ -281,41 +284,47 @@ mod tests {
 
     #[test]
     fn a_minute_old_connection_is_replaced_and_kept_if_that_fails() {
-        let primary = hello("standalone", "master");
+        let primary = described("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
         renewal.on_probe_reply(primary, after(60));
-        assert_eq!(renewal.next_step(after(60)), RenewalStep::Renew { limit: SPARE_LIMIT });
+        assert_eq!(
+            renewal.next_step(after(60)),
+            RenewalStep::Renew { limit: SCHEDULED_REPLACEMENT_LIMIT }
+        );
         renewal.renewal_failed(after(60));
         assert_eq!(renewal.next_step(after(60)), RenewalStep::Send(old));
     }
 
     #[test]
     fn a_notice_without_a_subscriber_is_published_again_on_a_new_connection() {
-        let primary = hello("standalone", "master");
+        let primary = described("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
-        assert!(renewal.on_no_receiver(old, &reply(), after(0)));
+        assert!(renewal.on_no_receiver(old, &reply_channel(), after(0)));
         assert!(matches!(renewal.next_step(after(0)), RenewalStep::Renew { .. }));
         renewal.opened(after(0));
         let new = ready(&mut renewal, primary, after(0));
         assert_ne!(new, old);
-        assert!(!renewal.on_no_receiver(new, &reply(), after(0)), "the caller is gone");
-        assert!(renewal.on_no_receiver(old, &reply(), after(0)), "it was in flight meanwhile");
+        assert!(!renewal.on_no_receiver(new, &reply_channel(), after(0)), "the caller is gone");
+        assert!(
+            renewal.on_no_receiver(old, &reply_channel(), after(0)),
+            "it was in flight meanwhile"
+        );
     }
 
     #[test]
     fn a_count_that_does_not_cover_all_receivers_is_no_reason() {
-        for server in [hello("cluster", "master"), Some(Server::from_role("master")), None] {
+        for server in [described("cluster", "master"), Some(Server::from_role("master")), None] {
             let mut renewal = connected_to(server);
             let generation = ready(&mut renewal, server, after(0));
-            assert!(!renewal.on_no_receiver(generation, &reply(), after(0)), "{server:?}");
+            assert!(!renewal.on_no_receiver(generation, &reply_channel(), after(0)), "{server:?}");
         }
     }
 
     #[test]
     fn the_shared_channel_needs_no_subscriber() {
-        let primary = hello("standalone", "master");
+        let primary = described("standalone", "master");
         let mut renewal = connected_to(primary);
         let generation = ready(&mut renewal, primary, after(0));
         let shared = ChannelName::new("news").unwrap();
@@ -324,19 +333,19 @@ mod tests {
 
     #[test]
     fn a_server_that_refuses_queries_is_only_pinged() {
-        let mut renewal = Renewal::default();
+        let mut renewal = ConnectionRenewal::default();
         renewal.opened(after(0));
         for probe in [ServerProbe::Hello, ServerProbe::Role] {
-            assert_eq!(renewal.next_step(after(0)), RenewalStep::Ask(probe));
+            assert_eq!(renewal.next_step(after(0)), RenewalStep::Probe(probe));
             renewal.on_probe_reply(None, after(0));
         }
         assert!(matches!(renewal.next_step(after(0)), RenewalStep::Send(_)));
-        assert_eq!(renewal.next_step(after(0) + 2 * SECOND), RenewalStep::Ask(ServerProbe::Ping));
+        assert_eq!(renewal.next_step(after(0) + 2 * SECOND), RenewalStep::Probe(ServerProbe::Ping));
     }
 
     #[test]
     fn a_server_that_closes_connections_at_a_query_is_still_used() {
-        let mut renewal = Renewal::default();
+        let mut renewal = ConnectionRenewal::default();
         let mut opened = 0;
         loop {
             match renewal.next_step(after(0)) {
@@ -344,7 +353,7 @@ mod tests {
                     opened += 1;
                     renewal.opened(after(0));
                 }
-                RenewalStep::Ask(_) => renewal.on_lost_before_probe_reply(),
+                RenewalStep::Probe(_) => renewal.on_lost_before_probe_reply(),
                 RenewalStep::Renew { .. } => panic!("nothing is known against the connection"),
                 RenewalStep::Send(_) => break,
             }
@@ -354,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_publication_that_fails_on_an_old_connection_leaves_the_new_one_alone() {
-        let primary = hello("standalone", "master");
+        let primary = described("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
         renewal.opened(after(1));

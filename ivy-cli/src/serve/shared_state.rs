@@ -15,12 +15,12 @@ use super::state::{Outcome, Reply, State};
 
 /// Receives the calls of all connections.
 #[derive(Debug)]
-pub(crate) struct Engine(Arc<LockedMachine<Tokio, State>>);
+pub(crate) struct SharedState(Arc<LockedMachine<Tokio, State>>);
 
-impl Engine {
+impl SharedState {
     /// Starts it in the current runtime.
     pub(crate) fn start(config: BrokerConfig, seed: [u8; 32]) -> io::Result<Self> {
-        Ok(Engine(LockedMachine::start("ivy-serve", State::new(config, seed))?))
+        Ok(SharedState(LockedMachine::start("ivy-serve", State::new(config, seed))?))
     }
 
     /// Makes a call. Most complete immediately. Dropping a pending one abandons the call.
@@ -64,7 +64,7 @@ impl Future for PendingCall {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        Pin::new(&mut self.0).poll(context).map(|answer| answer?)
+        Pin::new(&mut self.0).poll(context).map(|result| result?)
     }
 }
 
@@ -93,13 +93,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn engine() -> Engine {
-        Engine::start(BrokerConfig::default(), [7; 32]).unwrap()
+    fn state() -> SharedState {
+        SharedState::start(BrokerConfig::default(), [7; 32]).unwrap()
     }
 
     /// Waits for the outcome.
-    async fn outcome(asked: Submitted) -> Outcome {
-        match asked {
+    async fn outcome(submitted: Submitted) -> Outcome {
+        match submitted {
             Submitted::Done(outcome) => outcome,
             Submitted::Pending(waits) => waits.await,
         }
@@ -120,10 +120,10 @@ mod tests {
     }
 
     /// Creates the queue without leaving a message in it.
-    async fn make_queue(engine: &Engine) {
+    async fn make_queue(state: &SharedState) {
         let update = Box::default();
         let verb = UpdateVerb::Put;
-        outcome(engine.call(ApiCall::UpdateQueue { queue: queue(), update, verb })).await.unwrap();
+        outcome(state.call(ApiCall::UpdateQueue { queue: queue(), update, verb })).await.unwrap();
     }
 
     fn messages(outcome: Outcome) -> usize {
@@ -135,58 +135,58 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_waiting_reserve_ends_when_its_time_is_over() {
-        let engine = engine();
-        make_queue(&engine).await;
+        let state = state();
+        make_queue(&state).await;
         let started = Instant::now();
-        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 0);
+        assert_eq!(messages(outcome(state.call(reserve(20 * SECOND))).await), 0);
         assert_eq!(started.elapsed().as_secs(), 20);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_waiting_reserve_gets_a_delayed_message_on_time() {
-        let engine = engine();
-        outcome(engine.call(post(10 * SECOND))).await.unwrap();
+        let state = state();
+        outcome(state.call(post(10 * SECOND))).await.unwrap();
         let started = Instant::now();
-        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 1);
+        assert_eq!(messages(outcome(state.call(reserve(20 * SECOND))).await), 1);
         assert_eq!(started.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_while_waiting_takes_no_message() {
-        let engine = engine();
-        make_queue(&engine).await;
-        drop(engine.call(reserve(20 * SECOND)));
-        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
-        assert_eq!(messages(outcome(engine.call(reserve(Duration::ZERO))).await), 1);
+        let state = state();
+        make_queue(&state).await;
+        drop(state.call(reserve(20 * SECOND)));
+        outcome(state.call(post(Duration::ZERO))).await.unwrap();
+        assert_eq!(messages(outcome(state.call(reserve(Duration::ZERO))).await), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_ended_wait_reserves_no_message_and_returns_one_that_arrived() {
-        let engine = engine();
-        make_queue(&engine).await;
-        let Submitted::Pending(mut waits) = engine.call(reserve(20 * SECOND)) else {
+        let state = state();
+        make_queue(&state).await;
+        let Submitted::Pending(mut waits) = state.call(reserve(20 * SECOND)) else {
             panic!("answered")
         };
         assert_eq!(messages(waits.end()), 0);
-        let Submitted::Pending(mut waits) = engine.call(reserve(20 * SECOND)) else {
+        let Submitted::Pending(mut waits) = state.call(reserve(20 * SECOND)) else {
             panic!("answered")
         };
-        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
+        outcome(state.call(post(Duration::ZERO))).await.unwrap();
         assert_eq!(messages(waits.end()), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_call_waits_in_a_closed_engine() {
-        let engine = engine();
-        make_queue(&engine).await;
-        let waiting = engine.call(reserve(20 * SECOND));
+    async fn no_call_waits_after_the_state_is_closed() {
+        let state = state();
+        make_queue(&state).await;
+        let waiting = state.call(reserve(20 * SECOND));
         let started = Instant::now();
-        engine.close();
+        state.close();
         assert_eq!(messages(outcome(waiting).await), 0);
-        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 0);
+        assert_eq!(messages(outcome(state.call(reserve(20 * SECOND))).await), 0);
         assert_eq!(started.elapsed(), Duration::ZERO);
         // Everything else works until the connections have ended.
-        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
-        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 1);
+        outcome(state.call(post(Duration::ZERO))).await.unwrap();
+        assert_eq!(messages(outcome(state.call(reserve(20 * SECOND))).await), 1);
     }
 }
