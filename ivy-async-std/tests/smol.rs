@@ -58,11 +58,11 @@ fn time_limits_work_under_smol() {
 #[test]
 fn any_executor_can_drive_the_futures() {
     let executor = smol::LocalExecutor::new();
-    let answer = smol::future::block_on(executor.run(async {
+    let result = smol::future::block_on(executor.run(async {
         let ivy = ivy();
         let _worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
         let calling = executor.spawn(async move { ivy.call(&DOUBLE, (21,)).await });
         calling.await.unwrap().result(SOON).await.unwrap()
     }));
-    assert_eq!(answer, 42);
+    assert_eq!(result, 42);
 }

@@ -44,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .start()?;
 
     // The call returns when the queue has accepted the task; its handle waits for the result.
-    let answer = ivy.call(&FACTORIAL, (5,))?.result(Duration::from_secs(5))?;
-    println!("5! = {answer}");
+    let result = ivy.call(&FACTORIAL, (5,))?.result(Duration::from_secs(5))?;
+    println!("5! = {result}");
 
     // A task that fails permanently is moved to the dead-letter queue, and its caller gets the
     // error.

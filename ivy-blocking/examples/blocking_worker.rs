@@ -70,12 +70,12 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 
 /// Registers the handlers of the signals, which send to the receiver.
 fn stop_signal() -> Result<Receiver<()>, ctrlc::Error> {
-    let (stop, told) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel();
     ctrlc::set_handler(move || {
         // A later signal has no effect: the worker is already draining.
         let _ = stop.send(());
     })?;
-    Ok(told)
+    Ok(stopped)
 }
 
 fn main() -> ExitCode {

@@ -12,7 +12,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use futures_util::stream::{IntoAsyncRead, TryStreamExt};
-use ivy_driver::internal::{block_on, helping, spawn};
+use ivy_driver::internal::{block_on, run_woken_by, spawn};
 use ivy_proto::connect::CONNECT_LIMIT;
 
 /// The most bytes that one read returns. One such piece is buffered while the next is read.
@@ -48,7 +48,7 @@ async fn in_thread<T: Send + 'static>(
     spawn(name, move || {
         let done = work();
         // The caller may be gone.
-        let _ = helping(|| give.send(done));
+        let _ = run_woken_by(|| give.send(done));
     })?;
     given.await.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
 }
@@ -128,7 +128,7 @@ fn read(mut socket: &TcpStream, mut pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
         };
         let is_end = piece.is_err();
         let has_room = block_on(poll_fn(|context| pieces.poll_ready(context)));
-        let sent = has_room.and_then(|()| helping(|| pieces.start_send(piece)));
+        let sent = has_room.and_then(|()| run_woken_by(|| pieces.start_send(piece)));
         if sent.is_err() || is_end {
             return;
         }

@@ -11,20 +11,20 @@ use ivy_proto::wire::Codec;
 use ivy_proto::{Cause, QueueName};
 
 use crate::error::Error;
-use crate::process::FirstUse;
+use crate::fork_check::ForkCheck;
 use crate::runtime::Runtime;
 
 /// Peeks into queues, lists them and clears them. Every request is tried once.
 pub struct Admin<R> {
     queue: Arc<dyn Queue>,
     codec: Codec,
-    first_use: Arc<FirstUse>,
+    fork_check: Arc<ForkCheck>,
     runtime: PhantomData<fn() -> R>,
 }
 
 impl<R: Runtime> Admin<R> {
-    pub(crate) fn new(queue: Arc<dyn Queue>, codec: Codec, first_use: Arc<FirstUse>) -> Self {
-        Admin { queue, codec, first_use, runtime: PhantomData }
+    pub(crate) fn new(queue: Arc<dyn Queue>, codec: Codec, fork_check: Arc<ForkCheck>) -> Self {
+        Admin { queue, codec, fork_check, runtime: PhantomData }
     }
 
     pub(crate) async fn messages(
@@ -33,32 +33,32 @@ impl<R: Runtime> Admin<R> {
         count: usize,
     ) -> Result<Vec<Peeked>, Error<R>> {
         let read = |reply| admin::peeked(reply, queue, &self.codec);
-        self.ask(admin::peek(queue, count)?, read).await
+        self.execute(admin::peek(queue, count)?, read).await
     }
 
     pub(crate) async fn delete_all(&self, queue: &str) -> Result<(), Error<R>> {
-        self.ask(admin::clear(queue)?, admin::cleared).await
+        self.execute(admin::clear(queue)?, admin::cleared).await
     }
 
     pub(crate) async fn settings(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
-        self.ask(admin::info(queue)?, admin::informed).await
+        self.execute(admin::info(queue)?, admin::informed).await
     }
 
     pub(crate) async fn names(&self, prefix: &str) -> Result<Vec<QueueName>, Error<R>> {
         let mut listing = Listing::new(prefix);
         while let Some(page) = listing.next_page() {
-            self.ask(page, |reply| listing.take(reply)).await?;
+            self.execute(page, |reply| listing.take(reply)).await?;
         }
         Ok(listing.into_names())
     }
 
     /// Runs an operation and reads its reply. An error names the queue.
-    async fn ask<T>(
+    async fn execute<T>(
         &self,
         op: QueueOp,
         read: impl FnOnce(QueueReply) -> Result<T, Cause>,
     ) -> Result<T, Error<R>> {
-        self.first_use.here()?;
+        self.fork_check.claim()?;
         let queue = op.queue().cloned();
         let reply = self.queue.execute(op).await.map_err(Cause::from);
         reply.and_then(read).map_err(|cause| Error::from(cause).about_queue(queue))
@@ -67,9 +67,9 @@ impl<R: Runtime> Admin<R> {
 
 impl<R> Clone for Admin<R> {
     fn clone(&self) -> Self {
-        let Admin { queue, codec, first_use, .. } = self;
-        let (queue, first_use) = (Arc::clone(queue), Arc::clone(first_use));
-        Admin { queue, codec: codec.clone(), first_use, runtime: PhantomData }
+        let Admin { queue, codec, fork_check, .. } = self;
+        let (queue, fork_check) = (Arc::clone(queue), Arc::clone(fork_check));
+        Admin { queue, codec: codec.clone(), fork_check, runtime: PhantomData }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The builder of an [`Ivy`]: its queue, notifier, keys and options.
 
-mod making;
+mod backend_factory;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,12 +18,12 @@ use crate::clock::Clock;
 use crate::environment::environment;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::guarded::{GuardedNotifier, GuardedQueue};
+use crate::guarded_backend::{GuardedNotifier, GuardedQueue};
 use crate::ivy::{Ivy, Parts};
 use crate::runtime::Runtime;
 use crate::tls::{self, OwnRoots};
 
-use making::Making;
+use backend_factory::BackendFactory;
 
 /// Configures an [`Ivy`]: its queue, notifier, keys and options. Created by [`Ivy::builder`].
 ///
@@ -119,7 +119,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// [`notifier_url`](IvyBuilder::notifier_url), or named by the environment; without one, tasks
     /// can be sent but return no results. An operation that panics, or takes longer than its [time
     /// limit](ivy_proto::queue::QueueOp::time_limit), fails as
-    /// [`AnswerLost`](ivy_proto::queue::FaultKind::AnswerLost).
+    /// [`ResponseLost`](ivy_proto::queue::FaultKind::ResponseLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
         self.config = self.config.own_queue();
         self.own_queue = Some(Arc::new(GuardedQueue::<R>::new(Arc::new(queue))));
@@ -222,13 +222,13 @@ impl<R: Runtime> IvyBuilder<R> {
         }
         let clock = Clock::start();
         let events = EventSink::new(clock);
-        let mut making = Making::<R>::new(clock, roots, events.clone());
+        let mut factory = BackendFactory::<R>::new(clock, roots, events.clone());
         let queue = match &config.queue {
-            Some(named) => making.queue(named)?,
+            Some(named) => factory.queue(named)?,
             None => own_queue.ok_or_else(|| Error::config("there is no queue"))?,
         };
         let notifier = match &config.notifier {
-            Some(named) => Some(making.notifier(named)?),
+            Some(named) => Some(factory.notifier(named)?),
             None => own_notifier,
         };
         Ivy::new(Parts {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::process::Process;
+use crate::fork_check::Process;
 use event_listener::EventListener;
 use ivy_proto::Moment;
 use ivy_proto::event::Event;
@@ -16,33 +16,33 @@ use crate::log::Log;
 use crate::runtime::Runtime;
 
 /// How many unread events a watcher keeps. A slower one misses the oldest.
-const KEPT: usize = 1024;
+const MAX_UNREAD: usize = 1024;
 
 /// Passes a machine's events to the log and to all watchers.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSink {
     watchers: Arc<Watchers>,
     /// The watchers of the whole, if this is the sink of a part.
-    whole: Option<Arc<Watchers>>,
+    program: Option<Arc<Watchers>>,
     /// Shared by all parts, so that its limit applies to all of them together.
     log: Arc<Log>,
 }
 
 impl EventSink {
     pub(crate) fn new<R: Runtime>(clock: Clock<R>) -> Self {
-        EventSink { watchers: Arc::default(), whole: None, log: Arc::new(Log::new(clock)) }
+        EventSink { watchers: Arc::default(), program: None, log: Arc::new(Log::new(clock)) }
     }
 
     /// A sink for a part: its events are seen here and in the whole.
     pub(crate) fn part(&self) -> Self {
-        let whole = Some(Arc::clone(&self.watchers));
-        EventSink { watchers: Arc::default(), whole, log: Arc::clone(&self.log) }
+        let program = Some(Arc::clone(&self.watchers));
+        EventSink { watchers: Arc::default(), program, log: Arc::clone(&self.log) }
     }
 
     pub(crate) fn emit(&self, event: Event) {
         self.log.write(&event);
-        if let Some(whole) = &self.whole {
-            whole.show(&event);
+        if let Some(program) = &self.program {
+            program.show(&event);
         }
         self.watchers.show(&event);
     }
@@ -139,7 +139,7 @@ impl UnreadEvents {
 
     fn add(&self, event: Event) {
         let mut unread = self.lock();
-        if unread.events.len() == KEPT {
+        if unread.events.len() == MAX_UNREAD {
             unread.events.pop_front();
             unread.missed += 1;
         }
@@ -198,7 +198,7 @@ mod tests {
     async fn events_that_a_slow_reader_misses_are_counted() {
         let sink = EventSink::new(Clock::<Tokio>::start());
         let mut events = sink.watch::<Tokio>();
-        for _ in 0..KEPT + 10 {
+        for _ in 0..MAX_UNREAD + 10 {
             sink.emit(Event::NoticeIgnored);
         }
         assert_eq!(events.next().await, Some(Event::NoticeIgnored));
@@ -207,17 +207,17 @@ mod tests {
 
     #[tokio::test]
     async fn events_of_a_part_are_seen_in_the_whole_but_not_the_reverse() {
-        let whole = EventSink::new(Clock::<Tokio>::start());
-        let part = whole.part();
-        let (mut of_whole, mut of_part) = (whole.watch::<Tokio>(), part.watch::<Tokio>());
+        let program = EventSink::new(Clock::<Tokio>::start());
+        let part = program.part();
+        let (mut of_program, mut of_part) = (program.watch::<Tokio>(), part.watch::<Tokio>());
         part.emit(Event::NoticeIgnored);
-        whole.emit(Event::NoticeIgnored);
-        drop((whole, part));
+        program.emit(Event::NoticeIgnored);
+        drop((program, part));
         assert!(of_part.next().await.is_some());
         assert!(of_part.next().await.is_none());
-        assert!(of_whole.next().await.is_some());
-        assert!(of_whole.next().await.is_some());
-        assert!(of_whole.next().await.is_none());
+        assert!(of_program.next().await.is_some());
+        assert!(of_program.next().await.is_some());
+        assert!(of_program.next().await.is_none());
     }
 
     #[test]

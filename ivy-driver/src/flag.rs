@@ -46,7 +46,7 @@ impl Flag {
     /// Blocks the thread until the flag is raised, or until `until` if given. Returns whether it is
     /// raised.
     #[cfg(feature = "threads")]
-    pub(crate) fn wait_until(&self, until: Option<Instant>) -> bool {
+    pub(crate) fn wait_deadline(&self, until: Option<Instant>) -> bool {
         while !self.is_raised() {
             let changed = self.shared.changed.listen();
             if self.is_raised() {
@@ -100,13 +100,13 @@ mod tests {
     #[test]
     fn a_blocking_wait_ends_when_the_flag_is_raised_or_the_time_is_over() {
         let flag = Flag::default();
-        assert!(!flag.wait_until(Some(Instant::now() + std::time::Duration::from_millis(1))));
+        assert!(!flag.wait_deadline(Some(Instant::now() + std::time::Duration::from_millis(1))));
         let waiter = std::thread::spawn({
             let flag = flag.clone();
-            move || flag.wait_until(None)
+            move || flag.wait_deadline(None)
         });
         drop(RaiseOnDrop(flag.clone()));
         assert!(waiter.join().unwrap());
-        assert!(flag.wait_until(None));
+        assert!(flag.wait_deadline(None));
     }
 }

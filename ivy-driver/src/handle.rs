@@ -82,7 +82,7 @@ impl<R: Runtime> CallListener<R> {
     }
 
     async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome, Error<R>> {
-        if !self.producer.is_here() {
+        if !self.producer.is_in_this_process() {
             return Err(Error::from(Cause::Forked));
         }
         if let Some(outcome) = self.call.history().outcome.clone() {

@@ -21,10 +21,10 @@ use crate::clock::Clock;
 use crate::environment::environment;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
+use crate::fork_check::ForkCheck;
 use crate::handle::Handle;
 use crate::handler_waits::HandlerWaits;
 use crate::nudge::{Nudges, NudgingQueue};
-use crate::process::FirstUse;
 use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
@@ -49,7 +49,7 @@ struct Shared<R> {
     parts: Parts<R>,
     capabilities: Capabilities,
     producer_config: ProducerConfig,
-    first_use: Arc<FirstUse>,
+    fork_check: Arc<ForkCheck>,
     ids: TaskIds,
     callbacks: Callbacks,
     nudges: Nudges,
@@ -89,7 +89,7 @@ impl<R: Runtime> Ivy<R> {
             parts,
             capabilities,
             producer_config,
-            first_use: Arc::default(),
+            fork_check: Arc::default(),
             ids: TaskIds::default(),
             callbacks: Callbacks::default(),
             nudges,
@@ -157,7 +157,7 @@ impl<R: Runtime> Ivy<R> {
     /// of their own.
     ///
     /// A result may be lost. If results of more than 100,000 tasks are pending, the oldest one
-    /// without a waiting handle is dropped and an [event](ivy_proto::event::Event::ResultGivenUp)
+    /// without a waiting handle is dropped and an [event](ivy_proto::event::Event::CallbackEvicted)
     /// reports it.
     ///
     /// # Errors
@@ -180,8 +180,8 @@ impl<R: Runtime> Ivy<R> {
     /// Peeks into queues, lists them and clears them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
-        let Shared { parts, first_use, .. } = &*self.shared;
-        Admin::new(self.queue(), parts.codec.clone(), Arc::clone(first_use))
+        let Shared { parts, fork_check, .. } = &*self.shared;
+        Admin::new(self.queue(), parts.codec.clone(), Arc::clone(fork_check))
     }
 
     /// The events from now on, of this [`Ivy`], its clones and their workers.
@@ -236,8 +236,8 @@ impl<R: Runtime> Ivy<R> {
     }
 
     /// Claims it for this process.
-    pub(crate) fn use_here(&self) -> Result<(), Cause> {
-        self.shared.first_use.here()
+    pub(crate) fn check_process(&self) -> Result<(), Cause> {
+        self.shared.fork_check.claim()
     }
 
     pub(crate) fn clock(&self) -> Clock<R> {
@@ -282,8 +282,8 @@ impl<R: Runtime> Ivy<R> {
 
     /// The producer, started by the first call.
     fn producer(&self) -> Result<&Arc<Producer>, Cause> {
-        let Shared { parts, producer_config, first_use, callbacks, producer, .. } = &*self.shared;
-        first_use.here()?;
+        let Shared { parts, producer_config, fork_check, callbacks, producer, .. } = &*self.shared;
+        fork_check.claim()?;
         if let Some(producer) = producer.get() {
             return Ok(producer);
         }

@@ -45,8 +45,9 @@ mod environment;
 mod error;
 mod events;
 mod flag;
+mod fork_check;
 mod futures;
-mod guarded;
+mod guarded_backend;
 mod handle;
 mod handler_waits;
 mod handlers;
@@ -56,7 +57,6 @@ mod log;
 mod memory_notifier;
 mod memory_queue;
 mod nudge;
-mod process;
 mod producer;
 mod pump;
 mod random;
@@ -96,9 +96,9 @@ pub mod internal {
     pub use crate::locked_machine::{
         LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
     };
-    pub use crate::remote::InterimResponses;
+    pub use crate::remote::InformationalResponses;
     #[cfg(feature = "threads")]
-    pub use crate::threads::{ThreadPool, block_on, helping, spawn};
+    pub use crate::threads::{ThreadPool, block_on, run_woken_by, spawn};
     pub use crate::tls::is_tls;
 }
 

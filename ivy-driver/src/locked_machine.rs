@@ -106,32 +106,32 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
     /// # Errors
     /// If the machine has panicked.
     pub fn submit(self: &Arc<Self>, request: M::Request) -> Result<Submitted<R, M>, Poisoned> {
-        let asked = self.with(|state, now| state.submit(request, now))?;
-        Ok(match asked {
-            Ok(answer) => Submitted::Done(answer),
-            Err((id, answer)) => {
-                Submitted::Pending(PendingResponse { id, answer, locked: Arc::clone(self) })
+        let submitted = self.with(|state, now| state.submit(request, now))?;
+        Ok(match submitted {
+            Ok(response) => Submitted::Done(response),
+            Err((id, response)) => {
+                Submitted::Pending(PendingResponse { id, response, locked: Arc::clone(self) })
             }
         })
     }
 
-    /// Completes all pending requests with `answer`, and passes `tell` to the machine before its
+    /// Completes all pending requests with `response`, and passes `change` to the machine before its
     /// next request.
     ///
     /// # Errors
     /// If the machine has panicked.
     pub fn end_all(
         &self,
-        answer: impl Fn() -> M::Response,
-        tell: impl FnOnce(&mut M),
+        response: impl Fn() -> M::Response,
+        change: impl FnOnce(&mut M),
     ) -> Result<(), Poisoned> {
         self.with(|state, now| {
             for (id, waiting) in state.waiting.drain() {
                 state.machine.abandon(id, now);
                 // The caller may have just gone.
-                let _ = waiting.send(answer());
+                let _ = waiting.send(response());
             }
-            tell(&mut state.machine);
+            change(&mut state.machine);
         })
     }
 
@@ -190,15 +190,15 @@ impl<M: Machine> State<M> {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         self.machine.submit(id, request, now);
-        while let MachineStep::Response(answered, answer) = self.machine.poll() {
-            if answered == id {
-                return Ok(answer);
+        while let MachineStep::Response(responded, response) = self.machine.poll() {
+            if responded == id {
+                return Ok(response);
             }
-            self.answer(answered, answer);
+            self.respond(responded, response);
         }
-        let (sender, answer) = oneshot::channel();
+        let (sender, response) = oneshot::channel();
         self.waiting.insert(id, sender);
-        Err((id, answer))
+        Err((id, response))
     }
 
     fn abandon(&mut self, id: RequestId, now: Moment) {
@@ -216,7 +216,7 @@ impl<M: Machine> State<M> {
     fn hand_out(&mut self) -> bool {
         loop {
             match self.machine.poll() {
-                MachineStep::Response(id, answer) => self.answer(id, answer),
+                MachineStep::Response(id, response) => self.respond(id, response),
                 MachineStep::Wait(due) => {
                     // A timer that fires too early is harmless: its tick sets the next one.
                     let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
@@ -229,10 +229,10 @@ impl<M: Machine> State<M> {
         }
     }
 
-    fn answer(&mut self, id: RequestId, answer: M::Response) {
+    fn respond(&mut self, id: RequestId, response: M::Response) {
         if let Some(waiting) = self.waiting.remove(&id) {
             // A caller that is gone abandons the request next.
-            let _ = waiting.send(answer);
+            let _ = waiting.send(response);
         }
     }
 }
@@ -241,7 +241,7 @@ impl<M: Machine> State<M> {
 /// nothing that can be obtained when it ends.
 pub struct PendingResponse<R: Runtime, M: Machine> {
     id: RequestId,
-    answer: oneshot::Receiver<M::Response>,
+    response: oneshot::Receiver<M::Response>,
     locked: Arc<LockedMachine<R, M>>,
 }
 
@@ -251,13 +251,13 @@ impl<R: Runtime, M: Machine> PendingResponse<R, M> {
     /// # Errors
     /// If the machine has panicked.
     pub fn end(&mut self) -> Result<Option<M::Response>, Poisoned> {
-        if self.answer.is_terminated() {
+        if self.response.is_terminated() {
             return Ok(None);
         }
         self.locked.with(|state, now| state.abandon(self.id, now))?;
-        let answer = self.answer.try_recv().ok().flatten();
-        self.answer.close();
-        Ok(answer)
+        let response = self.response.try_recv().ok().flatten();
+        self.response.close();
+        Ok(response)
     }
 
     /// The machine that received the request.
@@ -270,7 +270,7 @@ impl<R: Runtime, M: Machine> Future for PendingResponse<R, M> {
     type Output = Result<M::Response, Poisoned>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answer.poll_unpin(context).map(|answer| answer.map_err(|_| Poisoned))
+        self.response.poll_unpin(context).map(|response| response.map_err(|_| Poisoned))
     }
 }
 

@@ -42,9 +42,9 @@ impl MemoryNotifier {
             if !subscriber.channels.contains(&publication.channel) {
                 return !subscriber.notices.is_closed();
             }
-            let heard = subscriber.notices.try_send(publication.clone()).is_ok();
-            receivers += u64::from(heard);
-            heard
+            let received = subscriber.notices.try_send(publication.clone()).is_ok();
+            receivers += u64::from(received);
+            received
         });
         receivers
     }
@@ -100,12 +100,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_reaches_the_subscribers_of_its_channel() {
-        let hub = MemoryNotifier::default();
-        let mut mine = Notifier::subscribe(&hub, vec![channel("a"), channel("b")]);
-        let mut other = Notifier::subscribe(&hub, vec![channel("c")]);
+        let notifier = MemoryNotifier::default();
+        let mut mine = Notifier::subscribe(&notifier, vec![channel("a"), channel("b")]);
+        let mut other = Notifier::subscribe(&notifier, vec![channel("c")]);
         assert!(matches!(mine.next().await, Some(SubscriptionEvent::Subscribed)));
         assert!(matches!(other.next().await, Some(SubscriptionEvent::Subscribed)));
-        assert_eq!(hub.publish(&notice("b")), 1);
+        assert_eq!(notifier.publish(&notice("b")), 1);
         let Some(SubscriptionEvent::Notice { channel, payload }) = mine.next().await else {
             panic!()
         };
@@ -115,30 +115,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_subscription_is_removed() {
-        let hub = MemoryNotifier::default();
-        let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
+        let notifier = MemoryNotifier::default();
+        let mut subscription = Notifier::subscribe(&notifier, vec![channel("a")]);
         subscription.next().await;
         drop(subscription);
-        assert_eq!(hub.publish(&notice("b")), 0);
-        assert!(hub.subscribers().is_empty());
+        assert_eq!(notifier.publish(&notice("b")), 0);
+        assert!(notifier.subscribers().is_empty());
     }
 
     #[tokio::test]
     async fn dropped_subscriptions_are_removed_even_without_publications() {
-        let hub = MemoryNotifier::default();
+        let notifier = MemoryNotifier::default();
         for _ in 0..10 {
-            Notifier::subscribe(&hub, vec![channel("a")]).next().await;
+            Notifier::subscribe(&notifier, vec![channel("a")]).next().await;
         }
-        assert!(hub.subscribers().len() <= 1);
+        assert!(notifier.subscribers().len() <= 1);
     }
 
     #[tokio::test]
     async fn a_subscriber_that_does_not_read_is_cut_off_and_notified() {
-        let hub = MemoryNotifier::default();
-        let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
+        let notifier = MemoryNotifier::default();
+        let mut subscription = Notifier::subscribe(&notifier, vec![channel("a")]);
         subscription.next().await;
-        let heard: u64 = (0..=UNREAD_NOTICES).map(|_| hub.publish(&notice("a"))).sum();
-        assert_eq!(heard, UNREAD_NOTICES as u64);
+        let received: u64 = (0..=UNREAD_NOTICES).map(|_| notifier.publish(&notice("a"))).sum();
+        assert_eq!(received, UNREAD_NOTICES as u64);
         let last = subscription.collect::<Vec<_>>().await.pop();
         assert!(matches!(last, Some(SubscriptionEvent::Lost(_))));
     }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::locked_machine::{
     LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
 };
-use crate::pump::taken;
+use crate::pump::check_accepted;
 use crate::runtime::Runtime;
 
 /// A queue in this process that behaves like IronMQ. Its messages live as long as it, its clones
@@ -81,18 +81,18 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
         async move {
             let broker = broker.ok_or_else(|| lost(Poisoned))?;
             let queue = op.queue().cloned();
-            let answer = match broker.submit(op.into()).map_err(lost)? {
-                Submitted::Done(answer) => answer,
+            let response = match broker.submit(op.into()).map_err(lost)? {
+                Submitted::Done(response) => response,
                 Submitted::Pending(waiting) => Reserving { waiting, queue }.await.map_err(lost)?,
             };
-            Ok(answer?.into())
+            Ok(response?.into())
         }
         .boxed()
     }
 }
 
 fn lost(_: Poisoned) -> Fault {
-    Fault::new(FaultKind::AnswerLost).with_detail("the queue in memory has stopped")
+    Fault::new(FaultKind::ResponseLost).with_detail("the queue in memory has stopped")
 }
 
 impl Machine for Broker {
@@ -100,15 +100,15 @@ impl Machine for Broker {
     type Response = Result<Response, Refusal>;
 
     fn submit(&mut self, id: RequestId, request: Request, now: Moment) {
-        taken("broker", self.handle_input(Input::Request(id, request), now));
+        check_accepted("broker", self.handle_input(Input::Request(id, request), now));
     }
 
     fn abandon(&mut self, id: RequestId, now: Moment) {
-        taken("broker", self.handle_input(Input::Abandon(id), now));
+        check_accepted("broker", self.handle_input(Input::Abandon(id), now));
     }
 
     fn tick(&mut self, now: Moment) {
-        taken("broker", self.handle_input(Input::Tick, now));
+        check_accepted("broker", self.handle_input(Input::Tick, now));
     }
 
     fn poll(&mut self) -> MachineStep<Self::Response> {

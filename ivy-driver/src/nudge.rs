@@ -66,15 +66,15 @@ impl Nudges {
         let mut events = Abortable::new(events, registration);
         let listeners = Arc::downgrade(&self.0);
         R::spawn("ivy-watch", async move {
-            let mut told = 0;
+            let mut count = 0;
             while let Some(event) = events.next().await {
                 let Some(listeners) = listeners.upgrade() else { return };
                 listeners.send(&event);
                 drop(listeners);
-                told += weight(&event);
+                count += weight(&event);
                 // Workers receive events faster than that, so they do not accumulate.
-                let pause = PAUSE * (told / BURST);
-                told %= BURST;
+                let pause = PAUSE * (count / BURST);
+                count %= BURST;
                 if !pause.is_zero() {
                     R::sleep_until(R::now() + pause).await;
                 }
@@ -175,7 +175,7 @@ mod tests {
     const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
     const SOON: Duration = Duration::from_secs(60);
     /// Longer than the longest poll interval of an empty queue.
-    const A_WHILE: Duration = Duration::from_secs(600);
+    const LONG: Duration = Duration::from_secs(600);
 
     /// A queue in memory without a long poll.
     #[derive(Debug)]
@@ -193,9 +193,9 @@ mod tests {
 
     /// A queue that reports events without end.
     #[derive(Debug)]
-    struct Restless;
+    struct EndlessEvents;
 
-    impl Queue for Restless {
+    impl Queue for EndlessEvents {
         fn capabilities(&self) -> Capabilities {
             Capabilities::broker()
         }
@@ -216,31 +216,31 @@ mod tests {
     async fn endless_events_of_a_queue_do_not_accumulate() {
         let (worker, mut mailbox) = mpsc::unbounded();
         let nudges = Nudges::default();
-        nudges.add::<Tokio>(worker, &Restless).unwrap();
+        nudges.add::<Tokio>(worker, &EndlessEvents).unwrap();
         sleep(Duration::from_millis(100)).await;
         drop(nudges);
-        let mut heard = 0;
+        let mut received = 0;
         while mailbox.try_recv().is_ok() {
-            heard += 1;
+            received += 1;
         }
-        assert!((100..5_000).contains(&heard), "{heard}");
+        assert!((100..5_000).contains(&received), "{received}");
     }
 
     /// Two ivies over one queue.
     fn entrances() -> [Ivy<Tokio>; 2] {
         let queue = MemoryQueue::new(crate::clock::Clock::start(), [7; 32]);
-        let hub = MemoryNotifier::default();
+        let notifier = MemoryNotifier::default();
         [(); 2].map(|()| {
             let queue = NoLongPoll(queue.clone());
-            Ivy::builder().queue(queue).notifier(hub.clone()).build().unwrap()
+            Ivy::builder().queue(queue).notifier(notifier.clone()).build().unwrap()
         })
     }
 
-    /// How long a call of `producer` takes after `worker` has been idle for [`A_WHILE`].
-    async fn time_of_a_call(producer: &Ivy<Tokio>, worker: &Ivy<Tokio>) -> Duration {
+    /// How long a call of `producer` takes after `worker` has been idle for [`LONG`].
+    async fn call_duration(producer: &Ivy<Tokio>, worker: &Ivy<Tokio>) -> Duration {
         let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
         let _worker = worker.worker().register(&DOUBLE, double).start().await.unwrap();
-        sleep(A_WHILE).await;
+        sleep(LONG).await;
         let since = Instant::now();
         assert_eq!(producer.call(&DOUBLE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);
         since.elapsed()
@@ -249,7 +249,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_worker_of_the_same_ivy_runs_a_sent_task_at_once() {
         let [ivy, _] = entrances();
-        let took = time_of_a_call(&ivy, &ivy).await;
+        let took = call_duration(&ivy, &ivy).await;
         assert!(took < Duration::from_millis(50), "{took:?}");
     }
 
@@ -259,7 +259,7 @@ mod tests {
         let mut longest = Duration::ZERO;
         for _ in 0..20 {
             let [producer, worker] = entrances();
-            longest = longest.max(time_of_a_call(&producer, &worker).await);
+            longest = longest.max(call_duration(&producer, &worker).await);
         }
         assert!(longest > Duration::from_millis(50), "{longest:?}");
     }
@@ -292,13 +292,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_reports_a_message_wakes_its_workers() {
         let (reports, queue, shared) = reporting();
-        let hub = MemoryNotifier::default();
-        let worker = Ivy::<Tokio>::builder().queue(queue).notifier(hub.clone()).build().unwrap();
+        let notifier = MemoryNotifier::default();
+        let worker =
+            Ivy::<Tokio>::builder().queue(queue).notifier(notifier.clone()).build().unwrap();
         let producer =
-            Ivy::<Tokio>::builder().queue(NoLongPoll(shared)).notifier(hub).build().unwrap();
+            Ivy::<Tokio>::builder().queue(NoLongPoll(shared)).notifier(notifier).build().unwrap();
         let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
         let _worker = worker.worker().register(&DOUBLE, double).start().await.unwrap();
-        sleep(A_WHILE).await;
+        sleep(LONG).await;
         let since = Instant::now();
         let handle = producer.call(&DOUBLE, (4,)).await.unwrap();
         reports.unbounded_send(QueueEvent::Wake(QueueName::new("test").unwrap())).unwrap();

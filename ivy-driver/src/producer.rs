@@ -18,8 +18,8 @@ use rustc_hash::FxHashMap;
 use crate::call_progress::CallProgress;
 use crate::clock::Clock;
 use crate::events::EventSink;
-use crate::process::Process;
-use crate::pump::{Next, Operations, Role, pump, taken};
+use crate::fork_check::Process;
+use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::{Callbacks as _, Runtime};
 
 /// How long a producer without callers may take to send its pending calls.
@@ -70,7 +70,7 @@ impl Producer {
     }
 
     /// Whether it runs in this process.
-    pub(crate) fn is_here(&self) -> bool {
+    pub(crate) fn is_in_this_process(&self) -> bool {
         self.process.is_current()
     }
 
@@ -130,9 +130,9 @@ impl<R: Runtime> ProducerRole<R> {
             // As many may follow.
             let room = Vec::with_capacity(self.calls.len());
             let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
-            taken("producer", self.machine.handle_input(calls, now));
+            check_accepted("producer", self.machine.handle_input(calls, now));
         }
-        taken("producer", self.machine.handle_input(input, now));
+        check_accepted("producer", self.machine.handle_input(input, now));
     }
 
     fn take(&mut self, call: Call, progress: CallProgress) {
@@ -238,13 +238,13 @@ impl<R: Runtime> Role for ProducerRole<R> {
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<ProducerCommand> {
-        if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
-            return Poll::Ready(ProducerCommand::Input(Input::Queue(id, answer)));
+        if let Poll::Ready((id, result)) = self.operations.poll_reply(context) {
+            return Poll::Ready(ProducerCommand::Input(Input::Queue(id, result)));
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Pending };
-        subscription.poll_next_unpin(context).map(|heard| {
+        subscription.poll_next_unpin(context).map(|event| {
             let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-            ProducerCommand::Input(match heard.unwrap_or(SubscriptionEvent::Lost(fault)) {
+            ProducerCommand::Input(match event.unwrap_or(SubscriptionEvent::Lost(fault)) {
                 SubscriptionEvent::Subscribed => Input::Subscribed,
                 SubscriptionEvent::Notice { channel, payload } => {
                     Input::Notice { channel, payload }

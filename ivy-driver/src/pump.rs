@@ -12,7 +12,7 @@ use futures_channel::oneshot;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::backend::{BoxFuture, Queue};
-use ivy_proto::queue::{Answers, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply, ReplyCheck};
 use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
 
@@ -75,7 +75,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     mut mailbox: UnboundedReceiver<P::Command>,
     mut clock: Clock<R>,
 ) {
-    let (mut command, mut came) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
+    let (mut command, mut arrived) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
     let mut turns = TURN;
     while let Next::Wait(deadline) = role.execute_outputs() {
         let mut sleeping = pin!(clock.sleep_until(deadline));
@@ -89,12 +89,12 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             // Commands are handled before the results of operations: a worker that is paused does
             // not run a message posted after the pause. So results are polled first and handled
             // last; commands that arrive in between count as in time.
-            while came.len() < BATCH
+            while arrived.len() < BATCH
                 && bytes < BATCH_BYTES
                 && let Poll::Ready(piece) = role.poll_in_flight(context)
             {
                 bytes += P::size(&piece);
-                came.push(piece);
+                arrived.push(piece);
             }
             while command.len() < BATCH
                 && let Poll::Ready(next) = mailbox.poll_next_unpin(context)
@@ -105,7 +105,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 };
                 command.push(piece);
             }
-            command.append(&mut came);
+            command.append(&mut arrived);
             if is_abandoned || !command.is_empty() {
                 return Poll::Ready(());
             }
@@ -130,7 +130,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
 }
 
 /// Checks that a machine accepted an input. A machine that finished meanwhile needs none.
-pub(crate) fn taken(machine: &str, result: Result<(), Misuse>) {
+pub(crate) fn check_accepted(machine: &str, result: Result<(), Misuse>) {
     match result {
         Ok(()) | Err(Misuse::Finished) => {}
         Err(misuse) => {
@@ -146,20 +146,24 @@ pub(crate) struct Operations {
     queue: Arc<dyn Queue>,
     in_flight: FuturesUnordered<InFlight>,
     /// The cancellable ones: dropping the sender cancels the operation.
-    wanted: FxHashMap<OpId, oneshot::Sender<Infallible>>,
+    cancel_senders: FxHashMap<OpId, oneshot::Sender<Infallible>>,
 }
 
 /// An operation until it completes or is cancelled.
 struct InFlight {
     id: OpId,
     execution: BoxFuture<Result<QueueReply, Fault>>,
-    answers: Answers,
+    is_expected: ReplyCheck,
     cancelled: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl Operations {
     pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
-        Operations { queue, in_flight: FuturesUnordered::new(), wanted: FxHashMap::default() }
+        Operations {
+            queue,
+            in_flight: FuturesUnordered::new(),
+            cancel_senders: FxHashMap::default(),
+        }
     }
 
     pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {
@@ -170,30 +174,30 @@ impl Operations {
             | QueueOp::Release { .. }
             | QueueOp::Delete { .. } => None,
             _ => {
-                let (wanted, cancelled) = oneshot::channel();
-                self.wanted.insert(id, wanted);
+                let (sender, cancelled) = oneshot::channel();
+                self.cancel_senders.insert(id, sender);
                 Some(cancelled)
             }
         };
-        let answers = QueueReply::of(&op);
+        let is_expected = QueueReply::of(&op);
         let execution = self.queue.execute(op);
-        self.in_flight.push(InFlight { id, execution, answers, cancelled });
+        self.in_flight.push(InFlight { id, execution, is_expected, cancelled });
     }
 
     /// Cancels an operation. It still completes, once.
     pub(crate) fn cancel(&mut self, id: OpId) {
-        self.wanted.remove(&id);
+        self.cancel_senders.remove(&id);
     }
 
     /// The next completed operation.
-    pub(crate) fn poll_answer(
+    pub(crate) fn poll_reply(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<(OpId, Result<QueueReply, Fault>)> {
         match self.in_flight.poll_next_unpin(context) {
-            Poll::Ready(Some((id, answer))) => {
-                self.wanted.remove(&id);
-                Poll::Ready((id, answer))
+            Poll::Ready(Some((id, result))) => {
+                self.cancel_senders.remove(&id);
+                Poll::Ready((id, result))
             }
             // Operations started later are polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
@@ -206,19 +210,20 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Polled in this order, so that a reply that has arrived is not lost.
-        if let Poll::Ready(answer) = self.execution.poll_unpin(context) {
-            let answer = answer.and_then(|reply| match (self.answers)(&reply) {
+        if let Poll::Ready(result) = self.execution.poll_unpin(context) {
+            let result = result.and_then(|reply| match (self.is_expected)(&reply) {
                 true => Ok(reply),
                 false => Err(Fault::new(FaultKind::BadResponse).with_detail(ANOTHER_KIND)),
             });
-            return Poll::Ready((self.id, answer));
+            return Poll::Ready((self.id, result));
         }
         let is_cancelled = self
             .cancelled
             .as_mut()
             .is_some_and(|cancelled| cancelled.poll_unpin(context).is_ready());
         if is_cancelled {
-            let lost = Fault::new(FaultKind::AnswerLost).with_detail("the operation was cancelled");
+            let lost =
+                Fault::new(FaultKind::ResponseLost).with_detail("the operation was cancelled");
             return Poll::Ready((self.id, Err(lost)));
         }
         Poll::Pending
@@ -276,7 +281,7 @@ mod tests {
     async fn a_machine_is_woken_at_its_deadline_after_all_its_commands() {
         let clock = Clock::<Tokio>::start();
         let until = Moment::after_epoch(Duration::from_secs(5));
-        let (done, mut heard) = mpsc::unbounded();
+        let (done, mut received) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         let role = Sleeper { until, now: clock.now(), command: Vec::new(), done };
         let running = tokio::spawn(pump(role, receiver, clock));
@@ -284,7 +289,7 @@ mod tests {
             mailbox.unbounded_send(command).unwrap();
         }
         running.await.unwrap();
-        let (command, at) = heard.next().await.unwrap();
+        let (command, at) = received.next().await.unwrap();
         assert_eq!(command, [0, 1, 2]);
         assert!(at >= until && at.since(until) < Duration::from_millis(5), "{at:?}");
     }
@@ -292,7 +297,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_machine_without_senders_of_commands_ends() {
         let clock = Clock::<Tokio>::start();
-        let (done, _heard) = mpsc::unbounded();
+        let (done, _received) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         let role = Sleeper { until: Moment::FOREVER, now: clock.now(), command: Vec::new(), done };
         let running = tokio::spawn(pump(role, receiver, clock));
@@ -328,26 +333,26 @@ mod tests {
         }
 
         fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<u8> {
-            let Some(came) = self.in_flight.take() else { return Poll::Pending };
+            let Some(arrived) = self.in_flight.take() else { return Poll::Pending };
             self.mailbox.unbounded_send(1).unwrap();
-            Poll::Ready(came)
+            Poll::Ready(arrived)
         }
     }
 
     #[tokio::test]
     async fn commands_are_handled_before_the_results_of_operations() {
-        let (done, mut heard) = mpsc::unbounded();
+        let (done, mut received) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         mailbox.unbounded_send(0).unwrap();
         let role = Keeper { in_flight: Some(2), mailbox, kept: Vec::new(), done };
         pump(role, receiver, Clock::<Tokio>::start()).await;
-        assert_eq!(heard.next().await.unwrap(), [0, 1, 2]);
+        assert_eq!(received.next().await.unwrap(), [0, 1, 2]);
     }
 
     /// A role that receives large results and records how many arrive at a time.
     struct Flooded {
-        handed: usize,
-        told: mpsc::UnboundedSender<usize>,
+        handled: usize,
+        reports: mpsc::UnboundedSender<usize>,
     }
 
     impl Role for Flooded {
@@ -356,7 +361,7 @@ mod tests {
         fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
         fn handle(&mut self, (): (), _: Moment) {
-            self.handed += 1;
+            self.handled += 1;
         }
 
         fn size((): &()) -> usize {
@@ -364,11 +369,11 @@ mod tests {
         }
 
         fn tick(&mut self, _: Moment) {
-            self.told.unbounded_send(std::mem::take(&mut self.handed)).unwrap();
+            self.reports.unbounded_send(std::mem::take(&mut self.handled)).unwrap();
         }
 
         fn execute_outputs(&mut self) -> Next {
-            if self.told.is_closed() { Next::Finished } else { Next::Wait(None) }
+            if self.reports.is_closed() { Next::Finished } else { Next::Wait(None) }
         }
 
         fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -378,11 +383,11 @@ mod tests {
 
     #[tokio::test]
     async fn large_results_are_handled_before_many_accumulate() {
-        let (told, mut heard) = mpsc::unbounded();
+        let (reports, mut received) = mpsc::unbounded();
         let (_mailbox, receiver) = mpsc::unbounded();
-        tokio::spawn(pump(Flooded { handed: 0, told }, receiver, Clock::<Tokio>::start()));
+        tokio::spawn(pump(Flooded { handled: 0, reports }, receiver, Clock::<Tokio>::start()));
         for _ in 0..10 {
-            assert_eq!(heard.next().await, Some(4));
+            assert_eq!(received.next().await, Some(4));
         }
     }
 
@@ -424,7 +429,7 @@ mod tests {
     /// A role that records at each command the clock changes since the last one.
     struct Stamper {
         clocks: Vec<u64>,
-        told: mpsc::UnboundedSender<Vec<u64>>,
+        reports: mpsc::UnboundedSender<Vec<u64>>,
     }
 
     impl Role for Stamper {
@@ -435,7 +440,7 @@ mod tests {
         }
 
         fn handle(&mut self, (): (), _: Moment) {
-            self.told.unbounded_send(std::mem::take(&mut self.clocks)).unwrap();
+            self.reports.unbounded_send(std::mem::take(&mut self.clocks)).unwrap();
         }
 
         fn tick(&mut self, _: Moment) {}
@@ -448,17 +453,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_machine_learns_of_a_clock_change_once_and_before_its_commands() {
         let clock = Clock::<Tokio>::start();
-        let (told, mut heard) = mpsc::unbounded();
+        let (reports, mut received) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
-        tokio::spawn(pump(Stamper { clocks: Vec::new(), told }, receiver, clock));
+        tokio::spawn(pump(Stamper { clocks: Vec::new(), reports }, receiver, clock));
         tokio::time::advance(Duration::from_secs(5)).await;
         mailbox.unbounded_send(()).unwrap();
-        assert!(heard.next().await.unwrap().is_empty());
+        assert!(received.next().await.unwrap().is_empty());
         set_clock_forward(Duration::from_secs(3_600));
         mailbox.unbounded_send(()).unwrap();
-        assert_eq!(heard.next().await.unwrap(), [1_700_003_605]);
+        assert_eq!(received.next().await.unwrap(), [1_700_003_605]);
         mailbox.unbounded_send(()).unwrap();
-        assert!(heard.next().await.unwrap().is_empty());
+        assert!(received.next().await.unwrap().is_empty());
     }
 
     /// A queue that responds after a second.
@@ -479,23 +484,23 @@ mod tests {
     }
 
     /// Starts an operation, cancels it after this many milliseconds, and returns its result.
-    async fn answer(cancelled_after: u64) -> Result<QueueReply, Fault> {
+    async fn result(cancelled_after: u64) -> Result<QueueReply, Fault> {
         // Only a machine can create an id, so a worker is asked for its first operation.
         let id = first_operation();
         let mut operations = Operations::new(Arc::new(Slow));
         operations.start(id, QueueOp::Clear { queue: QueueName::new("mail").unwrap() });
         let cancelled_after = Duration::from_millis(cancelled_after);
-        let early = poll_fn(|context| operations.poll_answer(context));
+        let early = poll_fn(|context| operations.poll_reply(context));
         let early = tokio::time::timeout(cancelled_after, early).await;
         operations.cancel(id);
         operations.cancel(id);
-        let (answered, answer) = match early {
-            Ok(answer) => answer,
-            Err(_) => poll_fn(|context| operations.poll_answer(context)).await,
+        let (replied, result) = match early {
+            Ok(result) => result,
+            Err(_) => poll_fn(|context| operations.poll_reply(context)).await,
         };
-        assert_eq!(answered, id);
-        assert!(operations.in_flight.is_empty() && operations.wanted.is_empty());
-        answer
+        assert_eq!(replied, id);
+        assert!(operations.in_flight.is_empty() && operations.cancel_senders.is_empty());
+        result
     }
 
     fn first_operation() -> OpId {
@@ -518,7 +523,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_operation_completes_once_as_lost() {
-        assert_eq!(answer(500).await.unwrap_err().kind(), FaultKind::AnswerLost);
+        assert_eq!(result(500).await.unwrap_err().kind(), FaultKind::ResponseLost);
     }
 
     #[tokio::test(start_paused = true)]
@@ -526,12 +531,12 @@ mod tests {
         let mut operations = Operations::new(Arc::new(Slow));
         let queue = QueueName::new("mail").unwrap();
         operations.start(first_operation(), QueueOp::GetQueue { queue });
-        let (_, answer) = poll_fn(|context| operations.poll_answer(context)).await;
-        assert_eq!(answer.unwrap_err().kind(), FaultKind::BadResponse);
+        let (_, result) = poll_fn(|context| operations.poll_reply(context)).await;
+        assert_eq!(result.unwrap_err().kind(), FaultKind::BadResponse);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_operation_that_completes_before_the_cancellation_keeps_its_result() {
-        assert_eq!(answer(1500).await, Ok(QueueReply::Cleared));
+        assert_eq!(result(1500).await, Ok(QueueReply::Cleared));
     }
 }

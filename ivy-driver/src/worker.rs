@@ -23,11 +23,11 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::flag::{Flag, RaiseOnDrop};
+use crate::fork_check::Process;
 use crate::handler_waits::HandlerWaits;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
-use crate::process::Process;
-use crate::pump::{Next, Operations, Role, pump, taken};
+use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::Runtime;
 
 /// A running worker.
@@ -162,7 +162,7 @@ struct WorkerRole<R: Adapter> {
 
 impl<R: Adapter> WorkerRole<R> {
     fn feed(&mut self, input: Input, now: Moment) {
-        taken("worker", self.machine.handle_input(input, now));
+        check_accepted("worker", self.machine.handle_input(input, now));
     }
 
     fn run(&mut self, run: Run) {
@@ -250,15 +250,15 @@ impl<R: Adapter> Role for WorkerRole<R> {
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
-            return Poll::Ready(Input::Queue(id, answer));
+        if let Poll::Ready((id, result)) = self.operations.poll_reply(context) {
+            return Poll::Ready(Input::Queue(id, result));
         }
         let published = match self.published.pop_front() {
             Some(published) => Poll::Ready(Some(published)),
             None => self.publishing.poll_next_unpin(context),
         };
         match published {
-            Poll::Ready(Some((id, answer))) => Poll::Ready(Input::Published(id, answer)),
+            Poll::Ready(Some((id, result))) => Poll::Ready(Input::Published(id, result)),
             // Publications started later are polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }

@@ -132,7 +132,7 @@ impl<R: Adapter> WorkerBuilder<R> {
     /// Starts the worker.
     pub(crate) fn run(self) -> Result<Worker<R>, Error<R>> {
         let WorkerBuilder { ivy, mut handlers, setup, drain_limit } = self;
-        ivy.use_here()?;
+        ivy.check_process()?;
         let config = setup.finish(handlers.tasks()).map_err(Error::config)?;
         handlers.set_concurrency(config.concurrency);
         let wall = ivy.clock().wall();

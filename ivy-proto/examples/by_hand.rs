@@ -48,7 +48,7 @@ struct World {
     worker: Worker,
     broker: Broker,
     handlers: BlockingRegistry<Attempt>,
-    asked: BTreeMap<RequestId, Requester>,
+    in_flight: BTreeMap<RequestId, Requester>,
     requests: u64,
     now: Moment,
     drained: bool,
@@ -72,7 +72,7 @@ impl World {
             worker: Worker::new(of_worker, [2; 32], wall)?,
             broker: Broker::new(BrokerConfig::default(), [3; 32]),
             handlers,
-            asked: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             requests: 0,
             now: Moment::EPOCH,
             drained: false,
@@ -94,15 +94,15 @@ impl World {
     fn poll_producer(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         use producer::{Input, Output};
         match self.producer.poll_output() {
-            Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask)?,
+            Output::Queue(id, op) => self.request(Requester::Producer(id), op)?,
             Output::Subscribe(_) => self.producer.handle_input(Input::Subscribed, self.now)?,
-            Output::Sent(id, sent) => self.tell(&format!("task {id} is message {}", sent?)),
+            Output::Sent(id, sent) => self.print(&format!("task {id} is message {}", sent?)),
             Output::Resumed { outcome, .. } => {
-                self.tell(&format!("6! = {}", outcome.value::<u64>()?));
+                self.print(&format!("6! = {}", outcome.value::<u64>()?));
                 let limit = Duration::from_secs(5);
                 self.worker.handle_input(worker::Input::Drain { limit }, self.now)?;
             }
-            Output::Held { id, held } => self.tell(&format!("task {id} waits: {held}")),
+            Output::Held { id, held } => self.print(&format!("task {id} waits: {held}")),
             Output::Event(_) | Output::Finished => {}
             Output::Wait(deadline) => {
                 return Ok(Some(deadline.map_or(Moment::FOREVER, |deadline| deadline.at)));
@@ -115,22 +115,22 @@ impl World {
     fn poll_worker(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         use worker::{Input, Output};
         match self.worker.poll_output() {
-            Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask)?,
+            Output::Queue(id, op) => self.request(Requester::Worker(id), op)?,
             Output::CancelQueue(op) => {
-                self.asked.retain(
-                    |_, requester| !matches!(requester, Requester::Worker(asked) if *asked == op),
+                self.in_flight.retain(
+                    |_, requester| !matches!(requester, Requester::Worker(other) if *other == op),
                 );
-                let lost = Err(Fault::new(FaultKind::AnswerLost));
+                let lost = Err(Fault::new(FaultKind::ResponseLost));
                 self.worker.handle_input(Input::Queue(op, lost), self.now)?;
             }
             Output::Publish(op, publication) => {
                 let payload = publication.payload.as_str().as_bytes().to_vec();
-                let heard = producer::Input::Notice { channel: publication.channel, payload };
-                self.producer.handle_input(heard, self.now)?;
+                let notice = producer::Input::Notice { channel: publication.channel, payload };
+                self.producer.handle_input(notice, self.now)?;
                 self.worker.handle_input(Input::Published(op, Ok(1)), self.now)?;
             }
             Output::Run(run) => {
-                self.tell(&format!("attempt {} of {}", run.attempt, run.max_attempts));
+                self.print(&format!("attempt {} of {}", run.attempt, run.max_attempts));
                 let job = self.handlers.job(&run.task, Attempt(run.attempt), run.args);
                 let outcome = job.ok_or("only tasks with a handler are run")?();
                 self.worker.handle_input(Input::Job(run.job, outcome), self.now)?;
@@ -148,14 +148,14 @@ impl World {
     /// The same for the queue.
     fn poll_broker(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         match self.broker.poll_output() {
-            broker::Output::Response(request, answer) => {
-                let answer = answer.map(QueueReply::from).map_err(Fault::from);
-                match self.asked.remove(&request) {
+            broker::Output::Response(request, reply) => {
+                let reply = reply.map(QueueReply::from).map_err(Fault::from);
+                match self.in_flight.remove(&request) {
                     Some(Requester::Producer(op)) => {
-                        self.producer.handle_input(producer::Input::Queue(op, answer), self.now)?;
+                        self.producer.handle_input(producer::Input::Queue(op, reply), self.now)?;
                     }
                     Some(Requester::Worker(op)) => {
-                        self.worker.handle_input(worker::Input::Queue(op, answer), self.now)?;
+                        self.worker.handle_input(worker::Input::Queue(op, reply), self.now)?;
                     }
                     None => {}
                 }
@@ -167,10 +167,10 @@ impl World {
         }
     }
 
-    fn ask(&mut self, requester: Requester, op: QueueOp) -> Result<(), Box<dyn Error>> {
+    fn request(&mut self, requester: Requester, op: QueueOp) -> Result<(), Box<dyn Error>> {
         self.requests += 1;
         let request = RequestId(self.requests);
-        self.asked.insert(request, requester);
+        self.in_flight.insert(request, requester);
         self.broker.handle_input(broker::Input::Request(request, op.into()), self.now)?;
         Ok(())
     }
@@ -184,7 +184,7 @@ impl World {
         Ok(())
     }
 
-    fn tell(&self, what: &str) {
+    fn print(&self, what: &str) {
         println!("after {:.1} s: {what}", self.now.since(Moment::EPOCH).as_secs_f64());
     }
 }

@@ -27,11 +27,11 @@ use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueRep
 use crate::wire::{Codec, Content};
 
 /// The limit of messages per peek.
-const MOST_PEEKED: usize = 100;
+const MAX_PEEKED: usize = 100;
 /// The number of names requested per page.
 const PAGE: usize = 100;
 /// The limit of listed names, in case a server sends pages without end.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 
 /// A peeked message.
 #[derive(Clone, Debug)]
@@ -51,9 +51,9 @@ pub struct Peeked {
 /// If the queue name is invalid, or the count is out of range.
 pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
     let queue = name(queue)?;
-    if !(1..=MOST_PEEKED).contains(&count) {
+    if !(1..=MAX_PEEKED).contains(&count) {
         let text = format!(
-            "queue {queue}: the count of messages to peek at must be from 1 to {MOST_PEEKED}, not {count}"
+            "queue {queue}: the count of messages to peek at must be from 1 to {MAX_PEEKED}, not {count}"
         );
         return Err(Cause::config(text));
     }
@@ -144,8 +144,8 @@ impl Listing {
             }
         }
         self.complete = last_page || self.names.len() == known;
-        if !self.complete && self.names.len() > MOST_NAMES {
-            let detail = format!("more than {MOST_NAMES} queues; use a longer prefix");
+        if !self.complete && self.names.len() > MAX_NAMES {
+            let detail = format!("more than {MAX_NAMES} queues; use a longer prefix");
             return Err(Fault::new(FaultKind::BadResponse).with_detail(detail).into());
         }
         Ok(())
@@ -175,7 +175,7 @@ mod tests {
     /// Lists the queues of a server with these names. Returns the names and the number of requests.
     fn list(names: &[&str], paged: bool) -> (Vec<String>, usize) {
         let mut listing = Listing::new("");
-        let mut asked = 0;
+        let mut requests = 0;
         while let Some(op) = listing.next_page() {
             let QueueOp::ListQueues { after, count, .. } = op else { panic!("{op:?}") };
             let after = after.filter(|_| paged);
@@ -185,10 +185,10 @@ mod tests {
                 .filter(|name| after.as_ref().is_none_or(|after| after < name))
                 .take(count);
             listing.take(QueueReply::Queues(page.collect())).unwrap();
-            asked += 1;
+            requests += 1;
         }
         let names = listing.into_names();
-        (names.iter().map(|name| name.as_str().to_owned()).collect(), asked)
+        (names.iter().map(|name| name.as_str().to_owned()).collect(), requests)
     }
 
     fn many(count: usize) -> Vec<String> {
@@ -207,7 +207,7 @@ mod tests {
                 break error;
             }
         };
-        assert_eq!((error.kind(), number), (ErrorKind::Queue, MOST_NAMES + PAGE));
+        assert_eq!((error.kind(), number), (ErrorKind::Queue, MAX_NAMES + PAGE));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         }
         for count in [1, 100] {
             assert!(
-                matches!(peek("q", count), Ok(QueueOp::Peek { count: asked, .. }) if asked == count)
+                matches!(peek("q", count), Ok(QueueOp::Peek { count: requested, .. }) if requested == count)
             );
         }
     }

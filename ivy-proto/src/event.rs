@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
-use crate::queue::{Fault, Oddity};
+use crate::queue::{Fault, ResponseDeviation};
 use crate::task::{TaskError, TaskHeld, TaskStatus};
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
@@ -189,7 +189,7 @@ pub enum Event {
     },
     /// More unauthenticated frames failed to open than valid peers send. The worker pauses the
     /// queue, so that an attacker cannot use it as a decryption oracle.
-    OpeningsFailed {
+    DecryptionsFailed {
         /// The physical queue.
         queue: QueueName,
     },
@@ -220,11 +220,11 @@ pub enum Event {
     },
     /// The queue's server sent an unexpected response, which was accepted. Appears only in the
     /// events of the whole program, not in those of a worker.
-    OddAnswer {
+    UnexpectedResponse {
         /// The physical queue, if the request concerned one.
         queue: Option<QueueName>,
         /// What was unexpected.
-        oddity: Oddity,
+        deviation: ResponseDeviation,
     },
     /// A notice was published.
     ResultSent {
@@ -247,7 +247,7 @@ pub enum Event {
     NoticeIgnored,
     /// The registered callback no longer waits for the result of this task: it was the oldest
     /// result that only a callback waited for, and another call needed the slot.
-    ResultGivenUp {
+    CallbackEvicted {
         /// The task.
         task: TaskRef,
         /// The limit of pending results.
@@ -487,7 +487,7 @@ impl Event {
             Event::CallerResumed { succeeded: false, .. } | Event::DeadLettered { .. } => {
                 Some(TaskStatus::DeadLettered)
             }
-            Event::ResultGivenUp { .. } => Some(TaskStatus::Lost),
+            Event::CallbackEvicted { .. } => Some(TaskStatus::Lost),
             _ => None,
         }
     }
@@ -510,12 +510,12 @@ impl Event {
             | Event::SlotsWait { .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
-            | Event::ResultGivenUp { .. }
+            | Event::CallbackEvicted { .. }
             | Event::NoticeDropped { reason: NoticeDropReason::Overflow, .. }
             | Event::NotifierUserIgnored
             | Event::PeerFault { .. }
             | Event::IdReused { .. }
-            | Event::OpeningsFailed { .. }
+            | Event::DecryptionsFailed { .. }
             | Event::QueueShared { .. }
             | Event::QueueServerWarning { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,

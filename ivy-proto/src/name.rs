@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h08_empty_long_and_unprintable_names_are_refused() {
+    fn empty_long_and_unprintable_names_are_refused() {
         assert_eq!(QueueName::new(""), Err(InvalidName::Empty));
         assert_eq!(QueueName::new(&"x".repeat(1024)), Err(InvalidName::TooLong(1024)));
         for text in ["a\r\nb", "a\0b", "a\u{1b}[31m", "a\u{202e}b"] {

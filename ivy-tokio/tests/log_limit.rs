@@ -81,6 +81,6 @@ async fn ten_thousand_messages_are_all_logged_or_counted_in_a_few_lines() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     worker.drain(Duration::from_secs(8)).await;
-    let told: usize = warnings.take().iter().map(|line| reported_by(line)).sum();
-    assert_eq!(told, 100, "the worker logs the count of suppressed lines when it ends");
+    let reported: usize = warnings.take().iter().map(|line| reported_by(line)).sum();
+    assert_eq!(reported, 100, "the worker logs the count of suppressed lines when it ends");
 }

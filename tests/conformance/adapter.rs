@@ -34,20 +34,20 @@ macro_rules! adapter {
                 type Handle<Output: 'static> = $ivy::Handle<Output>;
                 type Builder = $ivy::WorkerBuilder;
 
-                fn connect(place: &HarnessConfig) -> $ivy::Result<Self> {
+                fn connect(config: &HarnessConfig) -> $ivy::Result<Self> {
                     let mut builder =
-                        $ivy::Ivy::builder().queue_url(&place.queue).channel(&place.channel);
-                    if let Some(notifier) = &place.notifier {
+                        $ivy::Ivy::builder().queue_url(&config.queue).channel(&config.channel);
+                    if let Some(notifier) = &config.notifier {
                         builder = builder.notifier_url(notifier);
                     }
-                    if let Some(password) = &place.encryption_key {
+                    if let Some(password) = &config.encryption_key {
                         builder = builder.encryption_key(password);
                     }
-                    if let Some(encryption) = &place.encryption {
+                    if let Some(encryption) = &config.encryption {
                         builder = builder.encryption(encryption.clone());
                     }
-                    builder = builder.node_peers(place.node_peers);
-                    if let Some(roots) = &place.root_certificates {
+                    builder = builder.node_peers(config.node_peers);
+                    if let Some(roots) = &config.root_certificates {
                         builder = builder.root_certificates(roots);
                     }
                     leak_search::value(&builder);

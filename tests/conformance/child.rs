@@ -22,7 +22,7 @@ pub(crate) const BEGUN: &str = "begun";
 
 /// Starts a worker that serves the `DOUBLE` tasks of the scenario's queue and never finishes one.
 pub(crate) fn start<H: Harness>(fixture: &Fixture<H>) -> Process {
-    let HarnessConfig { queue, notifier, .. } = fixture.place();
+    let HarnessConfig { queue, notifier, .. } = fixture.config();
     let variables = [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NAME, fixture.name)];
     let notifier = notifier.as_deref().map(|notifier| (NOTIFIER, notifier));
     let variables = variables.into_iter().chain(notifier);
@@ -43,7 +43,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         return None;
     }
     let name: &'static str = variable(NAME).leak();
-    let place = HarnessConfig {
+    let config = HarnessConfig {
         queue: variable(QUEUE),
         notifier: env::var(NOTIFIER).ok(),
         channel: name.to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         root_certificates: None,
         node_peers: true,
     };
-    let ivy = H::connect(&place).expect("the place is valid");
+    let ivy = H::connect(&config).expect("the place is valid");
     let never_ending = |_, (_,)| {
         writeln!(stdout(), "{BEGUN}").expect("the parent listens");
         loop {

@@ -31,12 +31,12 @@ pub(crate) struct Fixture<H> {
     pub(crate) ivy: H,
     pair: &'static Pair,
     servers: Arc<Servers>,
-    place: HarnessConfig,
+    config: HarnessConfig,
 }
 
 impl<H: Harness> Fixture<H> {
     pub(crate) fn new(name: &'static str, pair: &'static Pair, servers: Arc<Servers>) -> Self {
-        let place = HarnessConfig {
+        let config = HarnessConfig {
             queue: (pair.queue.start)(&servers),
             notifier: (pair.notifier.start)(&servers),
             channel: name.to_owned(),
@@ -45,8 +45,8 @@ impl<H: Harness> Fixture<H> {
             root_certificates: None,
             node_peers: true,
         };
-        let ivy = H::connect(&place).expect("the place is valid");
-        Fixture { name, ivy, pair, servers, place }
+        let ivy = H::connect(&config).expect("the place is valid");
+        Fixture { name, ivy, pair, servers, config }
     }
 
     /// The task, on the scenario's own queue.
@@ -57,23 +57,23 @@ impl<H: Harness> Fixture<H> {
     /// The fixture with another ivy, connected to a changed place, or to the same place as another
     /// process would.
     pub(crate) fn at(&self, change: impl FnOnce(&mut HarnessConfig)) -> Self {
-        let mut place = self.place.clone();
-        change(&mut place);
-        let ivy = H::connect(&place).expect("the place is valid");
-        Fixture { ivy, place, servers: Arc::clone(&self.servers), ..*self }
+        let mut config = self.config.clone();
+        change(&mut config);
+        let ivy = H::connect(&config).expect("the place is valid");
+        Fixture { ivy, config, servers: Arc::clone(&self.servers), ..*self }
     }
 
     /// The fixture with another ivy, whose requests to the queue go through a proxy that can inject
     /// faults.
     pub(crate) fn behind_proxy(&self) -> (Self, FaultyProxy) {
         let proxy = wait(FaultyProxy::start(self.ironmq().port()));
-        let fixture = self.at(|place| place.queue = self.ironmq().url_at(proxy.port()));
+        let fixture = self.at(|config| config.queue = self.ironmq().url_at(proxy.port()));
         (fixture, proxy)
     }
 
     /// What the fixture's ivy is connected to.
-    pub(crate) fn place(&self) -> &HarnessConfig {
-        &self.place
+    pub(crate) fn config(&self) -> &HarnessConfig {
+        &self.config
     }
 
     /// A builder of a worker of the fixture's ivy with short times, for more settings and handlers.
@@ -147,7 +147,7 @@ impl<H: Harness> Fixture<H> {
 
     /// Delivers the first message of the scenario's queue so often to workers that crash.
     pub(crate) fn deliver_without_delete(&self, times: u8) {
-        (self.outside().deliver_in_vain)(&self.servers, self.name, times);
+        (self.outside().deliver_without_delete)(&self.servers, self.name, times);
     }
 
     /// The port that the queue's server listens on.

@@ -28,7 +28,7 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     type Handle<Output: 'static>: Handle<Output, Error = Self::Error> + 'static;
     type Builder: Builder<Error = Self::Error>;
 
-    fn connect(place: &HarnessConfig) -> Result<Self, Self::Error>;
+    fn connect(config: &HarnessConfig) -> Result<Self, Self::Error>;
 
     fn call_with<Args: ToArgs + Send, Output: 'static>(
         &self,

@@ -26,27 +26,27 @@ impl Drop for PanicsOnDrop {
 /// Keeps panics that are part of a scenario out of the output, and searches all of them for
 /// secrets.
 pub(crate) fn expect_panics() {
-    let print = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         leak_search::panic(panic);
         let payload = panic.payload();
         let is_expected =
             payload.downcast_ref() == Some(&EXPECTED_PANIC) || payload.is::<PanicsOnDrop>();
         if !is_expected {
-            print(panic);
+            default_hook(panic);
         }
     }));
 }
 
 /// How often a condition is polled that no event reports.
-const GLANCE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits until a condition is true that no event reports.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
-    while !is_so() {
+    while !condition() {
         assert!(started.elapsed() < PATIENCE, "not true in time: {what}");
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn eventually_eq<T: PartialEq + Debug>(expected: T, mut number: impl 
             return;
         }
         assert!(started.elapsed() < PATIENCE, "{number:?} instead of {expected:?}");
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -104,7 +104,7 @@ struct GateCounts {
     is_open: bool,
     begun: usize,
     inside: usize,
-    most: usize,
+    max_inside: usize,
     cancelled: usize,
 }
 
@@ -114,11 +114,11 @@ impl Gate {
         self.change(|counts| {
             counts.begun += 1;
             counts.inside += 1;
-            counts.most = counts.most.max(counts.inside);
+            counts.max_inside = counts.max_inside.max(counts.inside);
         });
         let mut is_cancelled = false;
         while !is_cancelled && !self.counts().is_open {
-            is_cancelled = job.is_cancelled_within(GLANCE);
+            is_cancelled = job.is_cancelled_within(POLL_INTERVAL);
         }
         self.change(|counts| {
             counts.inside -= 1;
@@ -147,8 +147,8 @@ impl Gate {
     }
 
     /// The largest number of handlers that were inside at a time.
-    pub(crate) fn most_at_a_time(&self) -> usize {
-        self.counts().most
+    pub(crate) fn max_concurrent(&self) -> usize {
+        self.counts().max_inside
     }
 
     fn counts(&self) -> MutexGuard<'_, GateCounts> {
@@ -160,8 +160,9 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    fn wait(&self, is_so: impl Fn(&GateCounts) -> bool) {
-        let waited = self.0.1.wait_timeout_while(self.counts(), PATIENCE, |counts| !is_so(counts));
+    fn wait(&self, condition: impl Fn(&GateCounts) -> bool) {
+        let waited =
+            self.0.1.wait_timeout_while(self.counts(), PATIENCE, |counts| !condition(counts));
         let (counts, waited) = waited.expect("no holder of the lock panics");
         assert!(!waited.timed_out(), "too few handlers came: {:?}", *counts);
     }

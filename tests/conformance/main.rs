@@ -64,8 +64,8 @@ fn main() -> ExitCode {
             eprintln!("{searched}");
             run.exit_code()
         }
-        Err(told) => {
-            eprintln!("{told}");
+        Err(printed) => {
+            eprintln!("{printed}");
             ExitCode::FAILURE
         }
     }

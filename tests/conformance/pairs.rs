@@ -39,7 +39,7 @@ pub(crate) struct Outside {
     pub(crate) peek: fn(&Servers, &str) -> Vec<String>,
     pub(crate) post: fn(&Servers, &str, &str),
     /// Delivers the first message this many times to workers that crash.
-    pub(crate) deliver_in_vain: fn(&Servers, &str, u8),
+    pub(crate) deliver_without_delete: fn(&Servers, &str, u8),
     /// The port that its server listens on.
     pub(crate) port: fn(&Servers) -> u16,
     /// Its URL over TLS, at this host and port.
@@ -67,7 +67,7 @@ const IRONMQ: Queue = Queue {
         post: |servers, queue, body| {
             wait(servers.ironmq().post(queue, body));
         },
-        deliver_in_vain: |servers, queue, times| {
+        deliver_without_delete: |servers, queue, times| {
             wait(servers.ironmq().deliver_without_delete(queue, times.into()));
         },
         port: |servers| servers.ironmq().port(),
@@ -83,7 +83,7 @@ const REDIS_QUEUE: Queue = Queue {
         posted: None,
         peek: |servers, queue| wait(servers.redis().peek(queue)),
         post: |servers, queue, body| wait(servers.redis().post(queue, body)),
-        deliver_in_vain: |servers, queue, times| {
+        deliver_without_delete: |servers, queue, times| {
             wait(servers.redis().deliver_without_delete(queue, times));
         },
         port: |servers| servers.redis().port(),
@@ -97,7 +97,7 @@ const MEMORY_NOTIFIER: Notifier =
 
 const REDIS: Notifier = Notifier { start: |servers| Some(servers.redis().url()), private: false };
 
-const OF_QUEUE: Notifier = Notifier { start: |_| None, private: false };
+const SAME_SERVER: Notifier = Notifier { start: |_| None, private: false };
 
 fn in_memory(_: &Servers) -> String {
     "memory://".to_owned()
@@ -118,7 +118,7 @@ pub(crate) static PAIRS: [Pair; 5] = [
     Pair { name: OWN_NOTIFIER, queue: MEMORY_QUEUE, notifier: REDIS, for_all_adapters: false },
     Pair { name: OWN_QUEUE, queue: IRONMQ, notifier: MEMORY_NOTIFIER, for_all_adapters: false },
     Pair { name: "ironmq_and_redis", queue: IRONMQ, notifier: REDIS, for_all_adapters: true },
-    Pair { name: "redis_alone", queue: REDIS_QUEUE, notifier: OF_QUEUE, for_all_adapters: true },
+    Pair { name: "redis_alone", queue: REDIS_QUEUE, notifier: SAME_SERVER, for_all_adapters: true },
 ];
 
 /// Which pairs an adapter runs over.

@@ -26,7 +26,7 @@ impl LateReceipts {
         last.get(&receipt.message).unwrap_or(receipt).clone()
     }
 
-    fn taken(&self, mut op: QueueOp) -> QueueOp {
+    fn with_last_receipts(&self, mut op: QueueOp) -> QueueOp {
         match &mut op {
             QueueOp::Delete { receipt, .. }
             | QueueOp::Touch { receipt, .. }
@@ -65,9 +65,9 @@ impl Queue for LateReceipts {
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
-        let (answer, this) = (self.queue.execute(self.taken(op)), self.clone());
+        let (execution, this) = (self.queue.execute(self.with_last_receipts(op)), self.clone());
         Box::pin(async move {
-            let reply = answer.await?;
+            let reply = execution.await?;
             this.note(&reply);
             Ok(reply)
         })

@@ -45,10 +45,10 @@ impl Fixture {
     /// A confirmed subscription.
     async fn subscribe(&self, names: &[&str]) -> Subscriber {
         let channels = names.iter().map(|name| self.channel(name)).collect();
-        let mut heard = self.notifier.subscribe(channels);
-        let first = timeout(PATIENCE, heard.next()).await.expect("it is confirmed in time");
+        let mut events = self.notifier.subscribe(channels);
+        let first = timeout(PATIENCE, events.next()).await.expect("it is confirmed in time");
         assert!(matches!(first, Some(SubscriptionEvent::Subscribed)), "{first:?}");
-        Subscriber(heard)
+        Subscriber(events)
     }
 
     /// Publishes, and returns how many subscribers received it.
@@ -144,12 +144,12 @@ async fn a_notice_from_before_the_subscription_does_not_arrive(fixture: Fixture)
 
 async fn a_subscription_that_is_dropped_is_not_reached_any_more(fixture: Fixture) {
     drop(fixture.subscribe(&["a"]).await);
-    let gone = async {
+    let ended = async {
         while fixture.publish("a", "hello").await > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, gone).await.expect("the subscription ends");
+    timeout(PATIENCE, ended).await.expect("the subscription ends");
 }
 
 async fn a_channel_can_be_subscribed_to_again(fixture: Fixture) {
@@ -171,10 +171,10 @@ async fn many_may_publish_at_a_time(fixture: Fixture) {
     let texts: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     let all = texts.iter().map(|text| fixture.publish("a", text));
     futures_util::future::join_all(all).await;
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     for _ in &texts {
-        heard.push(subscriber.text().await);
+        events.push(subscriber.text().await);
     }
-    heard.sort_by_key(|text| text.parse::<u32>().unwrap());
-    assert_eq!(heard, texts);
+    events.sort_by_key(|text| text.parse::<u32>().unwrap());
+    assert_eq!(events, texts);
 }

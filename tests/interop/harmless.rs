@@ -52,7 +52,7 @@ async fn a_node_producer_survives_everything_ivy_does() {
         node_call(&mut producer, "number.factorial", json!([5])).await;
         assert_eq!(producer.event("callback").await["args"], json!([5]));
         assert_eq!(shared.next().await.content["name"], "number.factorial");
-        assert_eq!(shared.so_far(), []);
+        assert_eq!(shared.take_received(), []);
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_node_producer_survives_messages_that_our_worker_cannot_handle() {
     node_call(&mut producer, "number.factorial", json!([5])).await;
     assert_eq!(producer.event("callback").await["args"], json!([5]));
     assert_eq!(shared.next().await.content["name"], "number.factorial");
-    assert_eq!(shared.so_far(), []);
+    assert_eq!(shared.take_received(), []);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Coverage {
             Event::ResultSent { .. } => "ResultSent",
             Event::NoticeDropped { .. } => "NoticeDropped",
             Event::NoticeIgnored => "NoticeIgnored",
-            Event::ResultGivenUp { .. } => "ResultGivenUp",
+            Event::CallbackEvicted { .. } => "CallbackEvicted",
             Event::CallerResumed { .. } => "CallerResumed",
             Event::QueueError { .. } => "QueueError",
             Event::NotifierError { .. } => "NotifierError",

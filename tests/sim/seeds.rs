@@ -148,7 +148,7 @@ const EVENTS: [&str; 25] = [
     "ResultSent",
     "NoticeDropped",
     "NoticeIgnored",
-    "ResultGivenUp",
+    "CallbackEvicted",
     "CallerResumed",
     "QueueError",
     "NotifierError",

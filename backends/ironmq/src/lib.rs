@@ -167,7 +167,9 @@ pub use url::{ColonInToken, IronMqUrl};
 
 use crate::redaction::Redaction;
 use ivy_proto::backend::{Exchange, HttpRequest, Step};
-use ivy_proto::queue::{Capabilities, Fault, FaultKind, Lease, Oddity, QueueOp, QueueReply, Retry};
+use ivy_proto::queue::{
+    Capabilities, Fault, FaultKind, Lease, QueueOp, QueueReply, ResponseDeviation, Retry,
+};
 
 /// The size of a response apart from its messages, in bytes.
 const RESPONSE_OVERHEAD: usize = 64 * 1024;
@@ -255,7 +257,7 @@ impl IronMq {
         self.decode_noting(op, response, |_| {})
     }
 
-    /// As [`decode`](IronMq::decode), and reports each [`Oddity`] in spite of which the response is
+    /// As [`decode`](IronMq::decode), and reports each [`ResponseDeviation`] in spite of which the response is
     /// accepted.
     ///
     /// # Errors
@@ -264,7 +266,7 @@ impl IronMq {
         &self,
         op: &QueueOp,
         response: Response<Bytes>,
-        note: impl FnMut(Oddity),
+        note: impl FnMut(ResponseDeviation),
     ) -> Result<QueueReply, Fault> {
         let (head, body) = response.into_parts();
         let redaction = Redaction { token: &self.token, op };
@@ -282,7 +284,7 @@ impl IronMq {
     }
 
     /// The most bytes of the response to this operation that are read. A longer one is cut off and
-    /// counts as [`FaultKind::AnswerLost`].
+    /// counts as [`FaultKind::ResponseLost`].
     #[must_use]
     pub fn response_limit(&self, op: &QueueOp) -> usize {
         let messages = match op {
@@ -312,9 +314,9 @@ impl Exchange for IronMq {
         advice::about(kind)
     }
 
-    fn ask(&self, op: &QueueOp, _: Duration) -> Step {
+    fn start(&self, op: &QueueOp, _: Duration) -> Step {
         let request = HttpRequest::new(self.encode(op)).of(op);
-        Step::Ask(request.with_response_limit(self.response_limit(op)))
+        Step::Send(request.with_response_limit(self.response_limit(op)))
     }
 
     fn read(
@@ -323,7 +325,7 @@ impl Exchange for IronMq {
         _: u8,
         response: Response<Bytes>,
         _: Duration,
-        note: &mut dyn FnMut(Oddity),
+        note: &mut dyn FnMut(ResponseDeviation),
     ) -> Step {
         Step::Done(self.decode_noting(op, response, note))
     }

@@ -15,8 +15,8 @@ use crate::redaction::Redaction;
 use crate::request::clamped_count;
 use ivy_proto::QueueName;
 use ivy_proto::queue::{
-    DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueOp, QueueReply,
-    Reserved, ReservedMessage,
+    DeadLetterSetting, DeliveryCount, PeekedMessage, QueueInfo, QueueOp, QueueReply, Reserved,
+    ReservedMessage, ResponseDeviation,
 };
 use ivy_proto::{MessageId, Receipt, ReservationId};
 
@@ -55,11 +55,11 @@ pub(crate) fn read(
     op: &QueueOp,
     headers: &HeaderMap,
     body: &[u8],
-    mut note: impl FnMut(Oddity),
+    mut note: impl FnMut(ResponseDeviation),
 ) -> Result<QueueReply, BadResponse> {
     let reply = read_noting(op, headers, body, &mut note)?;
     if !has_json_content_type(headers) {
-        note(Oddity::ContentType);
+        note(ResponseDeviation::ContentType);
     }
     Ok(reply)
 }
@@ -68,7 +68,7 @@ fn read_noting(
     op: &QueueOp,
     headers: &HeaderMap,
     body: &[u8],
-    note: &mut impl FnMut(Oddity),
+    note: &mut impl FnMut(ResponseDeviation),
 ) -> Result<QueueReply, BadResponse> {
     if !is_unencoded(headers) {
         return Err(BadResponse::Encoded);
@@ -155,7 +155,7 @@ impl<'a> JsonResponse<'a> {
     /// there were none; a response with anything else instead is invalid.
     fn messages(
         &self,
-        note: &mut impl FnMut(Oddity),
+        note: &mut impl FnMut(ResponseDeviation),
     ) -> Result<Entries<Message<'a>, MAX_MESSAGES>, BadResponse> {
         // The usual format is read in one pass.
         if let Some(objects) = std::str::from_utf8(self.body).ok().and_then(messages::read) {
@@ -165,7 +165,7 @@ impl<'a> JsonResponse<'a> {
         match (response.messages, response.msg) {
             (Some(Some(messages)), _) => Ok(messages),
             (Some(None), _) | (None, None) => {
-                note(Oddity::NoMessages);
+                note(ResponseDeviation::NoMessages);
                 Ok(Entries::default())
             }
             (None, Some(_)) => Err(BadResponse::Missing("messages")),

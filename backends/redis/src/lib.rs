@@ -128,7 +128,7 @@
 //! --- | --- | ---
 //! no connection, too many clients, another protocol | `Unreachable` | `Unreachable`
 //! no secure connection | `Tls` | `Tls`
-//! the connection ended, or no reply came in time | `AnswerLost`: it may have taken effect | `ConnectionLost`: it may have been published
+//! the connection ended, or no reply came in time | `ResponseLost`: it may have taken effect | `ConnectionLost`: it may have been published
 //! `NOAUTH`, `WRONGPASS` | `Unauthorized` | `Unauthorized`
 //! `NOPERM` | `Unauthorized` | `NoPermission`, with the required permissions
 //! `LOADING`, `MASTERDOWN`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `NOREPLICAS`, `MISCONF`, `OOM` | `Unavailable`: it had no effect and is retried after a second | `Refused`

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ivy_driver::Tls;
-use ivy_driver::internal::{InterimResponses, is_tls};
+use ivy_driver::internal::{InformationalResponses, is_tls};
 use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::pki_types::ServerName;
@@ -49,7 +49,7 @@ impl Opener {
         let tls = is_secure.then(|| self.secure(host, &mut tcp)).transpose()?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Connection { tcp, tls, buffers, interim: InterimResponses::default() })
+        Ok(Connection { tcp, tls, buffers, informational: InformationalResponses::default() })
     }
 
     fn secure(&self, host: &str, tcp: &mut Limited) -> io::Result<ClientConnection> {
@@ -80,7 +80,7 @@ pub(super) struct Connection {
     tcp: Limited,
     tls: Option<ClientConnection>,
     buffers: LazyBuffers,
-    interim: InterimResponses,
+    informational: InformationalResponses,
 }
 
 impl Connection {
@@ -96,7 +96,7 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.limit(timeout);
-        self.interim.begin();
+        self.informational.begin();
         let output = &self.buffers.output()[..amount];
         let sent = match &mut self.tls {
             Some(tls) => Stream::new(tls, &mut self.tcp).write_all(output),
@@ -113,7 +113,7 @@ impl Transport for Connection {
             None => self.tcp.read(free),
         };
         let amount = read.map_err(|error| failed(error, timeout))?;
-        self.interim.read(&free[..amount]).map_err(Error::Io)?;
+        self.informational.read(&free[..amount]).map_err(Error::Io)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

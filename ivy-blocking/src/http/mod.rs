@@ -25,7 +25,7 @@ use cancellable::{CancelOnDrop, Cancellable};
 use connect::{Open, Opener, Unresolved};
 
 /// The most requests in flight, in addition to long polls and requests about leases.
-const MOST_REQUESTS: usize = 16;
+const MAX_REQUESTS: usize = 16;
 /// How long an idle connection is kept: less than the 60 s after which common load balancers drop
 /// it silently.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
@@ -50,7 +50,7 @@ impl UreqClient {
         let agents = Agents { opener: Opener { tls, open }, idle: Mutex::default() };
         UreqClient {
             agents: Arc::new(agents),
-            requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
+            requests: ThreadPool::new("ivy-request", MAX_REQUESTS),
             polls: ThreadPool::new("ivy-poll", usize::MAX),
             leases: ThreadPool::new("ivy-lease", usize::MAX),
         }
@@ -70,9 +70,9 @@ impl HttpClient for UreqClient {
         };
         let exchange = move || agents.exchange(request, asked_at, &work);
         // The caller may be gone.
-        threads.run_and_tell(exchange, |answer| drop(give.send(answer)));
+        threads.run_then(exchange, |answer| drop(give.send(answer)));
         async move {
-            let answer = given.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::AnswerLost)));
+            let answer = given.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::ResponseLost)));
             drop(wanted);
             answer
         }
@@ -106,7 +106,7 @@ impl Agents {
         let agent = self.agent();
         let in_flight = agent.clone();
         if !work.begin(|| in_flight.shutdown()) {
-            return Err(Fault::new(FaultKind::AnswerLost));
+            return Err(Fault::new(FaultKind::ResponseLost));
         }
         let answer = send(&agent, request, time_left, response_limit);
         if work.end() {
@@ -172,7 +172,7 @@ fn fault(error: &Error) -> Fault {
             FaultKind::BadResponse
         }
         // The connection was established before.
-        _ => FaultKind::AnswerLost,
+        _ => FaultKind::ResponseLost,
     };
     Fault::new(kind).with_detail(error.to_string())
 }

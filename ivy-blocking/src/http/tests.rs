@@ -109,9 +109,9 @@ fn a_request_is_sent_unchanged_with_a_body_only_if_it_has_one() {
 }
 
 #[test]
-fn a_truncated_response_is_a_lost_answer() {
+fn a_truncated_response_is_a_lost_response() {
     for cut in 0..GOOD.len() {
-        assert_eq!(kind_of(&GOOD[..cut]), Err(FaultKind::AnswerLost), "cut at {cut}");
+        assert_eq!(kind_of(&GOOD[..cut]), Err(FaultKind::ResponseLost), "cut at {cut}");
     }
 }
 
@@ -161,7 +161,7 @@ fn a_body_over_the_limit_is_not_read_to_its_end() {
     for length in ["Content-Length: 1000000000000", "X-Length: none"] {
         let mut answer = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
         answer.extend([b'x'; 2048]);
-        assert_eq!(kind_of(&answer), Err(FaultKind::AnswerLost), "{length}");
+        assert_eq!(kind_of(&answer), Err(FaultKind::ResponseLost), "{length}");
     }
 }
 
@@ -173,11 +173,11 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn up_to_ten_interim_responses_are_skipped() {
-    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::AnswerLost))] {
-        for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
-            let mut answer = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
+    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::ResponseLost))] {
+        for informational in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
+            let mut answer = format!("HTTP/1.1 {informational}\r\n").repeat(count).into_bytes();
             answer.extend(GOOD);
-            assert_eq!(kind_of(&answer), expected, "{count} {interim}");
+            assert_eq!(kind_of(&answer), expected, "{count} {informational}");
         }
     }
 }
@@ -218,7 +218,7 @@ fn an_endless_response_fails_after_the_time_limit() {
     let (begun, limit) = (Instant::now(), Duration::from_millis(300));
     let exchange = exchange(get(&address)).with_time_limit(limit).with_response_limit(1 << 20);
     let answer = block_on(client().send(exchange));
-    assert_eq!(answer.unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(answer.unwrap_err().kind(), FaultKind::ResponseLost);
     assert!(begun.elapsed() >= limit);
 }
 
@@ -276,7 +276,7 @@ fn a_waiting_request_does_not_delay_another() {
 fn assert_delays_no_other(kind: RequestKind) {
     let (listener, address) = listen();
     let client = client();
-    let in_flight: Vec<_> = (0..=MOST_REQUESTS)
+    let in_flight: Vec<_> = (0..=MAX_REQUESTS)
         .map(|_| {
             let answer = client.send(exchange(get(&address)).with_kind(kind));
             let (mut stream, _) = listener.accept().unwrap();
@@ -310,8 +310,8 @@ fn a_request_about_a_lease_waits_for_no_other_request() {
     let (listener, address) = listen();
     let client = client();
     let in_flight: Vec<_> =
-        (0..2 * MOST_REQUESTS).map(|_| client.send(exchange(get(&address)))).collect();
-    let slow: Vec<_> = (0..MOST_REQUESTS).map(|_| listener.accept().unwrap()).collect();
+        (0..2 * MAX_REQUESTS).map(|_| client.send(exchange(get(&address)))).collect();
+    let slow: Vec<_> = (0..MAX_REQUESTS).map(|_| listener.accept().unwrap()).collect();
     let kind = RequestKind::Lease;
     let renewal = client.send(exchange(get(&address)).with_kind(kind));
     let (mut stream, _) = listener.accept().unwrap();

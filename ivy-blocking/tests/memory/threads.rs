@@ -43,9 +43,9 @@ fn several_threads_may_wait_for_one_result_each_with_its_own_timeout() {
 fn as_many_handlers_run_concurrently_as_allowed() {
     const TOGETHER: Task<(), ()> = Task::new("test.together").queue("test");
     let ivy = ivy();
-    let (running, most, together) =
+    let (running, max_running, together) =
         (AtomicU32::new(0), Arc::new(AtomicU32::new(0)), Barrier::new(4));
-    let seen = most.clone();
+    let seen = max_running.clone();
     let _worker = worker(&ivy)
         .concurrency(4)
         .register(&TOGETHER, move || {
@@ -59,7 +59,7 @@ fn as_many_handlers_run_concurrently_as_allowed() {
     for call in ivy.call_many(&TOGETHER, (0..12).map(|_| ())) {
         call.unwrap().result(SOON).unwrap();
     }
-    assert_eq!(most.load(Ordering::SeqCst), 4);
+    assert_eq!(max_running.load(Ordering::SeqCst), 4);
 }
 
 #[test]
@@ -70,14 +70,14 @@ fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
             panic!("dropped");
         }
     }
-    const BOMB: Task<(), ()> = Task::new("test.bomb").queue("test").max_retries(0);
+    const PANICS_ON_DROP: Task<(), ()> = Task::new("test.bomb").queue("test").max_retries(0);
     let ivy = ivy();
     let handler = || {
-        let _bomb = PanicsOnDrop;
+        let _panics = PanicsOnDrop;
         Ok::<_, TaskError>(())
     };
-    let _worker = worker(&ivy).concurrency(1).register(&BOMB, handler).start().unwrap();
-    assert!(ivy.call(&BOMB, ()).unwrap().result(SOON).is_err());
+    let _worker = worker(&ivy).concurrency(1).register(&PANICS_ON_DROP, handler).start().unwrap();
+    assert!(ivy.call(&PANICS_ON_DROP, ()).unwrap().result(SOON).is_err());
     assert_eq!(ivy.call(&DOUBLE, (1,)).unwrap().result(SOON).unwrap(), 2);
 }
 
@@ -118,15 +118,17 @@ fn a_handler_that_exceeds_its_time_limit_is_cancelled() {
 #[test]
 fn a_handler_that_ignores_its_cancellation_does_not_hold_up_a_drain() {
     let ivy = ivy();
-    let (tell, begun) = channel();
-    let deaf = move || {
-        tell.send(()).unwrap();
+    let (notify, begun) = channel();
+    let uninterruptible = move || {
+        notify.send(()).unwrap();
         loop {
             thread::park();
         }
     };
-    let worker =
-        worker(&ivy).register(&SLOW, move || -> Result<(), TaskError> { deaf() }).start().unwrap();
+    let worker = worker(&ivy)
+        .register(&SLOW, move || -> Result<(), TaskError> { uninterruptible() })
+        .start()
+        .unwrap();
     ivy.send(&SLOW, ()).unwrap();
     begun.recv().unwrap();
     worker.drain(Duration::from_millis(100));

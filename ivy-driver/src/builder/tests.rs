@@ -8,7 +8,9 @@ use ivy_proto::backend::{
     BackendUrl, BoxFuture, Exchange, Input, Output, QueueBackend, Session, Step,
 };
 use ivy_proto::config::{ConfigError, Environment};
-use ivy_proto::queue::{Capabilities, Fault, FaultKind, NameRule, Oddity, QueueOp, QueueReply};
+use ivy_proto::queue::{
+    Capabilities, Fault, FaultKind, NameRule, QueueOp, QueueReply, ResponseDeviation,
+};
 use ivy_proto::{ErrorKind, Moment, QueueName, Task, TaskError};
 
 use super::*;
@@ -28,7 +30,7 @@ impl Exchange for OverHttp {
         self.is_secure
     }
 
-    fn ask(&self, _: &QueueOp, _: Duration) -> Step {
+    fn start(&self, _: &QueueOp, _: Duration) -> Step {
         unreachable!("nothing is sent")
     }
 
@@ -38,7 +40,7 @@ impl Exchange for OverHttp {
         _: u8,
         _: Response<Bytes>,
         _: Duration,
-        _: &mut dyn FnMut(Oddity),
+        _: &mut dyn FnMut(ResponseDeviation),
     ) -> Step {
         unreachable!("nothing is sent")
     }
@@ -58,7 +60,7 @@ fn refused(url: &str) -> Option<String> {
 /// A queue that panics when it reports its capabilities, or when it checks a name.
 #[derive(Debug)]
 enum Panicking {
-    Asked,
+    Started,
     WithAName,
 }
 
@@ -66,7 +68,7 @@ impl Queue for Panicking {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::broker();
         capabilities.names = match self {
-            Panicking::Asked => panic!("out of cheese"),
+            Panicking::Started => panic!("out of cheese"),
             Panicking::WithAName => Some(NameRule::new(|_| panic!("out of cheese"))),
         };
         capabilities
@@ -91,7 +93,7 @@ fn assert_panicked<T: fmt::Debug>(result: Result<T, Error<Tokio>>) {
 
 #[test]
 fn a_queue_that_panics_while_reporting_capabilities_is_refused() {
-    assert_panicked(using(Panicking::Asked));
+    assert_panicked(using(Panicking::Started));
 }
 
 #[test]
@@ -136,7 +138,7 @@ async fn an_operation_of_a_queue_that_is_a_session_ends_in_time() {
     let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
     let limit = op.time_limit() + Duration::from_secs(1);
     let fault = tokio::time::timeout(limit, queue.execute(op)).await.unwrap().unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::AnswerLost);
+    assert_eq!(fault.kind(), FaultKind::ResponseLost);
 }
 
 /// What is compiled in.

@@ -30,9 +30,9 @@ enum Fate {
     /// It does not reach the queue.
     Unreachable,
     /// It is stored, and the reply is lost.
-    AnswerLost,
+    ResponseLost,
     /// It is stored, and the reply comes a second later.
-    AnswerLate,
+    ResponseLate,
 }
 
 /// A queue in memory whose first posts meet these fates.
@@ -55,14 +55,14 @@ impl Queue for Flaky {
             match fate {
                 None => done.await,
                 Some(Fate::Unreachable) => Err(Fault::new(FaultKind::Unreachable)),
-                Some(Fate::AnswerLost) => {
+                Some(Fate::ResponseLost) => {
                     done.await?;
-                    Err(Fault::new(FaultKind::AnswerLost))
+                    Err(Fault::new(FaultKind::ResponseLost))
                 }
-                Some(Fate::AnswerLate) => {
-                    let answer = done.await;
+                Some(Fate::ResponseLate) => {
+                    let reply = done.await;
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    answer
+                    reply
                 }
             }
         }
@@ -118,7 +118,7 @@ async fn a_call_to_an_unreachable_queue_fails_as_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_may_have_been_sent_still_gets_its_result() {
-    let ivy = with_fates([Fate::AnswerLost]);
+    let ivy = with_fates([Fate::ResponseLost]);
     let _worker = worker(&ivy).await;
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
@@ -130,7 +130,7 @@ async fn a_call_that_may_have_been_sent_still_gets_its_result() {
 
 #[tokio::test(start_paused = true)]
 async fn a_result_may_arrive_before_the_reply_to_the_post() {
-    let ivy = with_fates([Fate::AnswerLate]);
+    let ivy = with_fates([Fate::ResponseLate]);
     let _worker = worker(&ivy).await;
     let mut events = ivy.events();
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_result_may_arrive_before_the_reply_to_the_post() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_converts_to_a_handle_of_its_own_task_only() {
-    let ivy = with_fates([Fate::AnswerLost]);
+    let ivy = with_fates([Fate::ResponseLost]);
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert!(error.into_handle(&DOUBLE).is_none());
 }
@@ -162,7 +162,7 @@ async fn several_callers_may_wait_for_one_result_each_with_its_own_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_task_is_sent_again_if_the_reply_is_lost() {
-    let ivy = with_fates([Fate::AnswerLost]);
+    let ivy = with_fates([Fate::ResponseLost]);
     let mut events = ivy.events();
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     let _worker = worker(&ivy).await;
@@ -200,21 +200,25 @@ async fn without_a_notifier_tasks_can_be_sent_but_not_called() {
 
 /// A notifier that is unreachable at first and whose subscription then breaks once.
 #[derive(Clone, Debug)]
-struct Broken {
-    hub: MemoryNotifier,
+struct UnreliableNotifier {
+    notifier: MemoryNotifier,
     subscriptions: Arc<Mutex<u32>>,
     always: bool,
 }
 
-impl Broken {
+impl UnreliableNotifier {
     fn new(always: bool) -> Self {
-        Broken { hub: MemoryNotifier::default(), subscriptions: Arc::default(), always }
+        UnreliableNotifier {
+            notifier: MemoryNotifier::default(),
+            subscriptions: Arc::default(),
+            always,
+        }
     }
 }
 
-impl Notifier for Broken {
+impl Notifier for UnreliableNotifier {
     fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
-        Notifier::publish(&self.hub, publication)
+        Notifier::publish(&self.notifier, publication)
     }
 
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, SubscriptionEvent> {
@@ -225,14 +229,14 @@ impl Notifier for Broken {
             1 => stream::iter([lost()]).boxed(),
             _ if self.always => stream::iter([lost()]).boxed(),
             2 => stream::iter([SubscriptionEvent::Subscribed, lost()]).boxed(),
-            _ => Notifier::subscribe(&self.hub, channels),
+            _ => Notifier::subscribe(&self.notifier, channels),
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_subscription_is_renewed() {
-    let notifier = Broken::new(false);
+    let notifier = UnreliableNotifier::new(false);
     let ivy = ivy(flaky([]), Some(Arc::new(notifier.clone())));
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     tokio::time::sleep(SOON).await;
@@ -244,7 +248,7 @@ async fn a_broken_subscription_is_renewed() {
 #[tokio::test(start_paused = true)]
 async fn without_a_subscription_nothing_is_sent() {
     let queue = flaky([]);
-    let ivy = ivy(queue.clone(), Some(Arc::new(Broken::new(true))));
+    let ivy = ivy(queue.clone(), Some(Arc::new(UnreliableNotifier::new(true))));
     let error = ivy.call(&DOUBLE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
     let op = QueueOp::GetQueue { queue: ivy_proto::QueueName::new("test").unwrap() };
@@ -283,8 +287,9 @@ async fn a_caller_whose_message_was_released_waits_on_and_the_timeout_reports_wh
         "no result within 60s; a worker of queue test released the message: UnknownTask: ";
     assert!(text.contains(expected) && text.contains("; check that a worker"), "{text}");
     assert_eq!(handle.held().unwrap().kind, "UnknownTask");
-    let knowing = ivy.worker().register(&UNKNOWN, |n: u64| async move { Ok::<_, TaskError>(n) });
-    let _knowing = knowing.start().await.unwrap();
+    let with_handler =
+        ivy.worker().register(&UNKNOWN, |n: u64| async move { Ok::<_, TaskError>(n) });
+    let _with_handler = with_handler.start().await.unwrap();
     assert_eq!(handle.result(10 * SOON).await.unwrap(), 4);
 }
 
@@ -301,13 +306,13 @@ fn a_call_after_the_end_of_the_runtime_fails_as_stopped() {
 async fn a_wait_in_a_handler_ends_when_its_worker_drains_on_any_ivy() {
     const OUTER: Task<(), u64> = Task::new("test.outer").queue("test");
     let ivy = with_fates([]);
-    let (told, mut kinds) = futures_channel::mpsc::unbounded();
+    let (results, mut kinds) = futures_channel::mpsc::unbounded();
     let other = ivy.clone();
     let outer = move || {
-        let (ivy, told) = (other.clone(), told.clone());
+        let (ivy, results) = (other.clone(), results.clone());
         async move {
             let result = ivy.call(&DOUBLE, (4,)).await?.result(10 * SOON).await;
-            told.unbounded_send(result.as_ref().map_err(Error::kind).copied()).unwrap();
+            results.unbounded_send(result.as_ref().map_err(Error::kind).copied()).unwrap();
             Ok::<_, TaskError>(result?)
         }
     };
@@ -333,7 +338,8 @@ async fn a_handler_that_cannot_be_started_is_retried_later() {
     let mut not_run = 0;
     while let Ok(Some(event)) = tokio::time::timeout(SOON, events.next()).await {
         let reason = ReleaseReason::NoThread;
-        not_run += u32::from(matches!(event, Event::Released { reason: why, .. } if why == reason));
+        not_run +=
+            u32::from(matches!(event, Event::Released { reason: other, .. } if other == reason));
     }
     assert_eq!(not_run, 2);
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use futures_util::future::FutureExt;
 use http::Response;
-use ivy_proto::backend::{BoxFuture, Exchange, HttpRequest, MOST_REQUESTS, Queue, Step};
+use ivy_proto::backend::{BoxFuture, Exchange, HttpRequest, MAX_REQUESTS, Queue, Step};
 use ivy_proto::event::Event;
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::events::EventSink;
-use crate::guarded::of;
+use crate::guarded_backend::describe_panic;
 use crate::runtime::{HttpClient, Runtime};
 
 /// A queue backend over HTTP.
@@ -46,18 +46,18 @@ impl<R: Runtime> Queue for ExchangeQueue<R> {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
         let shared = Arc::clone(&self.shared);
         async move {
-            let mut step = shared.ask::<R>(&op);
-            for _ in 0..MOST_REQUESTS {
+            let mut step = shared.start::<R>(&op);
+            for _ in 0..MAX_REQUESTS {
                 let request = match step {
                     Step::Done(outcome) => return outcome,
-                    Step::Ask(request) => request,
+                    Step::Send(request) => request,
                 };
                 step = shared.next::<R>(&op, request).await?;
             }
             match step {
                 Step::Done(outcome) => outcome,
-                Step::Ask(_) => {
-                    let detail = format!("not complete after {MOST_REQUESTS} requests");
+                Step::Send(_) => {
+                    let detail = format!("not complete after {MAX_REQUESTS} requests");
                     Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
                 }
             }
@@ -67,8 +67,8 @@ impl<R: Runtime> Queue for ExchangeQueue<R> {
 }
 
 impl Shared {
-    fn ask<R: Runtime>(&self, op: &QueueOp) -> Step {
-        guarded(|| self.exchange.ask(op, R::unix_time()))
+    fn start<R: Runtime>(&self, op: &QueueOp) -> Step {
+        guarded(|| self.exchange.start(op, R::unix_time()))
     }
 
     /// Sends a request and returns the next step, derived from its response.
@@ -86,8 +86,8 @@ impl Shared {
     }
 
     fn read<R: Runtime>(&self, op: &QueueOp, stage: u8, response: Response<bytes::Bytes>) -> Step {
-        self.exchange.read(op, stage, response, R::unix_time(), &mut |oddity| {
-            self.events.emit(Event::OddAnswer { queue: op.queue().cloned(), oddity });
+        self.exchange.read(op, stage, response, R::unix_time(), &mut |deviation| {
+            self.events.emit(Event::UnexpectedResponse { queue: op.queue().cloned(), deviation });
         })
     }
 }
@@ -95,7 +95,7 @@ impl Shared {
 /// Limits the effect of a panic in an exchange to one operation.
 fn guarded(step: impl FnOnce() -> Step) -> Step {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
-        Step::Done(Err(Fault::new(FaultKind::AnswerLost).with_detail(of(panic))))
+        Step::Done(Err(Fault::new(FaultKind::ResponseLost).with_detail(describe_panic(panic))))
     })
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use futures_util::future::ready;
     use http::Request;
     use ivy_proto::QueueName;
-    use ivy_proto::queue::Oddity;
+    use ivy_proto::queue::ResponseDeviation;
 
     use super::*;
     use crate::clock::Clock;
@@ -145,8 +145,8 @@ mod tests {
             false
         }
 
-        fn ask(&self, _: &QueueOp, _: Duration) -> Step {
-            Step::Ask(HttpRequest::new(Request::default()).with_stage(1))
+        fn start(&self, _: &QueueOp, _: Duration) -> Step {
+            Step::Send(HttpRequest::new(Request::default()).with_stage(1))
         }
 
         fn read(
@@ -155,15 +155,15 @@ mod tests {
             stage: u8,
             _: Response<Bytes>,
             _: Duration,
-            note: &mut dyn FnMut(Oddity),
+            note: &mut dyn FnMut(ResponseDeviation),
         ) -> Step {
             match *self {
                 Scripted::Needs(requests) if requests == stage => {
-                    note(Oddity::NoMessages);
+                    note(ResponseDeviation::NoMessages);
                     Step::Done(Ok(QueueReply::Cleared))
                 }
                 Scripted::Needs(_) => {
-                    Step::Ask(HttpRequest::new(Request::default()).with_stage(stage + 1))
+                    Step::Send(HttpRequest::new(Request::default()).with_stage(stage + 1))
                 }
                 Scripted::Panics => panic!("out of cheese"),
             }
@@ -180,12 +180,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_oddity_of_a_response_is_reported_once() {
+    async fn an_accepted_deviation_of_a_response_is_reported_once() {
         let events = EventSink::new(Clock::<Tokio>::start());
         let mut watcher = events.watch::<Tokio>();
         assert_eq!(cleared(Scripted::Needs(1), events).await, Ok(QueueReply::Cleared));
-        let told = Event::OddAnswer { queue: Some(mail()), oddity: Oddity::NoMessages };
-        assert_eq!(watcher.next().await, Some(told));
+        let expected = Event::UnexpectedResponse {
+            queue: Some(mail()),
+            deviation: ResponseDeviation::NoMessages,
+        };
+        assert_eq!(watcher.next().await, Some(expected));
         assert_eq!(watcher.next().await, None);
     }
 
@@ -201,6 +204,6 @@ mod tests {
     async fn a_panic_of_an_exchange_costs_its_operation() {
         let events = EventSink::new(Clock::<Tokio>::start());
         let fault = cleared(Scripted::Panics, events).await.unwrap_err();
-        assert_eq!(fault.kind(), FaultKind::AnswerLost);
+        assert_eq!(fault.kind(), FaultKind::ResponseLost);
     }
 }

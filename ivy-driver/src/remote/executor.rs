@@ -67,7 +67,7 @@ enum Connection {
 }
 
 struct Open {
-    link: BoxedStream,
+    stream: BoxedStream,
     outgoing: Vec<u8>,
     /// How many of these bytes are sent.
     sent: usize,
@@ -144,36 +144,36 @@ impl<R: Runtime> SessionExecutor<R> {
         }
         let is_due = taken == 0 && sleeping.poll(context).is_ready();
         if is_due {
-            self.hand_in(Input::Tick, None);
+            self.handle_input(Input::Tick, None);
         }
-        let has_happened = self.poll_lines(context);
+        let has_happened = self.poll_connections(context);
         if taken > 0 || is_due || has_happened { Poll::Ready(true) } else { Poll::Pending }
     }
 
     fn take(&mut self, command: SessionCommand) {
         match command {
-            SessionCommand::Execute(command_id, op, answer) => {
-                self.waiting.insert(command_id, Requester::Executed(answer));
-                self.hand_in(Input::Execute(command_id, op), None);
+            SessionCommand::Execute(command_id, op, sender) => {
+                self.waiting.insert(command_id, Requester::Executed(sender));
+                self.handle_input(Input::Execute(command_id, op), None);
             }
-            SessionCommand::Publish(command_id, publication, answer) => {
-                self.waiting.insert(command_id, Requester::Published(answer));
-                self.hand_in(Input::Publish(command_id, publication), None);
+            SessionCommand::Publish(command_id, publication, sender) => {
+                self.waiting.insert(command_id, Requester::Published(sender));
+                self.handle_input(Input::Publish(command_id, publication), None);
             }
-            SessionCommand::Subscribe(command_id, channels, heard) => {
-                self.waiting.insert(command_id, Requester::SubscriptionEvent(heard));
-                self.hand_in(Input::Subscribe(command_id, channels), None);
+            SessionCommand::Subscribe(command_id, channels, writer) => {
+                self.waiting.insert(command_id, Requester::SubscriptionEvent(writer));
+                self.handle_input(Input::Subscribe(command_id, channels), None);
             }
             SessionCommand::Cancel(command_id) => {
                 if self.waiting.remove(&command_id).is_some() {
-                    self.hand_in(Input::Cancel(command_id), None);
+                    self.handle_input(Input::Cancel(command_id), None);
                 }
             }
         }
     }
 
     /// Sends and reads on each connection. Returns whether any event has happened.
-    fn poll_lines(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_connections(&mut self, context: &mut Context<'_>) -> bool {
         let mut has_happened = false;
         let mut index = 0;
         while let Some((id, connection)) = self.connections.get_mut(index) {
@@ -185,18 +185,18 @@ impl<R: Runtime> SessionExecutor<R> {
             };
             has_happened = true;
             match happened {
-                ConnectionEvent::Opened(link) => {
-                    *connection = Connection::Open(Open::new(link));
-                    self.hand_in(Input::Opened(id), None);
+                ConnectionEvent::Opened(stream) => {
+                    *connection = Connection::Open(Open::new(stream));
+                    self.handle_input(Input::Opened(id), None);
                 }
                 ConnectionEvent::Received(length) => {
                     let piece = std::mem::take(&mut self.piece);
-                    self.hand_in(Input::Received(id, &piece[..length]), Some(id));
+                    self.handle_input(Input::Received(id, &piece[..length]), Some(id));
                     self.piece = piece;
                 }
                 ConnectionEvent::Closed(fault) => {
                     self.connections.remove(index);
-                    self.hand_in(Input::Closed(id, fault), None);
+                    self.handle_input(Input::Closed(id, fault), None);
                 }
             }
             // The session may have closed it.
@@ -209,7 +209,7 @@ impl<R: Runtime> SessionExecutor<R> {
 
     /// Passes an input to the session, received from a connection if `from` is given, and executes
     /// its outputs.
-    fn hand_in(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
+    fn handle_input(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
         self.session.handle_input(input, self.clock.now());
         loop {
             match self.session.poll_output() {
@@ -223,22 +223,22 @@ impl<R: Runtime> SessionExecutor<R> {
                     }
                 }
                 Output::Close(id) => self.connections.retain(|(other, _)| *other != id),
-                Output::Executed(command_id, answer) => {
+                Output::Executed(command_id, result) => {
                     if let Some(Requester::Executed(waiting)) = self.waiting.remove(&command_id) {
                         // The caller may be gone, here and below.
-                        let _ = waiting.send(answer);
+                        let _ = waiting.send(result);
                     }
                 }
-                Output::Published(command_id, answer) => {
+                Output::Published(command_id, result) => {
                     if let Some(Requester::Published(waiting)) = self.waiting.remove(&command_id) {
-                        let _ = waiting.send(answer);
+                        let _ = waiting.send(result);
                     }
                 }
-                Output::SubscriptionEvent(command_id, heard) => {
+                Output::SubscriptionEvent(command_id, event) => {
                     if let Some(Requester::SubscriptionEvent(reader)) =
                         self.waiting.get(&command_id)
                     {
-                        reader.write(heard);
+                        reader.write(event);
                         if let Some(open) = from.and_then(|id| self.open(id)) {
                             open.held_up_by = Some(command_id);
                         }
@@ -271,7 +271,7 @@ impl Connection {
         let open = match self {
             Connection::Opening(opening) => {
                 return Poll::Ready(match ready!(opening.poll_unpin(context)) {
-                    Ok(link) => ConnectionEvent::Opened(link),
+                    Ok(stream) => ConnectionEvent::Opened(stream),
                     Err(fault) => ConnectionEvent::Closed(fault),
                 });
             }
@@ -284,7 +284,7 @@ impl Connection {
             ready!(reader.poll_room(context));
         }
         open.held_up_by = None;
-        Poll::Ready(match ready!(Pin::new(&mut open.link).poll_read(context, piece)) {
+        Poll::Ready(match ready!(Pin::new(&mut open.stream).poll_read(context, piece)) {
             Ok(0) => ConnectionEvent::Closed(ended(&"the server closed the connection")),
             Ok(length) => ConnectionEvent::Received(length),
             Err(error) => ConnectionEvent::Closed(ended(&error)),
@@ -302,9 +302,9 @@ fn ended(why: &dyn std::fmt::Display) -> LinkFault {
 }
 
 impl Open {
-    fn new(link: BoxedStream) -> Self {
+    fn new(stream: BoxedStream) -> Self {
         Open {
-            link,
+            stream,
             outgoing: Vec::new(),
             sent: 0,
             is_flushed: true,
@@ -340,7 +340,7 @@ impl Open {
     fn try_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.outgoing.len() {
             let unsent = &self.outgoing[self.sent..];
-            match ready!(Pin::new(&mut self.link).poll_write(context, unsent))? {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, unsent))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 sent => self.sent += sent,
             }
@@ -348,7 +348,7 @@ impl Open {
         self.outgoing = Vec::new();
         self.sent = 0;
         if !self.is_flushed {
-            ready!(Pin::new(&mut self.link).poll_flush(context))?;
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
             self.is_flushed = true;
         }
         Poll::Ready(Ok(()))

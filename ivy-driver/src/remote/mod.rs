@@ -5,7 +5,7 @@ mod exchange;
 mod executor;
 #[cfg(feature = "http")]
 mod http;
-mod interim;
+mod informational_responses;
 mod session;
 mod stream;
 mod subscription_channel;
@@ -16,7 +16,7 @@ use crate::runtime::{HttpClient, Runtime};
 use crate::tls::Tls;
 
 pub(crate) use exchange::ExchangeQueue;
-pub use interim::InterimResponses;
+pub use informational_responses::InformationalResponses;
 pub(crate) use session::{SessionBackend, SessionQueue};
 
 /// The HTTP client of an async runtime, over its [`Net`](crate::Net): the return value of its

@@ -20,7 +20,7 @@ use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::clock::Clock;
 use crate::events::EventSink;
-use crate::guarded::of;
+use crate::guarded_backend::describe_panic;
 use crate::random::random;
 use crate::runtime::Runtime;
 use crate::tls::Tls;
@@ -91,10 +91,10 @@ impl<R: Runtime> Queue for SessionQueue<R> {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
         let remote = Arc::clone(&self.backend.remote);
         async move {
-            let answer = remote
-                .request(|command_id, answer| SessionCommand::Execute(command_id, op, answer))
+            let result = remote
+                .request(|command_id, sender| SessionCommand::Execute(command_id, op, sender))
                 .await;
-            answer.unwrap_or_else(|| Err(Fault::new(FaultKind::AnswerLost).with_detail(ENDED)))
+            result.unwrap_or_else(|| Err(Fault::new(FaultKind::ResponseLost).with_detail(ENDED)))
         }
         .boxed()
     }
@@ -104,8 +104,9 @@ impl<R: Runtime> Notifier for SessionBackend<R> {
     fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
         let remote = Arc::clone(&self.remote);
         async move {
-            let ask = |command_id, answer| SessionCommand::Publish(command_id, publication, answer);
-            remote.request(ask).await.unwrap_or_else(|| Err(lost()))
+            let command =
+                |command_id, sender| SessionCommand::Publish(command_id, publication, sender);
+            remote.request(command).await.unwrap_or_else(|| Err(lost()))
         }
         .boxed()
     }
@@ -141,22 +142,22 @@ impl<R: Runtime> Remote<R> {
         self: Arc<Self>,
         command: impl FnOnce(CommandId, oneshot::Sender<T>) -> SessionCommand,
     ) -> Option<T> {
-        let (give, given) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let command_id = self.command_id();
-        self.post(command(command_id, give));
-        let mut asked = CancelOnDrop { remote: self, command_id, is_answered: false };
-        let answer = given.await;
-        asked.is_answered = true;
-        answer.ok()
+        self.post(command(command_id, sender));
+        let mut cancel_on_drop = CancelOnDrop { remote: self, command_id, has_ended: false };
+        let result = receiver.await;
+        cancel_on_drop.has_ended = true;
+        result.ok()
     }
 
     fn subscribe(self: Arc<Self>, channels: Vec<ChannelName>) -> Subscription<R> {
-        let (writer, heard) = subscription_channel();
+        let (writer, events) = subscription_channel();
         let command_id = self.command_id();
         self.post(SessionCommand::Subscribe(command_id, channels, writer));
         Subscription {
-            heard,
-            _asked: CancelOnDrop { remote: self, command_id, is_answered: false },
+            events,
+            _cancel_on_drop: CancelOnDrop { remote: self, command_id, has_ended: false },
         }
     }
 
@@ -195,7 +196,8 @@ impl<R: Runtime> Remote<R> {
         let random = random().map_err(|cause| cause.to_string())?;
         let start = SessionStart::new(random, clock.wall());
         let session = catch_unwind(AssertUnwindSafe(|| (self.make)(start)));
-        let session = session.map_err(|panic| format!("cannot create a session: {}", of(panic)))?;
+        let session = session
+            .map_err(|panic| format!("cannot create a session: {}", describe_panic(panic)))?;
         let (tls, events) = (self.tls.clone(), self.events.clone());
         let executor = SessionExecutor::<R>::new(session, received, tls, self.clock, events);
         R::spawn("ivy-session", executor.run()).map_err(|error| error.to_string())
@@ -215,12 +217,12 @@ impl<R: Runtime> Remote<R> {
 struct CancelOnDrop<R: Runtime> {
     remote: Arc<Remote<R>>,
     command_id: CommandId,
-    is_answered: bool,
+    has_ended: bool,
 }
 
 impl<R: Runtime> Drop for CancelOnDrop<R> {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if !self.has_ended {
             self.remote.cancel(self.command_id);
         }
     }
@@ -228,8 +230,8 @@ impl<R: Runtime> Drop for CancelOnDrop<R> {
 
 /// A subscription. Dropping it ends it.
 struct Subscription<R: Runtime> {
-    heard: Reader,
-    _asked: CancelOnDrop<R>,
+    events: Reader,
+    _cancel_on_drop: CancelOnDrop<R>,
 }
 
 impl<R: Runtime> Stream for Subscription<R> {
@@ -239,6 +241,6 @@ impl<R: Runtime> Stream for Subscription<R> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<SubscriptionEvent>> {
-        self.heard.poll_next_unpin(context)
+        self.events.poll_next_unpin(context)
     }
 }

@@ -28,8 +28,8 @@ pub(super) async fn open<R: Runtime>(
     endpoint: Endpoint,
     tls: Option<Tls>,
 ) -> io::Result<BoxedStream> {
-    let link = timeout::<R, _>(CONNECT_LIMIT, connect::<R>(&endpoint, tls)).await;
-    link.unwrap_or_else(|| Err(out_of_time()))
+    let stream = timeout::<R, _>(CONNECT_LIMIT, connect::<R>(&endpoint, tls)).await;
+    stream.unwrap_or_else(|| Err(out_of_time()))
 }
 
 async fn connect<R: Runtime>(endpoint: &Endpoint, tls: Option<Tls>) -> io::Result<BoxedStream> {

@@ -16,7 +16,7 @@ const UNREAD_NOTICES: usize = 1024;
 
 #[derive(Debug, Default)]
 struct State {
-    heard: VecDeque<SubscriptionEvent>,
+    events: VecDeque<SubscriptionEvent>,
     bytes: usize,
     /// No more notices follow.
     is_ended: bool,
@@ -38,18 +38,18 @@ pub(super) fn subscription_channel() -> (Writer, Reader) {
 }
 
 impl Writer {
-    pub(super) fn write(&self, heard: SubscriptionEvent) {
+    pub(super) fn write(&self, event: SubscriptionEvent) {
         let mut state = lock(&self.0);
-        state.is_ended |= matches!(heard, SubscriptionEvent::Lost(_));
-        state.bytes += size(&heard);
-        state.heard.push_back(heard);
+        state.is_ended |= matches!(event, SubscriptionEvent::Lost(_));
+        state.bytes += size(&event);
+        state.events.push_back(event);
         wake(state);
     }
 
     /// Waits until there is room for more.
     pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.0);
-        if state.bytes < UNREAD_BYTES && state.heard.len() < UNREAD_NOTICES {
+        if state.bytes < UNREAD_BYTES && state.events.len() < UNREAD_NOTICES {
             return Poll::Ready(());
         }
         state.writer = Some(context.waker().clone());
@@ -63,7 +63,7 @@ impl Drop for Writer {
         if !state.is_ended {
             state.is_ended = true;
             let lost = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-            state.heard.push_back(SubscriptionEvent::Lost(lost));
+            state.events.push_back(SubscriptionEvent::Lost(lost));
         }
         wake(state);
     }
@@ -77,20 +77,20 @@ impl Stream for Reader {
         context: &mut Context<'_>,
     ) -> Poll<Option<SubscriptionEvent>> {
         let mut state = lock(&self.0);
-        let Some(heard) = state.heard.pop_front() else {
+        let Some(event) = state.events.pop_front() else {
             if state.is_ended {
                 return Poll::Ready(None);
             }
             state.reader = Some(context.waker().clone());
             return Poll::Pending;
         };
-        state.bytes -= size(&heard);
+        state.bytes -= size(&event);
         let writer = state.writer.take();
         drop(state);
         if let Some(writer) = writer {
             writer.wake();
         }
-        Poll::Ready(Some(heard))
+        Poll::Ready(Some(event))
     }
 }
 
@@ -108,8 +108,8 @@ fn wake(mut state: MutexGuard<'_, State>) {
     }
 }
 
-fn size(heard: &SubscriptionEvent) -> usize {
-    match heard {
+fn size(event: &SubscriptionEvent) -> usize {
+    match event {
         SubscriptionEvent::Notice { payload, .. } => payload.len(),
         _ => 0,
     }

@@ -29,7 +29,7 @@ struct InLines {
     port: u16,
     is_open: bool,
     unsent: Vec<u8>,
-    unanswered: VecDeque<CommandId>,
+    pending: VecDeque<CommandId>,
     listening: Option<CommandId>,
     received: Vec<u8>,
     outputs: VecDeque<Output>,
@@ -41,14 +41,14 @@ impl InLines {
             port,
             is_open: false,
             unsent: Vec::new(),
-            unanswered: VecDeque::new(),
+            pending: VecDeque::new(),
             listening: None,
             received: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
 
-    fn reach(&mut self) {
+    fn connect(&mut self) {
         if self.is_open {
             self.outputs.push_back(Output::Send(LINE, std::mem::take(&mut self.unsent)));
         } else if self.outputs.is_empty() {
@@ -58,7 +58,7 @@ impl InLines {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(command_id) = self.unanswered.pop_front() else {
+        let Some(command_id) = self.pending.pop_front() else {
             let channel = ChannelName::new("news").unwrap();
             let notice = SubscriptionEvent::Notice { channel, payload: line.to_vec() };
             self.outputs.extend(
@@ -77,12 +77,12 @@ impl Session for InLines {
                 assert_ne!(publication.payload.as_str(), "panic", "as requested");
                 self.unsent.extend(publication.payload.as_str().as_bytes());
                 self.unsent.push(b'\n');
-                self.unanswered.push_back(command_id);
-                self.reach();
+                self.pending.push_back(command_id);
+                self.connect();
             }
             Input::Subscribe(command_id, _) => {
                 self.listening = Some(command_id);
-                self.reach();
+                self.connect();
             }
             Input::Opened(LINE) => {
                 self.is_open = true;
@@ -90,7 +90,7 @@ impl Session for InLines {
                 self.outputs.extend(listening.map(|command_id| {
                     Output::SubscriptionEvent(command_id, SubscriptionEvent::Subscribed)
                 }));
-                self.reach();
+                self.connect();
             }
             Input::Received(LINE, bytes) => {
                 let mut pieces = bytes.split(|byte| *byte == b'\n');
@@ -102,11 +102,11 @@ impl Session for InLines {
             }
             Input::Execute(command_id, op) => {
                 let refused = Fault::new(FaultKind::Refused);
-                let answer = match op {
+                let reply = match op {
                     QueueOp::Clear { .. } => Ok(QueueReply::Cleared),
                     _ => Err(refused),
                 };
-                self.outputs.push_back(Output::Executed(command_id, answer));
+                self.outputs.push_back(Output::Executed(command_id, reply));
             }
             _ => {}
         }
@@ -166,8 +166,8 @@ async fn it_reads_while_it_writes() {
 #[tokio::test]
 async fn a_subscription_that_is_not_read_stops_reading_from_the_server() {
     let (listener, backend) = server().await;
-    let mut heard = backend.subscribe(Vec::new());
-    let (accepted, subscribed) = tokio::join!(listener.accept(), heard.next());
+    let mut events = backend.subscribe(Vec::new());
+    let (accepted, subscribed) = tokio::join!(listener.accept(), events.next());
     assert!(matches!(subscribed, Some(SubscriptionEvent::Subscribed)));
     let mut stream = accepted.unwrap().0;
     let notices = tokio::spawn(async move {
@@ -182,7 +182,7 @@ async fn a_subscription_that_is_not_read_stops_reading_from_the_server() {
     }
     assert!(!notices.is_finished(), "64 MiB are too many to buffer");
     for _ in 0..64 {
-        assert!(matches!(heard.next().await, Some(SubscriptionEvent::Notice { .. })));
+        assert!(matches!(events.next().await, Some(SubscriptionEvent::Notice { .. })));
     }
     notices.await.unwrap();
 }
@@ -214,9 +214,9 @@ async fn a_panic_while_a_session_is_created_costs_its_request() {
 #[tokio::test]
 async fn connections_end_with_the_backend() {
     let (listener, backend) = server().await;
-    let mut heard = backend.subscribe(Vec::new());
-    let (accepted, _) = tokio::join!(listener.accept(), heard.next());
-    drop((backend, heard));
+    let mut events = backend.subscribe(Vec::new());
+    let (accepted, _) = tokio::join!(listener.accept(), events.next());
+    drop((backend, events));
     let mut stream = accepted.unwrap().0;
     assert_eq!(timeout(PATIENCE, stream.read(&mut [0; 16])).await.unwrap().unwrap(), 0);
 }

@@ -11,8 +11,8 @@ use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
 
 use super::block_on::Waiter;
-use super::helping;
 use super::pool::spawn;
+use super::woken_futures;
 
 /// Runs a future in the threads that wake it, and in a thread of this name, which keeps the time
 /// for it and polls it when the others do not. The thread ends with the future.
@@ -25,29 +25,30 @@ pub(super) fn in_background(
 ) -> io::Result<()> {
     let waiter = Waiter::new();
     let timers = waiter.timers().clone();
-    let kept = async move {
+    let with_timers = async move {
         let mut future = pin!(future);
-        poll_fn(|context| timers.keep(|| future.as_mut().poll(context))).await;
+        poll_fn(|context| timers.poll_with(|| future.as_mut().poll(context))).await;
     };
-    let (home, mut handed_over) = mpsc::unbounded();
+    let (own_thread, mut handed_over) = mpsc::unbounded();
     // A panic ends the future and its own thread, but not another thread that polls it.
-    let (first, mut task) =
-        Builder::new().propagate_panic(true).spawn(|()| kept, move |woken| schedule(woken, &home));
-    let keep = poll_fn(move |context| {
+    let (first, mut task) = Builder::new()
+        .propagate_panic(true)
+        .spawn(|()| with_timers, move |woken| schedule(woken, &own_thread));
+    let poll_all = poll_fn(move |context| {
         while let Poll::Ready(Some(woken)) = handed_over.poll_next_unpin(context) {
-            helping::keep(woken);
+            woken_futures::enqueue(woken);
         }
         task.poll_unpin(context)
     });
-    spawn(name, move || waiter.wait_for(keep))?;
+    spawn(name, move || waiter.wait_for(poll_all))?;
     first.schedule();
     Ok(())
 }
 
-fn schedule(woken: Runnable, home: &UnboundedSender<Runnable>) {
-    if let Err(woken) = helping::take(woken) {
+fn schedule(woken: Runnable, own_thread: &UnboundedSender<Runnable>) {
+    if let Err(woken) = woken_futures::try_enqueue(woken) {
         // The thread does not end before the future, so the receiver exists.
-        let _ = home.unbounded_send(woken);
+        let _ = own_thread.unbounded_send(woken);
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::threads::sleep_timers::Sleep;
-    use crate::threads::{block_on, helping};
+    use crate::threads::{block_on, run_woken_by};
 
     /// How long to wait for something that happens soon.
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,113 +84,115 @@ mod tests {
     }
 
     /// Replies to each request with the id of the thread that polled it.
-    fn answerer() -> UnboundedSender<oneshot::Sender<ThreadId>> {
-        let (ask, mut asked) = mpsc::unbounded::<oneshot::Sender<ThreadId>>();
-        let answering = async move {
-            while let Some(answer) = asked.next().await {
-                let _ = answer.send(thread::current().id());
+    fn responder() -> UnboundedSender<oneshot::Sender<ThreadId>> {
+        let (request, mut requests) = mpsc::unbounded::<oneshot::Sender<ThreadId>>();
+        let responding = async move {
+            while let Some(reply) = requests.next().await {
+                let _ = reply.send(thread::current().id());
             }
         };
-        in_background("test", answering).unwrap();
-        ask
+        in_background("test", responding).unwrap();
+        request
     }
 
-    fn ask(answerer: &UnboundedSender<oneshot::Sender<ThreadId>>) -> oneshot::Receiver<ThreadId> {
-        let (give, given) = oneshot::channel();
-        answerer.unbounded_send(give).unwrap();
-        given
+    fn request(
+        responder: &UnboundedSender<oneshot::Sender<ThreadId>>,
+    ) -> oneshot::Receiver<ThreadId> {
+        let (reply_sender, reply) = oneshot::channel();
+        responder.unbounded_send(reply_sender).unwrap();
+        reply
     }
 
-    fn tell_thread(told: &Sender<ThreadId>) {
-        told.send(thread::current().id()).unwrap();
+    fn send_thread(sender: &Sender<ThreadId>) {
+        sender.send(thread::current().id()).unwrap();
     }
 
-    fn next<T>(told: &Receiver<T>) -> T {
-        told.recv_timeout(PATIENCE).expect("it arrives soon")
+    fn next<T>(receiver: &Receiver<T>) -> T {
+        receiver.recv_timeout(PATIENCE).expect("it arrives soon")
     }
 
     #[test]
     fn a_waiting_thread_runs_the_futures_it_woke() {
-        let answered_in = block_on(async {
-            let answerer = answerer();
+        let polled_in = block_on(async {
+            let responder = responder();
             for _ in 0..10 {
-                assert_eq!(ask(&answerer).await, Ok(thread::current().id()));
+                assert_eq!(request(&responder).await, Ok(thread::current().id()));
             }
-            ask(&answerer).await
+            request(&responder).await
         });
-        assert_eq!(answered_in, Ok(thread::current().id()));
+        assert_eq!(polled_in, Ok(thread::current().id()));
     }
 
     #[test]
     fn a_future_woken_by_a_busy_thread_runs_elsewhere() {
-        let answerer = answerer();
-        let given = ask(&answerer);
-        let (told, tell) = channel();
-        thread::spawn(move || told.send(block_on(given)));
-        assert_ne!(next(&tell).unwrap(), thread::current().id());
+        let responder = responder();
+        let reply = request(&responder);
+        let (sender, receiver) = channel();
+        thread::spawn(move || sender.send(block_on(reply)));
+        assert_ne!(next(&receiver).unwrap(), thread::current().id());
     }
 
     #[test]
     fn a_helping_thread_runs_the_futures_it_woke_before_it_continues() {
-        let mut given = helping(|| ask(&answerer()));
-        assert_eq!(given.try_recv(), Ok(Some(thread::current().id())));
+        let mut reply = run_woken_by(|| request(&responder()));
+        assert_eq!(reply.try_recv(), Ok(Some(thread::current().id())));
     }
 
     #[test]
     fn a_busy_future_continues_after_its_helper_has_left() {
-        let (told, tell) = channel();
-        let much = async move {
-            tell_thread(&told);
+        let (sender, receiver) = channel();
+        let busy = async move {
+            send_thread(&sender);
             turns(1000).await;
-            tell_thread(&told);
+            send_thread(&sender);
         };
-        helping(|| in_background("test", much).unwrap());
-        assert_eq!(next(&tell), thread::current().id());
-        assert_ne!(next(&tell), thread::current().id());
+        run_woken_by(|| in_background("test", busy).unwrap());
+        assert_eq!(next(&receiver), thread::current().id());
+        assert_ne!(next(&receiver), thread::current().id());
     }
 
     #[test]
     fn a_waiting_thread_is_not_held_up_by_a_busy_future() {
         let (end, is_ended) = oneshot::channel::<()>();
-        let restless = select(is_ended, Box::pin(turns(u32::MAX)));
-        let (give, given) = oneshot::channel();
+        let busy = select(is_ended, Box::pin(turns(u32::MAX)));
+        let (reply_sender, reply) = oneshot::channel();
         block_on(async {
-            in_background("test", restless.map(drop)).unwrap();
+            in_background("test", busy.map(drop)).unwrap();
             Sleep::new(Instant::now() + Duration::from_millis(1)).await;
-            in_background("test", async move { give.send(()).unwrap() }).unwrap();
-            given.await.unwrap();
+            in_background("test", async move { reply_sender.send(()).unwrap() }).unwrap();
+            reply.await.unwrap();
         });
         drop(end);
     }
 
     #[test]
     fn a_sleep_ends_after_the_thread_that_began_it_has_left() {
-        let (told, tell) = channel();
+        let (sender, receiver) = channel();
         let begun = Instant::now();
         let sleeping = async move {
             Sleep::new(begun + Duration::from_millis(20)).await;
-            tell_thread(&told);
+            send_thread(&sender);
         };
-        helping(|| in_background("test", sleeping).unwrap());
-        assert_ne!(next(&tell), thread::current().id());
+        run_woken_by(|| in_background("test", sleeping).unwrap());
+        assert_ne!(next(&receiver), thread::current().id());
         assert!(begun.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]
     fn a_sleep_shorter_than_the_previous_one_ends_on_time() {
-        let (told, tell) = channel();
-        let (hurry, is_hurried) = oneshot::channel();
+        let (sender, receiver) = channel();
+        let (interrupt, interrupted) = oneshot::channel();
         let sleeping = async move {
             let long = Sleep::new(Instant::now() + 100 * PATIENCE);
-            select(is_hurried, long).await;
+            select(interrupted, long).await;
             Sleep::new(Instant::now() + Duration::from_millis(1)).await;
-            tell_thread(&told);
+            send_thread(&sender);
         };
         in_background("test", sleeping).unwrap();
         // By now, its thread is usually parked.
         thread::sleep(Duration::from_millis(20));
-        helping(|| hurry.send(()).unwrap());
-        next(&tell);
+        run_woken_by(|| interrupt.send(()).unwrap());
+        next(&receiver);
     }
 
     #[test]
@@ -199,64 +202,64 @@ mod tests {
             let _held = held;
             panic!("out of cheese");
         };
-        helping(|| in_background("test", panicking).unwrap());
+        run_woken_by(|| in_background("test", panicking).unwrap());
         assert!(block_on(lost).is_err());
     }
 
     /// Reports when its thread has ended.
-    struct Witness(Sender<()>);
+    struct ThreadEnd(Sender<()>);
 
-    impl Drop for Witness {
+    impl Drop for ThreadEnd {
         fn drop(&mut self) {
             let _ = self.0.send(());
         }
     }
 
     thread_local! {
-        static WITNESS: RefCell<Option<Witness>> = const { RefCell::new(None) };
+        static THREAD_END: RefCell<Option<ThreadEnd>> = const { RefCell::new(None) };
     }
 
     /// A future that is first polled in its own thread, ended by the sender, and watched.
-    fn watched(last: impl FnOnce() + Send + 'static) -> (oneshot::Sender<()>, Receiver<()>) {
-        let (gone, is_gone) = channel();
+    fn watched_future(last: impl FnOnce() + Send + 'static) -> (oneshot::Sender<()>, Receiver<()>) {
+        let (thread_ended, has_thread_ended) = channel();
         let (end, is_ended) = oneshot::channel::<()>();
         let (begun, has_begun) = channel();
         let watched = async move {
-            WITNESS.set(Some(Witness(gone)));
+            THREAD_END.set(Some(ThreadEnd(thread_ended)));
             begun.send(()).unwrap();
             let _ = is_ended.await;
             last();
         };
         in_background("test", watched).unwrap();
         next(&has_begun);
-        (end, is_gone)
+        (end, has_thread_ended)
     }
 
     #[test]
     fn the_thread_of_a_future_ends_with_it() {
-        let (end, is_gone) = watched(|| ());
-        helping(|| end.send(()).unwrap());
-        next(&is_gone);
-        let (end, is_gone) = watched(|| panic!("out of cheese"));
-        helping(|| end.send(()).unwrap());
-        next(&is_gone);
-        let (end, is_gone) = watched(|| ());
+        let (end, has_thread_ended) = watched_future(|| ());
+        run_woken_by(|| end.send(()).unwrap());
+        next(&has_thread_ended);
+        let (end, has_thread_ended) = watched_future(|| panic!("out of cheese"));
+        run_woken_by(|| end.send(()).unwrap());
+        next(&has_thread_ended);
+        let (end, has_thread_ended) = watched_future(|| ());
         end.send(()).unwrap();
-        next(&is_gone);
+        next(&has_thread_ended);
     }
 
     /// Adds one to each number and passes it on.
     fn adder(next: UnboundedSender<u64>) -> UnboundedSender<u64> {
-        let (give, mut given) = mpsc::unbounded();
+        let (input, mut numbers) = mpsc::unbounded();
         let adding = async move {
-            while let Some(number) = given.next().await {
+            while let Some(number) = numbers.next().await {
                 if next.unbounded_send(number + 1).is_err() {
                     return;
                 }
             }
         };
         in_background("test", adding).unwrap();
-        give
+        input
     }
 
     #[test]
@@ -265,19 +268,19 @@ mod tests {
         const NUMBERS: u64 = 2000;
         let (last, mut sums) = mpsc::unbounded();
         let chain = (0..4).fold(last, |next, _| adder(next));
-        let (told, tell) = channel();
+        let (sender, receiver) = channel();
         for thread in 0..THREADS {
-            let (chain, told) = (chain.clone(), told.clone());
+            let (chain, sender) = (chain.clone(), sender.clone());
             thread::spawn(move || {
                 for number in 0..NUMBERS {
                     let send = || chain.unbounded_send(thread * NUMBERS + number).unwrap();
                     match number % 3 {
                         0 => send(),
-                        1 => helping(send),
+                        1 => run_woken_by(send),
                         _ => block_on(async { send() }),
                     }
                 }
-                told.send(0).unwrap();
+                sender.send(0).unwrap();
             });
         }
         drop(chain);
@@ -289,10 +292,10 @@ mod tests {
                 }
                 sum
             });
-            told.send(sum).unwrap();
+            sender.send(sum).unwrap();
         });
         let all = THREADS * NUMBERS;
-        let sum: u64 = (0..=THREADS).map(|_| next(&tell)).sum();
+        let sum: u64 = (0..=THREADS).map(|_| next(&receiver)).sum();
         assert_eq!(sum, all * (all - 1) / 2 + 4 * all);
     }
 }

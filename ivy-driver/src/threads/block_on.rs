@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use parking::{Parker, Unparker};
 
-use super::helping::{Helper, Sleeper, rouse, rouse_all, work_on_next};
 use super::sleep_timers::SleepTimers;
+use super::woken_futures::{
+    Sleeper, WokenFutureRunner, run_next, unpark_after_current, unpark_deferred,
+};
 
 thread_local! {
     /// The waiter that this thread used last, for reuse.
@@ -51,20 +53,22 @@ impl Waiter {
     pub(super) fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         let mut context = Context::from_waker(&self.waker);
-        let helper = Helper::begin();
+        let runner = WokenFutureRunner::begin();
         loop {
-            if let Poll::Ready(output) = self.timers.keep(|| future.as_mut().poll(&mut context)) {
-                helper.end(|| false);
+            if let Poll::Ready(output) =
+                self.timers.poll_with(|| future.as_mut().poll(&mut context))
+            {
+                runner.end(|| false);
                 return output;
             }
             // The thread's own future comes first, then the futures that it woke.
             while !self.parker.park_timeout(Duration::ZERO) {
-                if !work_on_next() {
-                    rouse_all();
-                    self.timers.rest(&self.parker);
+                if !run_next() {
+                    unpark_deferred();
+                    self.timers.park(&self.parker);
                     break;
                 }
-                self.timers.ring();
+                self.timers.wake_due();
             }
         }
     }
@@ -74,14 +78,14 @@ impl Waiter {
 struct ThreadWaker(Unparker);
 
 impl Sleeper for ThreadWaker {
-    fn rouse(&self) {
+    fn unpark(&self) {
         self.0.unpark();
     }
 }
 
 impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
-        rouse(self);
+        unpark_after_current(self);
     }
 }
 
@@ -96,50 +100,50 @@ mod tests {
 
     use super::*;
     use crate::threads::background::in_background;
-    use crate::threads::helping;
+    use crate::threads::run_woken_by;
     use crate::threads::sleep_timers::Sleep;
 
     #[test]
     fn a_thread_waits_for_another() {
-        let (give, given) = oneshot::channel();
-        let giver = thread::spawn(move || give.send(7).unwrap());
-        assert_eq!(block_on(given), Ok(7));
-        giver.join().unwrap();
+        let (sender, receiver) = oneshot::channel();
+        let sending = thread::spawn(move || sender.send(7).unwrap());
+        assert_eq!(block_on(receiver), Ok(7));
+        sending.join().unwrap();
     }
 
     #[test]
     fn a_thread_can_wait_while_it_ends() {
-        struct WaitsAtLast(mpsc::Sender<Result<i32, oneshot::Canceled>>);
-        impl Drop for WaitsAtLast {
+        struct WaitsOnDrop(mpsc::Sender<Result<i32, oneshot::Canceled>>);
+        impl Drop for WaitsOnDrop {
             fn drop(&mut self) {
-                let (give, given) = oneshot::channel();
-                in_background("test", async move { give.send(7).unwrap() }).unwrap();
+                let (sender, receiver) = oneshot::channel();
+                in_background("test", async move { sender.send(7).unwrap() }).unwrap();
                 let waiting = async {
                     Sleep::new(Instant::now() + Duration::from_millis(1)).await;
-                    given.await
+                    receiver.await
                 };
                 self.0.send(block_on(waiting)).unwrap();
             }
         }
         thread_local! {
-            static WAITS: RefCell<Option<WaitsAtLast>> = const { RefCell::new(None) };
+            static WAITS: RefCell<Option<WaitsOnDrop>> = const { RefCell::new(None) };
         }
-        let (told, tell) = mpsc::channel();
+        let (results, result) = mpsc::channel();
         let ending = thread::spawn(|| {
             // Thread-locals are dropped in reverse order of first use.
-            WAITS.set(Some(WaitsAtLast(told)));
-            block_on(async { helping(|| in_background("test", async {}).unwrap()) });
+            WAITS.set(Some(WaitsOnDrop(results)));
+            block_on(async { run_woken_by(|| in_background("test", async {}).unwrap()) });
         });
         ending.join().unwrap();
-        assert_eq!(tell.recv().unwrap(), Ok(7));
+        assert_eq!(result.recv().unwrap(), Ok(7));
     }
 
     #[test]
     fn nested_waits_end_independently() {
-        let (give, given) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let outer = block_on(async {
-            let inner = block_on(async { give.send(7) });
-            (inner, given.await)
+            let inner = block_on(async { sender.send(7) });
+            (inner, receiver.await)
         });
         assert_eq!(outer, (Ok(()), Ok(7)));
     }

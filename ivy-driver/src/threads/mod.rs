@@ -4,10 +4,10 @@
 mod background;
 mod block_on;
 mod calls;
-mod helping;
 mod pool;
 mod sleep_timers;
 mod token;
+mod woken_futures;
 
 use std::fmt;
 use std::future::Future;
@@ -30,12 +30,12 @@ use background::in_background;
 use sleep_timers::Sleep;
 
 pub use block_on::block_on;
-pub use helping::helping;
 pub use pool::{ThreadPool, spawn};
 pub use token::BlockingToken;
+pub use woken_futures::run_woken_by;
 
 /// How many callbacks run at the same time.
-const MOST_CALLBACKS: usize = 16;
+const MAX_CALLBACKS: usize = 16;
 
 /// A runtime of threads, with the clients `C`. The methods of its [`Ivy`](crate::Ivy) block.
 pub struct Threads<C>(PhantomData<fn() -> C>);
@@ -131,7 +131,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
             catch_unwind(AssertUnwindSafe(|| waits.within(work)))
                 .unwrap_or_else(JobOutcome::of_panic)
         };
-        self.threads.run_and_tell(work, |outcome| ended.with(outcome));
+        self.threads.run_then(work, |outcome| ended.with(outcome));
     }
 }
 
@@ -160,6 +160,6 @@ impl Callbacks for CallbackThreads {
 
 impl Default for CallbackThreads {
     fn default() -> Self {
-        CallbackThreads(ThreadPool::new("ivy-callback", MOST_CALLBACKS))
+        CallbackThreads(ThreadPool::new("ivy-callback", MAX_CALLBACKS))
     }
 }

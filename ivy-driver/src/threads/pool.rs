@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ivy_proto::task::discard_panic;
 
-use super::helping::{Helper, Sleeper, rouse};
+use super::woken_futures::{Sleeper, WokenFutureRunner, unpark_after_current};
 
 /// How long an idle thread waits for a job before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub struct ThreadPool {
 
 struct Shared {
     name: &'static str,
-    most: usize,
+    max_threads: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -45,18 +45,18 @@ struct State {
     /// How many threads are done with a job and look for the next one soon.
     finishing: usize,
     /// Whether a thread that was idle, or is new, is about to look for a job.
-    is_coming: bool,
+    is_waking: bool,
     closed: bool,
 }
 
 type Job = Box<dyn FnOnce(&Shared) + Send>;
 
 impl ThreadPool {
-    /// A pool of up to `most` threads.
+    /// A pool of up to `max_threads` threads.
     #[must_use]
-    pub fn new(name: &'static str, most: usize) -> Self {
+    pub fn new(name: &'static str, max_threads: usize) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        ThreadPool { shared: Arc::new(Shared { name, most, state, changed }) }
+        ThreadPool { shared: Arc::new(Shared { name, max_threads, state, changed }) }
     }
 
     /// Runs the job in the next free thread. If no thread at all can be started, the job is
@@ -65,20 +65,20 @@ impl ThreadPool {
         self.add(Box::new(|_| job()));
     }
 
-    /// Runs the work as a job and passes its result to `tell`. The thread [helps](super::helping)
-    /// with the futures that `tell` wakes, so `tell` must not block. If no thread can be started,
-    /// or the work panics, both are dropped and `tell` is not called.
-    pub fn run_and_tell<T>(
+    /// Runs the work as a job and passes its result to `then`. The thread [helps](super::run_woken_by)
+    /// with the futures that `then` wakes, so `then` must not block. If no thread can be started,
+    /// or the work panics, both are dropped and `then` is not called.
+    pub fn run_then<T>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-        tell: impl FnOnce(T) + Send + 'static,
+        then: impl FnOnce(T) + Send + 'static,
     ) {
         self.add(Box::new(|shared| {
             let result = work();
             let _finishing = Finishing::begin(shared);
-            let helper = Helper::begin();
-            tell(result);
-            helper.end(|| shared.state().jobs.is_empty());
+            let runner = WokenFutureRunner::begin();
+            then(result);
+            runner.end(|| shared.state().jobs.is_empty());
         }));
     }
 
@@ -98,7 +98,7 @@ impl Drop for ThreadPool {
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ThreadPool({}, at most {})", self.shared.name, self.shared.most)
+        write!(f, "ThreadPool({}, at most {})", self.shared.name, self.shared.max_threads)
     }
 }
 
@@ -111,18 +111,18 @@ impl Shared {
     /// Starts another thread if there are more jobs than the threads about to look for one will
     /// take. One starts at a time, and starts the next before it begins its job.
     fn call_another(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if state.is_coming || state.jobs.len() <= state.finishing {
+        if state.is_waking || state.jobs.len() <= state.finishing {
             return;
         }
         if state.idle > 0 {
-            state.is_coming = true;
+            state.is_waking = true;
             drop(state);
-            rouse(self.clone());
-        } else if state.threads < self.most {
+            unpark_after_current(self.clone());
+        } else if state.threads < self.max_threads {
             let shared = Arc::clone(self);
             match spawn(self.name, move || shared.work()) {
                 Ok(()) => {
-                    state.is_coming = true;
+                    state.is_waking = true;
                     state.threads += 1;
                 }
                 // The running threads will take the job.
@@ -140,7 +140,7 @@ impl Shared {
     /// The loop of a thread.
     fn work(self: &Arc<Self>) {
         let mut state = self.state();
-        state.is_coming = false;
+        state.is_waking = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 self.call_another(state);
@@ -158,7 +158,7 @@ impl Shared {
                     .unwrap_or_else(PoisonError::into_inner);
                 state = waited;
                 state.idle -= 1;
-                state.is_coming = false;
+                state.is_waking = false;
                 if limit.timed_out() && state.jobs.is_empty() {
                     break;
                 }
@@ -176,7 +176,7 @@ fn forgiving(work: impl FnOnce()) {
 }
 
 impl Sleeper for Shared {
-    fn rouse(&self) {
+    fn unpark(&self) {
         self.changed.notify_one();
     }
 }
@@ -270,10 +270,10 @@ mod tests {
         both.wait();
         let (done, is_done) = mpsc::channel();
         let adder = threads.clone();
-        let tell = move |first| {
+        let then = move |first| {
             adder.run(move || done.send((first, thread::current().id())).unwrap());
         };
-        threads.run_and_tell(|| thread::current().id(), tell);
+        threads.run_then(|| thread::current().id(), then);
         let (first, second) = is_done.recv().unwrap();
         assert_eq!(first, second);
     }
@@ -284,7 +284,7 @@ mod tests {
         let together = Arc::new(Barrier::new(3));
         let adder = threads.clone();
         let added = together.clone();
-        let tell = move |()| {
+        let then = move |()| {
             for _ in 0..2 {
                 let added = added.clone();
                 adder.run(move || {
@@ -292,7 +292,7 @@ mod tests {
                 });
             }
         };
-        threads.run_and_tell(|| (), tell);
+        threads.run_then(|| (), then);
         together.wait();
     }
 
@@ -300,10 +300,12 @@ mod tests {
     fn work_that_panics_reports_nothing_and_its_thread_survives() {
         let threads = ThreadPool::new("test", 1);
         let (done, is_done) = mpsc::channel();
-        let tell = done.clone();
-        threads
-            .run_and_tell(|| panic!("out of cheese"), move |told: &str| tell.send(told).unwrap());
-        threads.run_and_tell(|| "done", move |told| done.send(told).unwrap());
+        let reports = done.clone();
+        threads.run_then(
+            || panic!("out of cheese"),
+            move |result: &str| reports.send(result).unwrap(),
+        );
+        threads.run_then(|| "done", move |result| done.send(result).unwrap());
         assert_eq!(is_done.iter().collect::<Vec<_>>(), ["done"]);
     }
 }

@@ -14,13 +14,13 @@ use parking::{Parker, Unparker};
 thread_local! {
     /// The timers of the futures that this thread polls. `None` while it polls none, so that
     /// nothing is left to drop when the thread ends; accessible until the very end of the thread.
-    static KEEPER: ManuallyDrop<RefCell<Option<Arc<SleepTimers>>>> =
+    static CURRENT: ManuallyDrop<RefCell<Option<Arc<SleepTimers>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The sleeping futures whose time one thread keeps, whichever threads poll them.
 pub(super) struct SleepTimers {
-    keeper: Unparker,
+    unparker: Unparker,
     state: Mutex<State>,
 }
 
@@ -28,12 +28,12 @@ pub(super) struct SleepTimers {
 struct State {
     sleepers: BTreeMap<(Instant, u64), Waker>,
     last_id: u64,
-    rest: Rest,
+    park: ParkState,
 }
 
 /// The state of the thread that keeps the time.
 #[derive(Default)]
-enum Rest {
+enum ParkState {
     /// It will check the timers before it parks.
     #[default]
     Awake,
@@ -43,22 +43,22 @@ enum Rest {
 
 impl SleepTimers {
     /// Timers checked by the thread that this unparks.
-    pub(super) fn new(keeper: Unparker) -> Self {
-        SleepTimers { keeper, state: Mutex::default() }
+    pub(super) fn new(unparker: Unparker) -> Self {
+        SleepTimers { unparker, state: Mutex::default() }
     }
 
     /// Polls a future whose sleeps use these timers.
-    pub(super) fn keep<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
-        let _restored = Restored(KEEPER.with(|keeper| keeper.replace(Some(Arc::clone(self)))));
+    pub(super) fn poll_with<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
+        let _restored = Restored(CURRENT.with(|current| current.replace(Some(Arc::clone(self)))));
         poll()
     }
 
     /// Parks until the thread is unparked or a timer is due, and wakes all that are due.
-    pub(super) fn rest(&self, parker: &Parker) {
+    pub(super) fn park(&self, parker: &Parker) {
         let until = {
             let mut state = self.state();
             let until = state.sleepers.first_key_value().map(|((at, _), _)| *at);
-            state.rest = Rest::Until(until);
+            state.park = ParkState::Until(until);
             until
         };
         match until {
@@ -67,11 +67,11 @@ impl SleepTimers {
                 parker.park_deadline(until);
             }
         }
-        self.ring();
+        self.wake_due();
     }
 
     /// Wakes all whose timer is due.
-    pub(super) fn ring(&self) {
+    pub(super) fn wake_due(&self) {
         for sleeper in self.due() {
             sleeper.wake();
         }
@@ -79,7 +79,7 @@ impl SleepTimers {
 
     fn due(&self) -> Vec<Waker> {
         let mut state = self.state();
-        state.rest = Rest::Awake;
+        state.park = ParkState::Awake;
         let mut due = Vec::new();
         if !state.sleepers.is_empty() {
             let now = Instant::now();
@@ -101,16 +101,16 @@ impl SleepTimers {
         });
         let other = state.sleepers.insert((until, id), waker);
         // A thread that parks for too short a time notices when it wakes.
-        let is_earlier = match state.rest {
-            Rest::Awake => false,
-            Rest::Until(rest) => rest.is_none_or(|rest| until < rest),
+        let is_earlier = match state.park {
+            ParkState::Awake => false,
+            ParkState::Until(parked) => parked.is_none_or(|parked| until < parked),
         };
         if is_earlier {
-            state.rest = Rest::Until(Some(until));
+            state.park = ParkState::Until(Some(until));
         }
         drop(state);
         if is_earlier {
-            self.keeper.unpark();
+            self.unparker.unpark();
         }
         // After the lock is released: it may be the last reference to its future.
         drop(other);
@@ -134,7 +134,7 @@ struct Restored(Option<Arc<SleepTimers>>);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        KEEPER.with(|keeper| keeper.replace(self.0.take()));
+        CURRENT.with(|current| current.replace(self.0.take()));
     }
 }
 
@@ -159,17 +159,17 @@ impl Future for Sleep {
         if Instant::now() >= self.until {
             return Poll::Ready(());
         }
-        let Some(keeper) = KEEPER.with(|keeper| keeper.borrow().clone()) else {
+        let Some(current) = CURRENT.with(|current| current.borrow().clone()) else {
             // No thread keeps the time here, so the future polls in a loop.
             context.waker().wake_by_ref();
             return Poll::Pending;
         };
-        if let Some((timers, id)) = self.set.take_if(|(timers, _)| !Arc::ptr_eq(timers, &keeper)) {
+        if let Some((timers, id)) = self.set.take_if(|(timers, _)| !Arc::ptr_eq(timers, &current)) {
             timers.unset(self.until, id);
         }
         let id = self.set.as_ref().map(|(_, id)| *id);
-        let id = keeper.set(self.until, id, context.waker().clone());
-        self.set = Some((keeper, id));
+        let id = current.set(self.until, id, context.waker().clone());
+        self.set = Some((current, id));
         Poll::Pending
     }
 }
@@ -207,13 +207,13 @@ mod tests {
 
     #[test]
     fn a_dropped_sleep_wakes_no_future() {
-        let (_give, given) = oneshot::channel::<()>();
-        let keeper = || KEEPER.with(|keeper| keeper.borrow().clone()).unwrap();
+        let (_sender, receiver) = oneshot::channel::<()>();
+        let current = || CURRENT.with(|current| current.borrow().clone()).unwrap();
         let timers = block_on(async {
-            let quick = select(in_millis(1), select(in_millis(60_000), given)).await;
+            let quick = select(in_millis(1), select(in_millis(60_000), receiver)).await;
             assert!(matches!(quick, Either::Left(_)));
-            assert_eq!(keeper().state().sleepers.len(), 1);
-            keeper()
+            assert_eq!(current().state().sleepers.len(), 1);
+            current()
         });
         assert!(timers.state().sleepers.is_empty());
     }
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn a_sleep_continues_in_another_waiter() {
         let mut sleep = in_millis(20);
-        let (_give, mut given) = oneshot::channel::<()>();
+        let (_sender, mut receiver) = oneshot::channel::<()>();
         std::thread::scope(|scope| {
-            scope.spawn(|| block_on(select(&mut sleep, select(in_millis(1), &mut given))));
+            scope.spawn(|| block_on(select(&mut sleep, select(in_millis(1), &mut receiver))));
         });
         block_on(sleep);
     }

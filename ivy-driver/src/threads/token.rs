@@ -25,12 +25,12 @@ impl BlockingToken {
 
     /// Waits until the token is cancelled.
     pub fn cancelled(&self) {
-        self.0.wait_until(None);
+        self.0.wait_deadline(None);
     }
 
     /// Waits until the token is cancelled, for `timeout` at most. Returns whether it is cancelled.
     pub fn cancelled_within(&self, timeout: Duration) -> bool {
         // A time out of the clock's range means no limit.
-        self.0.wait_until(Instant::now().checked_add(timeout))
+        self.0.wait_deadline(Instant::now().checked_add(timeout))
     }
 }

@@ -1,14 +1,14 @@
 //! TLS: one configuration for every connection.
 
 #[cfg(not(feature = "tls"))]
-mod absent;
+mod disabled;
 #[cfg(feature = "tls")]
-mod present;
+mod enabled;
 
 #[cfg(not(feature = "tls"))]
-use absent as either;
+use disabled as either;
 #[cfg(feature = "tls")]
-use present as either;
+use enabled as either;
 
 pub(crate) use either::{OwnRoots, missing};
 pub use either::{Tls, is_tls};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
+use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply, ResponseDeviation};
 
 /// The default time limit of a request.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -15,18 +15,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const RESPONSE_LIMIT: usize = 64 * 1024;
 
 /// The limit of requests of an [`Exchange`] per operation.
-pub const MOST_REQUESTS: usize = 4;
+pub const MAX_REQUESTS: usize = 4;
 
 /// A queue backend on an HTTP server: one request and response per operation, or several in
 /// sequence.
 ///
 /// An exchange does no IO and has no state; each call receives the operation. The driver sends the
-/// request that [`ask`](Exchange::ask) returns, passes the response to [`read`](Exchange::read),
-/// and continues until the operation is [`Done`](Step::Done). It sends at most [`MOST_REQUESTS`]
+/// request that [`start`](Exchange::start) returns, passes the response to [`read`](Exchange::read),
+/// and continues until the operation is [`Done`](Step::Done). It sends at most [`MAX_REQUESTS`]
 /// requests per operation, follows no redirect, and reports a request that failed or a response
 /// that it could not receive as a [`Fault`] of its own:
 /// [`Unreachable`](crate::queue::FaultKind::Unreachable), [`Tls`](crate::queue::FaultKind::Tls) or
-/// [`AnswerLost`](crate::queue::FaultKind::AnswerLost).
+/// [`ResponseLost`](crate::queue::FaultKind::ResponseLost).
 pub trait Exchange: Any + fmt::Debug + Send + Sync {
     /// What the backend supports. Read once, when a machine is created.
     fn capabilities(&self) -> Capabilities;
@@ -44,17 +44,17 @@ pub trait Exchange: Any + fmt::Debug + Send + Sync {
     /// The first request of an operation, or its outcome if no request is needed: an unsupported
     /// operation fails before anything is sent. `unix_time` is the time since 1970-01-01T00:00:00Z,
     /// for signed requests.
-    fn ask(&self, op: &QueueOp, unix_time: Duration) -> Step;
+    fn start(&self, op: &QueueOp, unix_time: Duration) -> Step;
 
     /// Reads the response to the request with this [`stage`](HttpRequest::stage). Calls `note` for
-    /// each [`Oddity`] in a response that is accepted.
+    /// each [`ResponseDeviation`] in a response that is accepted.
     fn read(
         &self,
         op: &QueueOp,
         stage: u8,
         response: Response<Bytes>,
         unix_time: Duration,
-        note: &mut dyn FnMut(Oddity),
+        note: &mut dyn FnMut(ResponseDeviation),
     ) -> Step;
 }
 
@@ -65,7 +65,7 @@ pub enum Step {
     /// The operation has ended.
     Done(Result<QueueReply, Fault>),
     /// Send this request, and pass its response to [`Exchange::read`].
-    Ask(HttpRequest),
+    Send(HttpRequest),
 }
 
 /// A request, and the limits of its response.

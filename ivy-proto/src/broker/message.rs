@@ -170,8 +170,8 @@ mod tests {
         assert!(one.is(&one.to_id()));
         assert!(!one.is(&other.to_id()));
         let low = Reservation([0; 16]);
-        for strange in ["0", "", &format!("+{}", "0".repeat(31)), &"0".repeat(33)] {
-            assert!(!low.is(&ReservationId::new(strange)), "{strange}");
+        for invalid in ["0", "", &format!("+{}", "0".repeat(31)), &"0".repeat(33)] {
+            assert!(!low.is(&ReservationId::new(invalid)), "{invalid}");
         }
     }
 }

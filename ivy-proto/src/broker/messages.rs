@@ -209,8 +209,8 @@ mod tests {
             let (mut messages, mut map) = (Messages::default(), BTreeMap::new());
             let (mut last, mut end) = (0, 0);
             for step in steps {
-                let mut insert = |wanted: u64, at: u64| {
-                    let sequence = number(wanted);
+                let mut insert = |position: u64, at: u64| {
+                    let sequence = number(position);
                     if map.insert(sequence, Moment::from_nanos(at)).is_none() {
                         messages.insert(sequence, expiring(at));
                     } else {
@@ -226,8 +226,8 @@ mod tests {
                         last = last.max(number);
                         insert(number, at);
                     }
-                    Step::Remove(wanted) => {
-                        let sequence = number(wanted);
+                    Step::Remove(position) => {
+                        let sequence = number(position);
                         let removed = messages.remove(sequence);
                         prop_assert_eq!(expires(removed.as_ref()), map.remove(&sequence));
                     }
@@ -243,8 +243,8 @@ mod tests {
                     messages.first_expiry().map(|(at, _)| at),
                     first.map(|(at, _)| at)
                 );
-                for wanted in 0..110 {
-                    let sequence = number(wanted);
+                for position in 0..110 {
+                    let sequence = number(position);
                     let found = expires(messages.get(sequence));
                     prop_assert_eq!(found, map.get(&sequence).copied());
                     prop_assert_eq!(

@@ -118,8 +118,8 @@ mod tests {
             steps in vec((0_u64..20, prop::option::of(0_u64..30)), 0..300),
         ) {
             let mut pair = Pair::default();
-            for (wanted, at) in steps {
-                pair.set(number(wanted), at.map(Moment::from_nanos));
+            for (position, at) in steps {
+                pair.set(number(position), at.map(Moment::from_nanos));
                 let first = pair.moments.iter().map(|(sequence, at)| (*at, *sequence)).min();
                 prop_assert_eq!(pair.returns.first(), first);
             }

@@ -34,23 +34,23 @@ impl KeysetFile {
 
 /// Adds the keys to the encryption, and returns the file that they were read from.
 pub(super) fn complete(
-    given: Encryption,
+    explicit: Encryption,
     environment: &Environment<'_>,
 ) -> Result<(Encryption, Option<KeysetFile>), ConfigError> {
-    if given.keyring().is_some() {
-        return Ok((given, None));
+    if explicit.keyring().is_some() {
+        return Ok((explicit, None));
     }
     let Some(Found { value, .. }) = environment.first(&[VARIABLE]) else {
-        return Ok((given, None));
+        return Ok((explicit, None));
     };
     let value = Secret::new(value);
     if value.expose().trim_start().starts_with('{') {
         let keyset = Keyset::parse(value.expose()).map_err(|error| bad(None, error))?;
-        return Ok((given.with_keyring(Keyring::new(keyset)), None));
+        return Ok((explicit.with_keyring(Keyring::new(keyset)), None));
     }
     let path = value.expose().to_owned();
     let keyring = Keyring::new(read_file(&path, environment)?);
-    Ok((given.with_keyring(keyring.clone()), Some(KeysetFile { path, keyring })))
+    Ok((explicit.with_keyring(keyring.clone()), Some(KeysetFile { path, keyring })))
 }
 
 fn read_file(path: &str, environment: &Environment<'_>) -> Result<Keyset, ConfigError> {

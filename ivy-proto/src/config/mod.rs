@@ -233,11 +233,11 @@ impl ConfigBuilder {
 
 /// The queue, and its URL if it has one.
 fn queue(
-    given: Option<BackendChoice<QueueConfig>>,
+    explicit: Option<BackendChoice<QueueConfig>>,
     backends: &Backends,
     environment: &Environment<'_>,
 ) -> Result<(Option<QueueConfig>, Option<BackendUrl>), ConfigError> {
-    let url = match given {
+    let url = match explicit {
         Some(BackendChoice::Own) => return Ok((None, None)),
         Some(BackendChoice::Parts(queue)) => return Ok((Some(queue), None)),
         Some(BackendChoice::Url(url)) => {
@@ -251,13 +251,13 @@ fn queue(
 }
 
 fn notifier(
-    given: Option<BackendChoice<NotifierConfig>>,
+    explicit: Option<BackendChoice<NotifierConfig>>,
     queue: Option<&QueueConfig>,
     queue_url: Option<&BackendUrl>,
     backends: &Backends,
     environment: &Environment<'_>,
 ) -> Result<Option<NotifierConfig>, ConfigError> {
-    let url = match given {
+    let url = match explicit {
         Some(BackendChoice::Own) => return Ok(None),
         Some(BackendChoice::Parts(notifier)) => return Ok(Some(notifier)),
         Some(BackendChoice::Url(url)) => {
@@ -284,10 +284,10 @@ fn notifier(
 }
 
 fn channel(
-    given: Option<String>,
+    explicit: Option<String>,
     environment: &Environment<'_>,
 ) -> Result<ChannelName, ConfigError> {
-    let found = match given {
+    let found = match explicit {
         Some(value) => Some(Found { value, origin: Origin::Argument("notification channel") }),
         None => environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]),
     };
@@ -300,14 +300,14 @@ fn channel(
 /// Adds the password to the encryption. The original treats an empty password as none, but setting
 /// the variable to it is probably a mistake.
 fn with_password(
-    given: Encryption,
+    explicit: Encryption,
     environment: &Environment<'_>,
 ) -> Result<Encryption, ConfigError> {
-    let (encryption, origin) = match given.password() {
-        Some(_) => (given, Origin::Argument("encryption password")),
+    let (encryption, origin) = match explicit.password() {
+        Some(_) => (explicit, Origin::Argument("encryption password")),
         None => match environment.first(&["MESSAGES_ENCRYPTION_KEY"]) {
-            Some(Found { value, origin }) => (given.with_password(Secret::new(value)), origin),
-            None => return Ok(given),
+            Some(Found { value, origin }) => (explicit.with_password(Secret::new(value)), origin),
+            None => return Ok(explicit),
         },
     };
     if encryption.password().is_some_and(|password| password.expose().trim().is_empty()) {

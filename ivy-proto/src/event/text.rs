@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::id::MessageId;
 use crate::name::QueueName;
-use crate::queue::Oddity;
+use crate::queue::ResponseDeviation;
 use crate::text::{Counted, Escaped, Tenths};
 use crate::wire::DeadLetterReason;
 
@@ -103,7 +103,7 @@ impl Display for Event {
                 "{}: a peer holding the key sent an invalid sealed message; fix that program",
                 MessageInQueue(message, queue)
             ),
-            Event::OpeningsFailed { queue } => write!(
+            Event::DecryptionsFailed { queue } => write!(
                 f,
                 "queue {queue} is paused: more frames fail to open than valid peers send; check the keys, and who may post"
             ),
@@ -118,8 +118,8 @@ impl Display for Event {
                 let message = MessageInQueue(message, queue);
                 write!(f, "{message}: its id was seen before with other bytes; both are handled")
             }
-            Event::OddAnswer { queue: Some(queue), oddity } => write!(f, "queue {queue}: {oddity}"),
-            Event::OddAnswer { queue: None, oddity } => write!(f, "{oddity}"),
+            Event::UnexpectedResponse { queue: Some(queue), deviation } => write!(f, "queue {queue}: {deviation}"),
+            Event::UnexpectedResponse { queue: None, deviation } => write!(f, "{deviation}"),
             Event::ResultSent { task, succeeded, receivers } => {
                 let what = if *succeeded { "result" } else { "failure" };
                 write!(f, "{task}: its {what} was published, and {receivers} received it")
@@ -137,7 +137,7 @@ impl Display for Event {
             Event::NoticeIgnored => {
                 f.write_str("a notice was ignored, because it is invalid or addressed to another producer")
             }
-            Event::ResultGivenUp { task, limit } => write!(
+            Event::CallbackEvicted { task, limit } => write!(
                 f,
                 "{task}: its result has not arrived, and the registered callback no longer waits for it, because the limit of {limit} pending results is reached; check that a worker serves the queue, and uses the same notifier and channel name"
             ),
@@ -228,11 +228,13 @@ impl Display for NoticeDropReason {
     }
 }
 
-impl Display for Oddity {
+impl Display for ResponseDeviation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Oddity::ContentType => "accepted a response whose Content-Type is not JSON",
-            Oddity::NoMessages => "accepted a response without a list of messages as an empty one",
+            ResponseDeviation::ContentType => "accepted a response whose Content-Type is not JSON",
+            ResponseDeviation::NoMessages => {
+                "accepted a response without a list of messages as an empty one"
+            }
         })
     }
 }

@@ -82,9 +82,9 @@ fn options(
     ivy.due = Some(times.due);
     ivy.deadline = times.deadline;
     ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
-    if let Some(given) = call.options.ivy() {
-        ivy.trace.clone_from(&given.trace);
-        ivy.tracestate.clone_from(&given.tracestate);
+    if let Some(of_call) = call.options.ivy() {
+        ivy.trace.clone_from(&of_call.trace);
+        ivy.tracestate.clone_from(&of_call.tracestate);
     }
     call.options.clone().with_ivy(ivy)
 }

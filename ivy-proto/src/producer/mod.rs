@@ -187,7 +187,7 @@ impl Producer {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
             Input::Calls(calls) => self.on_calls(calls),
-            Input::Queue(op, answer) => self.on_reply(op, answer),
+            Input::Queue(op, result) => self.on_reply(op, result),
             Input::Subscribed => self.on_subscribed(),
             Input::SubscriptionLost(fault) => self.on_subscription_lost(fault),
             Input::Notice { channel, payload } => self.on_notice(&channel, &payload),
@@ -234,7 +234,7 @@ impl Producer {
     /// Handles a due timer.
     fn act(&mut self, why: Timer) {
         match why {
-            Timer::Resend(queue) => self.on_rested(&queue),
+            Timer::Resend(queue) => self.on_pause_ended(&queue),
             Timer::Merge(queue) => self.on_merged(&queue),
             Timer::SubscriptionLimit(_) => self.on_subscription_limit(),
             Timer::Subscribe => self.subscribe_again(),
@@ -283,13 +283,13 @@ impl Producer {
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
         let times = message::Times::of(&call, self.wall.unix_millis(self.now));
         let outgoing = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
-        if wants_result && self.pending.wanted() >= self.config.waiting {
+        if wants_result && self.pending.awaited() >= self.config.waiting {
             let Some(task) = self.pending.evict_oldest_callback() else {
                 let limit = self.config.waiting;
                 return Err(SendError::TooManyHandles { limit, call: Box::new(call) });
             };
             let limit = self.config.waiting;
-            self.outputs.push_back(Output::Event(Event::ResultGivenUp { task, limit }));
+            self.outputs.push_back(Output::Event(Event::CallbackEvicted { task, limit }));
         }
         let queue = call.queue.clone();
         self.pending.add(call);
@@ -297,7 +297,7 @@ impl Producer {
             Some(subscription) => {
                 let limit = self.now + self.config.subscription_wait;
                 subscription.wait(WaitingCall { limit, queue, outgoing });
-                self.outputs.extend(subscription.ask_first().map(Output::Subscribe));
+                self.outputs.extend(subscription.first_request().map(Output::Subscribe));
                 self.watch_subscription_limit();
                 Ok(None)
             }
@@ -342,7 +342,7 @@ impl Producer {
         for call in unposted {
             self.not_sent(call.outgoing.id, SendError::Draining);
         }
-        let lost = Fault::new(FaultKind::AnswerLost)
+        let lost = Fault::new(FaultKind::ResponseLost)
             .with_detail("the producer was shut down before the queue replied");
         for outgoing in waiting {
             if outgoing.may_be_stored {

@@ -12,7 +12,7 @@ use crate::time::Moment;
 const AROUND_A_POST: usize = 15;
 
 /// How many failing queues without messages are remembered.
-const MOST_REMEMBERED: usize = 1000;
+const MAX_REMEMBERED: usize = 1000;
 
 /// After this many consecutive failed rounds of posts a queue counts as degraded.
 const ROUNDS_UNTIL_DEGRADED: u32 = 3;
@@ -88,7 +88,7 @@ struct QueueOutbox {
     has_merged: bool,
     /// The number of consecutive failed rounds of posts.
     failed_rounds: u32,
-    resting_until: Option<Moment>,
+    paused_until: Option<Moment>,
 }
 
 impl QueueOutbox {
@@ -96,7 +96,7 @@ impl QueueOutbox {
     /// other post is in flight.
     fn next_post(&mut self, limits: PostLimits, alone: bool) -> Option<NextPost> {
         let in_flight = if self.failed_rounds == 0 { limits.in_flight } else { 1 };
-        if self.resting_until.is_some() || self.in_flight >= in_flight {
+        if self.paused_until.is_some() || self.in_flight >= in_flight {
             return None;
         }
         if let Some(messages) = self.halves.pop_front() {
@@ -161,7 +161,7 @@ impl QueueOutbox {
         self.waiting.is_empty()
             && self.halves.is_empty()
             && self.in_flight == 0
-            && self.resting_until.is_none()
+            && self.paused_until.is_none()
     }
 }
 
@@ -252,7 +252,7 @@ impl Outbox {
     /// Records a failed post. Of several that were in flight together only the first counts.
     pub(super) fn failed(&mut self, queue: &QueueName) -> Option<FailedRound> {
         let queue_outbox = self.queue_outbox(queue);
-        if queue_outbox.resting_until.is_some() {
+        if queue_outbox.paused_until.is_some() {
             return None;
         }
         queue_outbox.failed_rounds = queue_outbox.failed_rounds.saturating_add(1);
@@ -264,9 +264,9 @@ impl Outbox {
 
     /// Pauses the queue until this moment, or later if it is already paused for longer. Returns the
     /// moment.
-    pub(super) fn rest(&mut self, queue: &QueueName, until: Moment) -> Moment {
+    pub(super) fn pause(&mut self, queue: &QueueName, until: Moment) -> Moment {
         let queue_outbox = self.queue_outbox(queue);
-        *queue_outbox.resting_until.insert(queue_outbox.resting_until.unwrap_or(until).max(until))
+        *queue_outbox.paused_until.insert(queue_outbox.paused_until.unwrap_or(until).max(until))
     }
 
     /// Counts a failed try for each waiting message, because the queue is unreachable. Removes and
@@ -293,14 +293,14 @@ impl Outbox {
     }
 
     /// Ends the pause of the queue.
-    pub(super) fn rested(&mut self, queue: &QueueName) {
-        self.queue_outbox(queue).resting_until = None;
+    pub(super) fn resume(&mut self, queue: &QueueName) {
+        self.queue_outbox(queue).paused_until = None;
     }
 
     /// Drops the queue's entry if it is empty, or if it has only failures to remember and there are
     /// too many of those.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
-        let crowded = self.queues.len() > MOST_REMEMBERED;
+        let crowded = self.queues.len() > MAX_REMEMBERED;
         let Some(queue_outbox) = self.queues.get(queue) else { return };
         if queue_outbox.is_idle() || (crowded && queue_outbox.has_nothing_to_send()) {
             self.queues.remove(queue);
@@ -338,7 +338,7 @@ mod tests {
     use super::*;
     use crate::id::IdGenerator;
 
-    fn outbox_after(answer: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
+    fn outbox_after(act: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
         let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
         let queue = QueueName::new("testpackage").unwrap();
         let id = TaskId::from_random([1; 16]);
@@ -347,7 +347,7 @@ mod tests {
         let op = IdGenerator::default().next_op();
         outbox.posted(op, &queue, post);
         outbox.finish_post(op).unwrap();
-        answer(&mut outbox, &queue);
+        act(&mut outbox, &queue);
         outbox.tidy(&queue);
         outbox
     }
@@ -363,15 +363,15 @@ mod tests {
     #[test]
     fn the_remembered_failing_queues_without_messages_are_bounded() {
         let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
-        for number in 0..2 * MOST_REMEMBERED {
+        for number in 0..2 * MAX_REMEMBERED {
             let queue = QueueName::new(&format!("tenant-{number}")).unwrap();
             outbox.failed(&queue);
-            outbox.rest(&queue, Moment::EPOCH);
+            outbox.pause(&queue, Moment::EPOCH);
             outbox.tidy(&queue);
-            outbox.rested(&queue);
+            outbox.resume(&queue);
             outbox.tidy(&queue);
         }
-        assert_eq!(outbox.queues.len(), MOST_REMEMBERED);
+        assert_eq!(outbox.queues.len(), MAX_REMEMBERED);
     }
 
     #[test]

@@ -29,7 +29,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_wanted(&self) -> bool {
+    fn is_awaited(&self) -> bool {
         self.has_handle || self.callback.is_some()
     }
 
@@ -46,7 +46,7 @@ impl Entry {
 pub(super) struct Pending {
     entries: SlabMap<TaskId, Entry>,
     unsent: usize,
-    wanted: usize,
+    awaited: usize,
     /// Calls with a callback and without a handle, oldest first. Only a notice ends them, and it
     /// may be lost, so they can be evicted.
     callbacks_only: BTreeSet<(u64, TaskId)>,
@@ -74,8 +74,8 @@ impl Pending {
         self.unsent
     }
 
-    pub(super) fn wanted(&self) -> usize {
-        self.wanted
+    pub(super) fn awaited(&self) -> usize {
+        self.awaited
     }
 
     pub(super) fn is_unsent(&self, id: TaskId) -> bool {
@@ -102,7 +102,7 @@ impl Pending {
             number: self.calls,
         };
         self.unsent += 1;
-        self.wanted += usize::from(entry.is_wanted());
+        self.awaited += usize::from(entry.is_awaited());
         if call.reply == ReplyTo::Callback && !planted(Bug::TableFreedOnlyByNotice) {
             self.callbacks_only.insert((entry.number, call.id));
         }
@@ -119,7 +119,7 @@ impl Pending {
     /// The message will not be sent (again). Returns `None` if it is known to be sent.
     pub(super) fn not_sent(&mut self, id: TaskId, may_be_stored: bool) -> Option<TaskRef> {
         let entry = self.entries.get(&id).filter(|entry| entry.unsent)?;
-        if !may_be_stored && entry.is_wanted() {
+        if !may_be_stored && entry.is_awaited() {
             self.drop_result(id);
         }
         self.settle(id)
@@ -140,7 +140,7 @@ impl Pending {
 
     /// A worker released the message of a call. Returns `None` if its result is not wanted.
     pub(super) fn hold(&mut self, id: TaskId, held: TaskHeld) -> Option<Arc<TaskHeld>> {
-        let entry = self.entries.get_mut(&id).filter(|entry| entry.is_wanted())?;
+        let entry = self.entries.get_mut(&id).filter(|entry| entry.is_awaited())?;
         let held = match self.last_held.take_if(|last| **last == held) {
             Some(last) => last,
             None => Arc::new(held),
@@ -187,7 +187,7 @@ impl Pending {
         entry.unsent = false;
         self.unsent -= 1;
         let task = entry.task.clone();
-        if !entry.is_wanted() {
+        if !entry.is_awaited() {
             self.entries.remove(&id);
         }
         Some(task)
@@ -195,7 +195,7 @@ impl Pending {
 
     fn drop_result(&mut self, id: TaskId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        self.wanted -= usize::from(entry.is_wanted());
+        self.awaited -= usize::from(entry.is_awaited());
         self.callbacks_only.remove(&(entry.number, id));
         entry.has_handle = false;
         entry.callback = None;

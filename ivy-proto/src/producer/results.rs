@@ -47,13 +47,13 @@ impl Producer {
             // A person must fix it, so waiting would not help.
             self.fail_waiting_calls();
         }
-        let rest = Backoff::NOTIFIER.delay(loss.failures_before, &mut self.rng);
-        self.set_timer(Timer::Subscribe, self.now + rest);
+        let pause = Backoff::NOTIFIER.delay(loss.failures_before, &mut self.rng);
+        self.set_timer(Timer::Subscribe, self.now + pause);
     }
 
     /// The pause after a failed subscription has ended.
     pub(super) fn subscribe_again(&mut self) {
-        let channels = self.subscription.as_mut().and_then(Subscription::ask_again);
+        let channels = self.subscription.as_mut().and_then(Subscription::repeated_request);
         self.outputs.extend(channels.map(Output::Subscribe));
     }
 
@@ -105,15 +105,15 @@ impl Producer {
         if !codec.accepts_notice(form, queue, shared) {
             return None;
         }
-        let was_quicker_than_the_answer = self.pending.is_unsent(id);
-        if was_quicker_than_the_answer {
+        let arrived_before_the_reply = self.pending.is_unsent(id);
+        if arrived_before_the_reply {
             self.sent(id, report.message);
         }
         let used = match report.task_update {
             TaskUpdate::Ended(outcome) => self.resume(id, outcome),
             TaskUpdate::Held(error) => self.hold(id, error),
         };
-        used.or(was_quicker_than_the_answer.then_some(()))
+        used.or(arrived_before_the_reply.then_some(()))
     }
 
     fn resume(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {

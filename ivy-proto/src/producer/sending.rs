@@ -18,7 +18,7 @@ const MERGE: Duration = Duration::from_millis(2);
 
 /// After the first two retries, an unreachable queue is tried at most twice a second.
 const QUICK_RETRIES: u32 = 2;
-const SHORTEST_REST: Duration = Duration::from_millis(500);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Producer {
     /// Posts the waiting messages of this queue, as far as posts may be sent now.
@@ -62,10 +62,10 @@ impl Producer {
         self.post(queue);
     }
 
-    pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+    pub(super) fn on_reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.finish_post(op) else { return };
         let queue = post.queue.clone();
-        match posted(answer, post.messages.len()) {
+        match posted(result, post.messages.len()) {
             Ok(entries) => self.on_entries(&queue, post.messages, entries),
             Err(fault) => self.on_fault(post, &fault),
         }
@@ -73,8 +73,8 @@ impl Producer {
     }
 
     /// The pause of the queue has ended.
-    pub(super) fn on_rested(&mut self, queue: &QueueName) {
-        self.outbox.rested(queue);
+    pub(super) fn on_pause_ended(&mut self, queue: &QueueName) {
+        self.outbox.resume(queue);
         self.post(queue);
     }
 
@@ -148,18 +148,18 @@ impl Producer {
     ) {
         let Some((_, first)) = failed.first() else { return };
         let why = first.clone();
-        let asked = failed.iter().filter_map(|(_, fault)| fault.retry_after()).max();
+        let requested = failed.iter().filter_map(|(_, fault)| fault.retry_after()).max();
         let tries = self.config.tries;
-        let (mut again, mut given_up) = (Vec::new(), Vec::new());
+        let (mut again, mut final_failures) = (Vec::new(), Vec::new());
         for (mut outgoing, fault) in failed {
             let unknown = fault.effect() == Effect::Unknown;
             outgoing.tries += 1;
             outgoing.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
             let may_try =
                 outgoing.tries < tries && (outgoing.repeatable || !outgoing.may_be_stored);
-            if may_try { again.push(outgoing) } else { given_up.push((outgoing, fault)) }
+            if may_try { again.push(outgoing) } else { final_failures.push((outgoing, fault)) }
         }
-        let mut rest = asked.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        let mut pause = requested.map(|requested| requested.min(LONGEST_RETRY_AFTER));
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
                 let why = Trouble::Queue(why);
@@ -167,19 +167,20 @@ impl Producer {
             }
             if let Some(fault) = outage {
                 let exhausted = self.outbox.count_try_of_waiting(queue, tries);
-                given_up.extend(exhausted.into_iter().map(|outgoing| (outgoing, fault.clone())));
+                final_failures
+                    .extend(exhausted.into_iter().map(|outgoing| (outgoing, fault.clone())));
             }
             let shortest =
-                if round.number > QUICK_RETRIES { SHORTEST_REST } else { Duration::ZERO };
+                if round.number > QUICK_RETRIES { SHORTEST_PAUSE } else { Duration::ZERO };
             let jittered = Backoff::REQUESTS.delay(round.number - 1, &mut self.rng);
-            rest = Some(rest.unwrap_or_default().max(jittered).max(shortest));
+            pause = Some(pause.unwrap_or_default().max(jittered).max(shortest));
         }
         self.outbox.put_back(queue, again);
-        for (outgoing, fault) in given_up {
+        for (outgoing, fault) in final_failures {
             self.fail_message(&outgoing, &fault);
         }
-        if let Some(rest) = rest {
-            let until = self.outbox.rest(queue, self.now + rest);
+        if let Some(pause) = pause {
+            let until = self.outbox.pause(queue, self.now + pause);
             self.set_timer(Timer::Resend(queue.clone()), until);
         }
     }
@@ -208,22 +209,22 @@ impl Producer {
 
 /// The result of each of `count` posted messages.
 fn posted(
-    answer: Result<QueueReply, Fault>,
+    result: Result<QueueReply, Fault>,
     count: usize,
 ) -> Result<Vec<Result<MessageId, Fault>>, Fault> {
-    match answer? {
-        QueueReply::Posted(mut answered) => {
+    match result? {
+        QueueReply::Posted(mut replied) => {
             if planted(Bug::MissingEntryIsDone) {
-                answered.resize(count, Ok(MessageId::new("?")));
+                replied.resize(count, Ok(MessageId::new("?")));
             }
             if planted(Bug::RefusedEntryFailsBatch) {
                 let refused = |fault: &&Fault| fault.effect() == Effect::Refused;
-                let faults = answered.iter().filter_map(|entry| entry.as_ref().err());
+                let faults = replied.iter().filter_map(|entry| entry.as_ref().err());
                 if let Some(fault) = faults.clone().find(refused) {
                     return Err(fault.clone());
                 }
             }
-            entries(answered, count)
+            entries(replied, count)
         }
         // Unreachable: rejected as a misuse before.
         _ => Err(Fault::new(FaultKind::BadResponse)),

@@ -12,7 +12,7 @@ use super::outbox::OutgoingMessage;
 
 /// A subscription that ends sooner than this counts as one more consecutive failure, so that a
 /// server that accepts and then disconnects is not retried without a pause.
-const STANDS_AFTER: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The reply channel of a producer: the shared channel's name and 128 random bits.
 pub(super) fn reply_channel(
@@ -31,15 +31,15 @@ pub(super) fn reply_channel(
 ///                                 ▲ │ SubscriptionLost   │
 ///                timer ends       │ ▼                    │
 ///                              ╭─────────╮               │
-///                              │ resting │ ◀─────────────╯
+///                              │ paused  │ ◀─────────────╯
 ///                              ╰─────────╯  SubscriptionLost
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Asked,
+    Requested,
     Up { since: Moment },
-    Resting,
+    Paused,
 }
 
 /// How a subscription was lost.
@@ -107,24 +107,24 @@ impl Subscription {
     }
 
     /// The channels to subscribe to, if this is the first request.
-    pub(super) fn ask_first(&mut self) -> Option<Vec<ChannelName>> {
-        if self.state == State::Idle { self.ask() } else { None }
+    pub(super) fn first_request(&mut self) -> Option<Vec<ChannelName>> {
+        if self.state == State::Idle { self.request() } else { None }
     }
 
     /// The channels to subscribe to again after a pause.
-    pub(super) fn ask_again(&mut self) -> Option<Vec<ChannelName>> {
-        if self.state == State::Resting { self.ask() } else { None }
+    pub(super) fn repeated_request(&mut self) -> Option<Vec<ChannelName>> {
+        if self.state == State::Paused { self.request() } else { None }
     }
 
-    fn ask(&mut self) -> Option<Vec<ChannelName>> {
-        self.state = State::Asked;
+    fn request(&mut self) -> Option<Vec<ChannelName>> {
+        self.state = State::Requested;
         Some([&self.reply].into_iter().chain(&self.shared).cloned().collect())
     }
 
     /// The subscription is up. Returns whether it had failed before, or `None` if it was not
     /// requested.
     pub(super) fn subscribed(&mut self, now: Moment) -> Option<bool> {
-        if self.state != State::Asked {
+        if self.state != State::Requested {
             return None;
         }
         self.state = State::Up { since: now };
@@ -134,11 +134,11 @@ impl Subscription {
     /// The subscription is lost. Returns `None` if that was known.
     pub(super) fn lost(&mut self, fault: NotifyFault, now: Moment) -> Option<Loss> {
         match self.state {
-            State::Idle | State::Resting => return None,
-            State::Up { since } if now.since(since) >= STANDS_AFTER => self.failures = 0,
-            State::Up { .. } | State::Asked => {}
+            State::Idle | State::Paused => return None,
+            State::Up { since } if now.since(since) >= STABLE_AFTER => self.failures = 0,
+            State::Up { .. } | State::Requested => {}
         }
-        self.state = State::Resting;
+        self.state = State::Paused;
         let is_news = self.fault.replace(fault).is_none();
         let failures_before = self.failures;
         self.failures = self.failures.saturating_add(1);

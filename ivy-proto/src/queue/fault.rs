@@ -41,7 +41,7 @@ pub enum FaultKind {
     Tls,
     /// The request was sent, but no complete response arrived.
     #[error("the response of the queue's server was lost")]
-    AnswerLost,
+    ResponseLost,
     /// The response does not follow the protocol.
     #[error("the queue's server sent an invalid response")]
     BadResponse,
@@ -106,7 +106,7 @@ impl FaultKind {
             FaultKind::Tls => {
                 "check the host name and the certificate, or configure the root certificate of your own authority"
             }
-            FaultKind::AnswerLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
+            FaultKind::ResponseLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
                 "it can be retried"
             }
             FaultKind::BadResponse => {
@@ -165,8 +165,10 @@ impl Fault {
     /// configured far from here. Only for faults of the connection.
     #[must_use]
     pub fn with_server(mut self, server: &str) -> Self {
-        let of_the_connection =
-            matches!(self.0.kind, FaultKind::Unreachable | FaultKind::Tls | FaultKind::AnswerLost);
+        let of_the_connection = matches!(
+            self.0.kind,
+            FaultKind::Unreachable | FaultKind::Tls | FaultKind::ResponseLost
+        );
         if of_the_connection && !server.is_empty() {
             self.0.detail = format!("{server}: {}", self.0.detail);
         }
@@ -206,7 +208,7 @@ impl Fault {
             | FaultKind::Tls
             | FaultKind::TooManyRequests
             | FaultKind::Unavailable => Effect::None,
-            FaultKind::AnswerLost | FaultKind::BadResponse | FaultKind::ServerError => {
+            FaultKind::ResponseLost | FaultKind::BadResponse | FaultKind::ServerError => {
                 Effect::Unknown
             }
             FaultKind::Unauthorized

@@ -4,10 +4,10 @@
 //! [`QueueReply`] or a [`Fault`]. It describes what it supports by its [`Capabilities`].
 
 mod capabilities;
+mod deviation;
 mod entries;
 mod fault;
 mod message;
-mod oddity;
 mod op;
 mod reply;
 mod settings;
@@ -15,10 +15,10 @@ mod settings;
 pub use capabilities::{
     BadCapabilities, BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry,
 };
+pub use deviation::ResponseDeviation;
 pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
-pub use oddity::Oddity;
 pub use op::{Batch, QueueOp};
-pub use reply::{Answers, QueueReply, Reserved};
+pub use reply::{QueueReply, ReplyCheck, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueSettings};

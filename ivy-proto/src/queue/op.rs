@@ -159,7 +159,7 @@ impl QueueOp {
     }
 
     /// The time limit of the whole request, including connecting and reading. After it, the driver
-    /// fails the operation with [`FaultKind::AnswerLost`](super::FaultKind::AnswerLost).
+    /// fails the operation with [`FaultKind::ResponseLost`](super::FaultKind::ResponseLost).
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         match self {

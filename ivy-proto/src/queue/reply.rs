@@ -56,13 +56,13 @@ impl QueueReply {
 }
 
 /// Whether a reply is of the kind that an operation expects.
-pub type Answers = fn(&QueueReply) -> bool;
+pub type ReplyCheck = fn(&QueueReply) -> bool;
 
 impl QueueReply {
     /// Returns the check whether a reply is of the kind that this operation expects. A backend that
     /// returns another kind must not be trusted.
     #[must_use]
-    pub fn of(op: &QueueOp) -> Answers {
+    pub fn of(op: &QueueOp) -> ReplyCheck {
         match op {
             QueueOp::Post { .. } => |reply| matches!(reply, QueueReply::Posted(_)),
             QueueOp::Reserve { .. } => |reply| matches!(reply, QueueReply::Reserved(_)),

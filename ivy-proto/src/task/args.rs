@@ -11,7 +11,7 @@ use crate::text::{Counted, TypeName};
 use crate::wire::{MAX_DEPTH, RawJson, Unwritable};
 
 /// The limit of arguments per task.
-const MOST: usize = 8;
+const MAX_ARITY: usize = 8;
 
 /// A tuple of arguments that a producer can write.
 #[diagnostic::on_unimplemented(
@@ -157,7 +157,7 @@ tuple!(7: A B C D E F G);
 tuple!(8: A B C D E F G H);
 
 /// Splits the array into the texts of its elements, if there are at most `takes`.
-fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MOST], BadArgs> {
+fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MAX_ARITY], BadArgs> {
     let mut json = serde_json::Deserializer::from_str(args.as_str());
     let (elements, given) = json.deserialize_seq(Elements).map_err(|_| BadArgs::NotAnArray)?;
     if given > takes { Err(BadArgs::TooMany { takes, given }) } else { Ok(elements) }
@@ -167,14 +167,14 @@ fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MOST], BadA
 struct Elements;
 
 impl<'de> Visitor<'de> for Elements {
-    type Value = ([Option<&'de RawValue>; MOST], usize);
+    type Value = ([Option<&'de RawValue>; MAX_ARITY], usize);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of arguments")
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut array: S) -> Result<Self::Value, S::Error> {
-        let mut elements = [None; MOST];
+        let mut elements = [None; MAX_ARITY];
         for slot in &mut elements {
             match array.next_element()? {
                 Some(element) => *slot = Some(element),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn b33_only_a_trailing_option_may_be_missing() {
+    fn only_a_trailing_option_may_be_missing() {
         assert_eq!(parse("[1]"), Ok((1u8, None::<String>)));
         assert_eq!(
             parse::<(Option<u8>, u8)>("[1]"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn b33_extra_arguments_are_counted_and_refused() {
+    fn extra_arguments_are_counted_and_refused() {
         assert_eq!(parse::<()>("[1]"), Err(BadArgs::TooMany { takes: 0, given: 1 }));
         assert_eq!(parse::<(u8,)>("[1,2,3]"), Err(BadArgs::TooMany { takes: 1, given: 3 }));
         let many = format!("[0{}]", ",0".repeat(10_000));

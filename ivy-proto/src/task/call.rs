@@ -142,19 +142,19 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         let (task, own) = self.checked()?;
         let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
         let settings = options.settings(own.clone()).map_err(out_of_range)?;
-        let mut said = settings.message_options();
+        let mut message_options = settings.message_options();
         // A default is written too if it overrides the task's settings that workers know.
         if settings.retry != own.retry {
-            said = said.with_retry(settings.retry);
+            message_options = message_options.with_retry(settings.retry);
         }
         if settings.max_retries != own.max_retries {
-            said = said.with_max_retries(settings.max_retries);
+            message_options = message_options.with_max_retries(settings.max_retries);
         }
         if options.trace.is_some() {
             let mut ivy = IvyOptions::new(id);
             ivy.trace.clone_from(&options.trace);
             ivy.tracestate.clone_from(&options.tracestate);
-            said = said.with_ivy(ivy);
+            message_options = message_options.with_ivy(ivy);
         }
         let queue =
             settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
@@ -167,7 +167,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
             queue,
             task: task.clone(),
             args,
-            options: said,
+            options: message_options,
             expires_after: options.expires_after,
             delay: options.delay,
             reply,

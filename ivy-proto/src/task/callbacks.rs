@@ -115,15 +115,15 @@ mod tests {
 
     #[test]
     fn a_replaced_callback_may_use_the_callbacks_while_it_is_dropped() {
-        struct Asks(Callbacks);
-        impl Drop for Asks {
+        struct CallsOnDrop(Callbacks);
+        impl Drop for CallsOnDrop {
             fn drop(&mut self) {
                 assert!(self.0.handles(&double()));
             }
         }
         let callbacks = Callbacks::default();
-        let asks = Asks(callbacks.clone());
-        callbacks.insert(&DOUBLE, move |_, _| assert!(asks.0.handles(&double()))).unwrap();
+        let calls_on_drop = CallsOnDrop(callbacks.clone());
+        callbacks.insert(&DOUBLE, move |_, _| assert!(calls_on_drop.0.handles(&double()))).unwrap();
         callbacks.insert(&DOUBLE, |_, _| ()).unwrap();
     }
 

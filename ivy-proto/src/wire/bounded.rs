@@ -19,15 +19,15 @@ pub(super) enum Failure {
     Other(serde_json::Error),
 }
 
-/// Writes a value as JSON with at most `most_open` nested levels of arrays and objects. The first
+/// Writes a value as JSON with at most `max_depth` nested levels of arrays and objects. The first
 /// level beyond the limit stops the writing, so the stack usage is bounded for values of any depth.
 pub(super) fn to_string<T: Serialize + ?Sized>(
     value: &T,
-    most_open: usize,
+    max_depth: usize,
 ) -> Result<String, Failure> {
     let too_deep = Cell::new(false);
     let mut text = Vec::with_capacity(ROOM);
-    let levels = Levels { left: most_open, too_deep: &too_deep };
+    let levels = Levels { left: max_depth, too_deep: &too_deep };
     let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, levels));
     // Checked even if the value's own code has discarded the error.
     if too_deep.get() {
@@ -127,8 +127,8 @@ mod tests {
         Map(BTreeMap<&'static str, Tree>),
     }
 
-    fn is_too_deep<T: Serialize + ?Sized>(value: &T, most_open: usize) -> bool {
-        matches!(to_string(value, most_open), Err(Failure::TooDeep))
+    fn is_too_deep<T: Serialize + ?Sized>(value: &T, max_depth: usize) -> bool {
+        matches!(to_string(value, max_depth), Err(Failure::TooDeep))
     }
 
     #[test]

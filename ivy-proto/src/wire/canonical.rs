@@ -65,7 +65,7 @@ impl<'t> Success<'t> {
 }
 
 /// All numbers with this many digits fit into 64 bits.
-const MOST_DIGITS: usize = 19;
+const MAX_DIGITS: usize = 19;
 
 /// The remaining text. Each method consumes what it returns.
 struct Text<'t>(&'t str);
@@ -111,7 +111,7 @@ impl<'t> Text<'t> {
     fn number(&mut self) -> Option<u64> {
         let digits = self.0.bytes().map(|byte| byte.wrapping_sub(b'0'));
         let (mut number, mut length) = (0, 0);
-        for digit in digits.take_while(|digit| *digit < 10).take(MOST_DIGITS) {
+        for digit in digits.take_while(|digit| *digit < 10).take(MAX_DIGITS) {
             number = 10 * number + u64::from(digit);
             length += 1;
         }

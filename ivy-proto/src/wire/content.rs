@@ -75,8 +75,8 @@ mod tests {
     fn tasks_dead_letters_and_other_messages_are_distinguished() {
         let task = r#"{"name":"mail.send","options":{},"args":["secret"]}"#;
         assert!(matches!(read(task), Content::Task(_)));
-        let put_aside = letter(Body::new(task)).to_body();
-        let Content::DeadLetter { task: Ok(inner), .. } = read(put_aside.as_str()) else {
+        let dead_letter = letter(Body::new(task)).to_body();
+        let Content::DeadLetter { task: Ok(inner), .. } = read(dead_letter.as_str()) else {
             panic!("not a dead letter");
         };
         assert_eq!(inner, Envelope::parse(task).unwrap());

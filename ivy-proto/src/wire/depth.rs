@@ -14,12 +14,12 @@ pub(crate) fn value_is_too_deep(value: &RawJson) -> bool {
     is_deeper(value, OPEN_IN_VALUE)
 }
 
-fn is_deeper(json: &RawJson, most_open: usize) -> bool {
+fn is_deeper(json: &RawJson, max_depth: usize) -> bool {
     let json = json.as_str();
     // Counting brackets costs far less than measuring the depth, and suffices for almost all
     // values.
     let opens = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    opens > most_open && measure(json).depth > most_open
+    opens > max_depth && measure(json).depth > max_depth
 }
 
 #[cfg(test)]

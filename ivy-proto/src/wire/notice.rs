@@ -197,7 +197,7 @@ impl Notice {
                 id: MessageId::new(&*fields.id),
                 name: TaskName::new(&fields.name).map_err(|_| BadNotice::Field("name"))?,
                 args: fields.args.into(),
-                options: NoticeOptions::Written(fields.options.into(), fields.verdict),
+                options: NoticeOptions::Written(fields.options.into(), fields.report),
                 result: NoticeResult::Written(fields.result.into()),
                 queue: QueueName::new(&fields.queue).map_err(|_| BadNotice::Field("queue"))?,
             })
@@ -241,12 +241,12 @@ impl Notice {
     pub fn task_id(&self) -> Option<TaskId> {
         match &self.options {
             NoticeOptions::ReplyTo { ivy, .. } => Some(ivy.id),
-            NoticeOptions::Written(_, verdict) => verdict.as_ref().map(|verdict| verdict.id),
+            NoticeOptions::Written(_, report) => report.as_ref().map(|report| report.id),
         }
     }
 
     /// How the task ended. A worker of the original reports only successes. `None` if it has not
-    /// ended: see [`Notice::given_back`].
+    /// ended: see [`Notice::task_held`].
     #[must_use]
     pub fn outcome(&self) -> Option<TaskOutcome> {
         match self.task_update() {
@@ -257,7 +257,7 @@ impl Notice {
 
     /// Why the task's message was released, if the notice reports that.
     #[must_use]
-    pub fn given_back(&self) -> Option<TaskHeld> {
+    pub fn task_held(&self) -> Option<TaskHeld> {
         match self.task_update() {
             TaskUpdate::Held(error) => Some(TaskHeld::of(self.queue.clone(), error)),
             TaskUpdate::Ended(_) => None,
@@ -265,7 +265,7 @@ impl Notice {
     }
 
     fn task_update(&self) -> TaskUpdate {
-        tidings_of(self.options.no_result().cloned(), || match &self.result {
+        update_of(self.options.no_result().cloned(), || match &self.result {
             NoticeResult::Output(output) => TaskOutcome::Done(output.clone()),
             NoticeResult::Written(result) => output_of(result.as_str(), measure(result.as_str())),
         })
@@ -316,7 +316,7 @@ impl NoticeOptions {
     fn no_result(&self) -> Option<&NoResult> {
         match self {
             NoticeOptions::ReplyTo { no_result, .. } => no_result.as_ref(),
-            NoticeOptions::Written(_, verdict) => verdict.as_ref()?.no_result.as_ref(),
+            NoticeOptions::Written(_, report) => report.as_ref()?.no_result.as_ref(),
         }
     }
 
@@ -415,12 +415,11 @@ impl NoticeSummary {
             let result = fields.result;
             let shape = result.array().unwrap_or_default();
             Ok(NoticeSummary {
-                task: fields.verdict.as_ref().map(|verdict| verdict.id),
+                task: fields.report.as_ref().map(|report| report.id),
                 message: MessageId::new(&*fields.id),
-                task_update: tidings_of(
-                    fields.verdict.and_then(|verdict| verdict.no_result),
-                    || output_of(result.text(), shape),
-                ),
+                task_update: update_of(fields.report.and_then(|report| report.no_result), || {
+                    output_of(result.text(), shape)
+                }),
             })
         })
     }
@@ -458,7 +457,7 @@ struct Fields<'t> {
     options: Value<'t>,
     result: Value<'t>,
     queue: Cow<'t, str>,
-    verdict: Option<NoticeIvyOptions>,
+    report: Option<NoticeIvyOptions>,
 }
 
 fn text_of(payload: &[u8]) -> Result<&str, BadNotice> {
@@ -490,7 +489,7 @@ fn read<T>(
         args: container(object, "args", '[')?,
         result: container(object, "result", '[')?,
         queue: name(object, "queue")?,
-        verdict: read_verdict(options)?,
+        report: read_report(options)?,
         options,
     })
 }
@@ -517,7 +516,7 @@ fn read_id(value: Value<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// Reads `options.ivy`. Anything else under this key, in a task of another program, is ignored.
-fn read_verdict(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotice> {
+fn read_report(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotice> {
     let Ok(options) = options.object() else { return Ok(None) };
     let Some(ivy) = options.get("ivy") else { return Ok(None) };
     let Ok(fields) = ivy.object() else { return Ok(None) };
@@ -561,7 +560,7 @@ fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32)
     });
 }
 
-fn tidings_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome) -> TaskUpdate {
+fn update_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome) -> TaskUpdate {
     TaskUpdate::Ended(match no_result {
         None => output(),
         Some(NoResult::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,

@@ -51,8 +51,8 @@ impl RawJson {
         Self::bounded(list, OPEN_IN_LIST)
     }
 
-    fn bounded<T: Serialize + ?Sized>(value: &T, most_open: usize) -> Result<Self, Unwritable> {
-        let text = bounded::to_string(value, most_open).map_err(|failure| match failure {
+    fn bounded<T: Serialize + ?Sized>(value: &T, max_depth: usize) -> Result<Self, Unwritable> {
+        let text = bounded::to_string(value, max_depth).map_err(|failure| match failure {
             Failure::TooDeep => Unwritable::TooDeep,
             Failure::Other(error) => Unwritable::NotJson(error),
         })?;

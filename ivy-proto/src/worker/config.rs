@@ -15,7 +15,7 @@ use super::replay_window::ReplayWindow;
 /// The default bound on the bytes of unpublished notices.
 const NOTICE_BYTES: usize = 16 << 20;
 /// The highest concurrency of one worker.
-const MOST_SLOTS: usize = 100_000;
+const MAX_SLOTS: usize = 100_000;
 
 /// The configuration of a worker. Create it with [`WorkerConfig::new`] and refine it with the
 /// `with_` methods; [`Worker::new`](super::Worker::new) validates it as a whole.
@@ -201,20 +201,20 @@ impl WorkerConfig {
 
     /// The physical queues to serve, most urgent first.
     pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
-        let mut wanted: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
+        let mut names: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
         let mut priorities = self.priorities.clone();
         for settings in self.tasks.values() {
-            wanted.insert((settings.queue.clone(), Priority::NORMAL));
-            wanted.insert((settings.queue.clone(), settings.priority));
+            names.insert((settings.queue.clone(), Priority::NORMAL));
+            names.insert((settings.queue.clone(), settings.priority));
             priorities.insert(settings.priority);
-            wanted.extend(self.priorities.iter().map(|p| (settings.queue.clone(), *p)));
+            names.extend(self.priorities.iter().map(|p| (settings.queue.clone(), *p)));
         }
         for route in &self.routes {
-            wanted.insert((route.clone(), Priority::NORMAL));
-            wanted.extend(priorities.iter().map(|p| (route.clone(), *p)));
+            names.insert((route.clone(), Priority::NORMAL));
+            names.extend(priorities.iter().map(|p| (route.clone(), *p)));
         }
         let mut served = Vec::new();
-        for (queue, priority) in wanted {
+        for (queue, priority) in names {
             let weight = self.weights.get(&queue).copied().unwrap_or(1);
             let name = queue.with_priority(priority).map_err(InvalidConfig::QueueName)?;
             name.dead_letters().map_err(InvalidConfig::QueueName)?;
@@ -228,7 +228,7 @@ impl WorkerConfig {
         if self.tasks.is_empty() {
             return Err(InvalidConfig::NoTask);
         }
-        if self.concurrency == 0 || self.concurrency > MOST_SLOTS {
+        if self.concurrency == 0 || self.concurrency > MAX_SLOTS {
             return Err(InvalidConfig::Concurrency(self.concurrency));
         }
         if self.max_deliveries < 2 {
@@ -286,7 +286,7 @@ pub enum InvalidConfig {
     #[error("the worker has no task; register at least one handler before starting it")]
     NoTask,
     /// The concurrency is out of range.
-    #[error("concurrency must be from 1 to {MOST_SLOTS}, not {0}")]
+    #[error("concurrency must be from 1 to {MAX_SLOTS}, not {0}")]
     Concurrency(usize),
     /// A message would be dead-lettered after a single lost delivery.
     #[error(

@@ -12,7 +12,7 @@ use super::acks::Added;
 use super::effects::OpPurpose;
 use super::io::Timer;
 use super::job::{Job, Progress};
-use super::replies::may_succeed_later;
+use super::queue_replies::may_succeed_later;
 
 /// The shortest time that a delete waits for a touch in flight.
 const SHORTEST_LINGER: Duration = Duration::from_millis(50);

@@ -32,7 +32,7 @@ pub(super) enum OpPurpose {
         count: usize,
         /// The requested long-poll time.
         wait: Duration,
-        asked_at: Moment,
+        requested_at: Moment,
         /// The wall clock at that time.
         wall: WallClock,
     },

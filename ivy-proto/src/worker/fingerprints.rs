@@ -10,7 +10,7 @@ use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 
-const MOST: usize = 1024;
+const MAX_REMEMBERED: usize = 1024;
 
 /// For each message a hash of its queue and id, and a hash of its body.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Fingerprints {
             return before != body;
         }
         self.oldest_first.push_back(id);
-        if self.oldest_first.len() > MOST
+        if self.oldest_first.len() > MAX_REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.of.remove(&oldest);
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn the_oldest_message_is_evicted() {
         let mut seen = Fingerprints::default();
-        for n in 0..=MOST {
+        for n in 0..=MAX_REMEMBERED {
             seen.add(&queue("a"), &MessageId::new(n.to_string()), &text("x"));
         }
-        assert_eq!((seen.of.len(), seen.oldest_first.len()), (MOST, MOST));
+        assert_eq!((seen.of.len(), seen.oldest_first.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
         assert!(!seen.add(&queue("a"), &MessageId::new("0"), &text("y")));
-        assert!(seen.add(&queue("a"), &MessageId::new(MOST.to_string()), &text("y")));
+        assert!(seen.add(&queue("a"), &MessageId::new(MAX_REMEMBERED.to_string()), &text("y")));
     }
 }

@@ -17,11 +17,11 @@ use super::io::{Output, Run, Timer};
 use super::job::{Job, Settlement, Stage};
 use super::lease::{Lease, Renewal};
 use super::lease_renewal::handler_hold;
-use super::poller::Rest;
+use super::poller::PauseReason;
 use super::{Mode, Worker};
 
 /// How many messages beyond the requested count are accepted from a queue.
-const MOST_SURPLUS: usize = 100;
+const MAX_SURPLUS: usize = 100;
 
 impl Worker {
     /// Polls all queues that are due.
@@ -35,17 +35,22 @@ impl Worker {
             return;
         }
         let waiting = &self.waiting;
-        for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
-            self.coalescing.reserved(ask.count);
+        for planned in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
+            self.coalescing.reserved(planned.count);
             let purpose = OpPurpose::Poll {
-                queue: ask.queue.clone(),
-                count: ask.count,
-                wait: ask.wait,
-                asked_at: self.fx.now,
+                queue: planned.queue.clone(),
+                count: planned.count,
+                wait: planned.wait,
+                requested_at: self.fx.now,
                 wall: self.fx.wall,
             };
             let lease = self.config.lease;
-            let op = QueueOp::Reserve { queue: ask.queue, count: ask.count, lease, wait: ask.wait };
+            let op = QueueOp::Reserve {
+                queue: planned.queue,
+                count: planned.count,
+                lease,
+                wait: planned.wait,
+            };
             self.fx.execute(purpose, op);
         }
     }
@@ -73,28 +78,28 @@ impl Worker {
         queue: &QueueName,
         count: usize,
         wait: Duration,
-        (asked_at, wall): (Moment, WallClock),
+        (requested_at, wall): (Moment, WallClock),
         reserved: Reserved,
     ) {
-        let took = self.fx.now.since(asked_at);
-        let brought = reserved.messages.len();
+        let took = self.fx.now.since(requested_at);
+        let returned = reserved.messages.len();
         if let Some(served) = self.poller.queue(queue)
-            && let Some(rest) = served.on_reply(count, brought, (wait, took), &mut self.fx.rng)
+            && let Some(pause) = served.on_reply(count, returned, (wait, took), &mut self.fx.rng)
         {
             let others_first = served.unprocessable.polls_without_waiting();
-            let why = if others_first { Rest::Others } else { Rest::Empty };
-            self.rest_queue(queue, rest, why);
+            let why = if others_first { PauseReason::Others } else { PauseReason::Empty };
+            self.pause_queue(queue, pause, why);
         }
         // The surplus of a broken queue is left to its leases.
         let mut messages = reserved.messages;
-        let surplus = messages.split_off(messages.len().min(count.saturating_add(MOST_SURPLUS)));
+        let surplus = messages.split_off(messages.len().min(count.saturating_add(MAX_SURPLUS)));
         let count = reserved.unusable + surplus.len();
         if count > 0 {
             self.fx.event(Event::UnusableMessages { queue: queue.clone(), count });
         }
         // A queue that did not wait may have granted the leases as early as the request; one that
         // waited granted them just before its reply.
-        let from = if wait.is_zero() { asked_at } else { self.fx.now };
+        let from = if wait.is_zero() { requested_at } else { self.fx.now };
         // The machine may have slept since the queue granted them.
         let granted = Renewal { length: self.config.lease, from, wall };
         for message in messages {
@@ -105,18 +110,18 @@ impl Worker {
 
     /// Pauses a queue until a timer ends, or until a nudge if it was merely empty. If several
     /// pauses overlap, as for polls that were in flight together, the longest applies.
-    pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration, why: Rest) {
+    pub(super) fn pause_queue(&mut self, queue: &QueueName, pause: Duration, why: PauseReason) {
         let Some(served) = self.poller.queue(queue) else { return };
-        served.rest(why);
+        served.pause(why);
         let timer = Timer::Poll(queue.clone());
         let set = self.fx.timers.at(&timer).map_or(Duration::ZERO, |at| at.since(self.fx.now));
-        self.fx.set_timer(timer, rest.max(set));
+        self.fx.set_timer(timer, pause.max(set));
     }
 
     /// Ends the pause of a queue that was empty.
     pub(super) fn nudge(&mut self, queue: QueueName) {
         if let Some(served) = self.poller.queue(&queue)
-            && served.rests_for(Rest::Empty)
+            && served.is_paused_for(PauseReason::Empty)
         {
             served.wake();
             self.fx.timers.stop(&Timer::Poll(queue));
@@ -130,7 +135,7 @@ impl Worker {
         }
         let id = message.receipt.message.clone();
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
-        let (releases, counted) = (&self.releases, message.deliveries);
+        let (releases, counted) = (&self.release_counts, message.deliveries);
         let count = |task| match counted {
             // This process released it without running it; the count includes that delivery.
             DeliveryCount::UpperBound(_) if releases.has(task) => DeliveryCount::FIRST,
@@ -193,7 +198,7 @@ impl Worker {
                 self.fx.event(Event::Replayed { queue: queue.clone(), message: id });
                 self.settle_as(job, Settlement::Delete);
             }
-            None => match self.resting_mismatch(job) {
+            None => match self.paused_mismatch(job) {
                 Some(rejection) => self.reject(job, rejection),
                 None => self.accept(job),
             },
@@ -207,7 +212,7 @@ impl Worker {
         let lease = held.scheduled.as_ref().map_or(self.config.lease, |task| task.lease);
         held.lease.set_length(lease);
         if let Some(served) = self.poller.queue(&queue)
-            && served.unprocessable.understood(now)
+            && served.unprocessable.record_processed(now)
         {
             self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
         }

@@ -150,7 +150,7 @@ pub(super) enum Progress {
     /// In flight.
     InFlight,
     /// Failed; a timer makes it due again.
-    Resting,
+    Paused,
 }
 
 impl Job {

@@ -21,7 +21,7 @@ pub(super) struct Lease {
     /// The latest confirmed grant.
     granted: Renewal,
     /// Of the renewals that the queue may have granted without a reply, the one that ends first.
-    unheard: Option<Renewal>,
+    unconfirmed: Option<Renewal>,
     touch: Touch,
     failures: u32,
     /// How often a renewal was requested.
@@ -38,7 +38,7 @@ pub(super) struct Renewal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Touch {
-    Resting,
+    Idle,
     /// In flight; `unsure` if the reply to the previous touch was lost, so the receipt may already
     /// be invalid.
     InFlight {
@@ -61,8 +61,8 @@ pub(super) enum TouchFailure {
 
 impl Lease {
     pub(super) fn new(receipt: Receipt, granted: Renewal) -> Self {
-        let (length, touch) = (granted.length, Touch::Resting);
-        Lease { receipt, length, granted, unheard: None, touch, failures: 0, renewals: 0 }
+        let (length, touch) = (granted.length, Touch::Idle);
+        Lease { receipt, length, granted, unconfirmed: None, touch, failures: 0, renewals: 0 }
     }
 
     pub(super) fn receipt(&self) -> &Receipt {
@@ -98,7 +98,7 @@ impl Lease {
     pub(super) fn allows_start(&self, now: Moment, wall: WallClock) -> bool {
         planted(Bug::NoLeaseMargin)
             || (self.granted.allows_start(now, wall)
-                && self.unheard.is_none_or(|unheard| unheard.allows_start(now, wall)))
+                && self.unconfirmed.is_none_or(|unconfirmed| unconfirmed.allows_start(now, wall)))
     }
 
     /// When to renew the lease: after 60 % ± 10 % of its length, so that the touches of many
@@ -114,8 +114,9 @@ impl Lease {
     /// Records that a touch is sent. Returns the renewal if the queue grants it immediately.
     pub(super) fn touch_sent(&mut self, now: Moment, wall: WallClock) -> Renewal {
         let renewal = Renewal { length: self.length, from: now, wall };
-        if self.unheard.is_none_or(|unheard| renewal.until(wall) < unheard.until(wall)) {
-            self.unheard = Some(renewal);
+        if self.unconfirmed.is_none_or(|unconfirmed| renewal.until(wall) < unconfirmed.until(wall))
+        {
+            self.unconfirmed = Some(renewal);
         }
         let unsure = matches!(self.touch, Touch::Again { unsure: true });
         self.renewals = self.renewals.saturating_add(1);
@@ -127,8 +128,8 @@ impl Lease {
     pub(super) fn touched(&mut self, receipt: Receipt, granted: Renewal) {
         self.receipt = receipt;
         self.granted = granted;
-        self.unheard = None;
-        self.touch = Touch::Resting;
+        self.unconfirmed = None;
+        self.touch = Touch::Idle;
         self.failures = 0;
     }
 
@@ -143,7 +144,7 @@ impl Lease {
         let unsure = was_unsure || fault.effect() == Effect::Unknown;
         self.touch = Touch::Again { unsure };
         if !unsure {
-            self.unheard = None;
+            self.unconfirmed = None;
         }
         if unsure && !was_unsure {
             // The sooner the retry, the sooner the worker knows whether it still holds the lease.
@@ -214,8 +215,8 @@ mod tests {
     #[test]
     fn a_touch_replaces_the_receipt_and_counts_from_its_request() {
         let mut lease = lease();
-        let asked_at = Moment::after_epoch(Duration::from_secs(18));
-        let renewal = lease.touch_sent(asked_at, WALL);
+        let requested_at = Moment::after_epoch(Duration::from_secs(18));
+        let renewal = lease.touch_sent(requested_at, WALL);
         lease.touched(receipt("b"), renewal);
         assert_eq!(lease.receipt(), &receipt("b"));
         assert_eq!(lease.until(WALL), Moment::after_epoch(Duration::from_secs(48)));
@@ -225,7 +226,7 @@ mod tests {
     fn a_lost_reply_is_followed_by_an_immediate_retry_with_the_old_receipt() {
         let mut lease = lease();
         let mut rng = Rng::from_number(1);
-        let lost = Fault::new(FaultKind::AnswerLost);
+        let lost = Fault::new(FaultKind::ResponseLost);
         lease.touch_sent(Moment::EPOCH, WALL);
         assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
         lease.touch_sent(Moment::EPOCH, WALL);
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn only_the_first_lost_reply_is_followed_by_an_immediate_retry() {
-        let lost = Fault::new(FaultKind::AnswerLost);
+        let lost = Fault::new(FaultKind::ResponseLost);
         let unreachable = Fault::new(FaultKind::Unreachable);
         let faults = [(&lost, true), (&lost, false), (&unreachable, false), (&lost, false)];
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
@@ -282,7 +283,7 @@ mod tests {
         lease.touch_sent(at(0), WALL);
         assert!(lease.allows_start(at(16), WALL));
         assert!(!lease.allows_start(at(17), WALL));
-        lease.touch_failed(&Fault::new(FaultKind::AnswerLost), &mut rng);
+        lease.touch_failed(&Fault::new(FaultKind::ResponseLost), &mut rng);
         lease.touch_sent(at(10), WALL);
         assert!(!lease.allows_start(at(17), WALL));
         lease.touched(receipt("b"), renewal(20, at(10)));
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn the_unconfirmed_renewal_that_ends_first_counts() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
-        let lost = Fault::new(FaultKind::AnswerLost);
+        let lost = Fault::new(FaultKind::ResponseLost);
         for lengths in [[25, 10], [10, 25]] {
             let mut rng = Rng::from_number(1);
             let mut lease = lease();

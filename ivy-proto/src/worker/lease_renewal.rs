@@ -22,7 +22,7 @@ pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
 }
 
 /// When to retry a touch while the receipt is in use.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// If the lease has ended on a queue that does not refuse stale receipts, loses it and returns
@@ -49,7 +49,7 @@ impl Worker {
             return;
         }
         if held.receipt_is_in_use() {
-            return self.fx.set_timer(Timer::Touch(job), LOOK_AGAIN);
+            return self.fx.set_timer(Timer::Touch(job), CHECK_AGAIN);
         }
         let length = held.lease.length();
         let op = QueueOp::Touch {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::id::Receipt;
 
 /// The most receipts that are remembered. Forgetting one costs a second run of its task.
-const MOST: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Receipts that are already invalid when they arrive.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct LostBeforeArrival(BTreeSet<Receipt>);
 impl LostBeforeArrival {
     pub(super) fn extend(&mut self, receipts: impl Iterator<Item = Receipt>) {
         self.0.extend(receipts);
-        while self.0.len() > MOST {
+        while self.0.len() > MAX_REMEMBERED {
             self.0.pop_first();
         }
     }

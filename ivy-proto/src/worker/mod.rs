@@ -55,7 +55,7 @@
 //!             broker.handle_input(broker::Input::Request(id, request.into()), now)?;
 //!         }
 //!         Output::CancelQueue(op) => {
-//!             let lost = Fault::new(ivy_proto::queue::FaultKind::AnswerLost);
+//!             let lost = Fault::new(ivy_proto::queue::FaultKind::ResponseLost);
 //!             worker.handle_input(Input::Queue(op, Err(lost)), now)?;
 //!         }
 //!         Output::Run(run) => {
@@ -94,7 +94,7 @@ mod config;
 mod deleting;
 mod draining;
 mod effects;
-mod failed_openings;
+mod failed_decryptions;
 mod fingerprints;
 mod intake;
 mod io;
@@ -109,11 +109,11 @@ mod notices;
 mod notify_caller;
 mod outcome;
 mod poller;
+mod queue_replies;
 mod rejecting;
-mod releases;
+mod release_counts;
 mod replacing;
 mod replay_window;
-mod replies;
 mod settlement_limit;
 mod settling;
 mod setup;
@@ -139,7 +139,7 @@ use crate::time::{Deadline, Moment, WallClock};
 use acks::Acks;
 use coalescing::ReserveCoalescing;
 use effects::{Effects, OpPurpose};
-use failed_openings::FailedOpenings;
+use failed_decryptions::FailedDecryptions;
 use fingerprints::Fingerprints;
 use job::{Job, Orphan, Stage};
 use lateness::Lateness;
@@ -147,7 +147,7 @@ use lost_before_arrival::LostBeforeArrival;
 use nested_waits::NestedWaits;
 use notices::Notices;
 use poller::Poller;
-use releases::Releases;
+use release_counts::ReleaseCounts;
 use replacing::Replacing;
 use replay_window::CompletedMessages;
 use suspects::Suspects;
@@ -168,9 +168,9 @@ pub struct Worker {
     replacing: Replacing,
     completed: CompletedMessages,
     fingerprints: Fingerprints,
-    failed_openings: FailedOpenings,
+    failed_decryptions: FailedDecryptions,
     lost_before_arrival: LostBeforeArrival,
-    releases: Releases,
+    release_counts: ReleaseCounts,
     /// How many handlers run whose message is still held.
     running: usize,
     coalescing: ReserveCoalescing,
@@ -228,9 +228,9 @@ impl Worker {
             replacing: Replacing::default(),
             completed,
             fingerprints: Fingerprints::default(),
-            failed_openings: FailedOpenings::default(),
+            failed_decryptions: FailedDecryptions::default(),
             lost_before_arrival: LostBeforeArrival::default(),
-            releases: Releases::default(),
+            release_counts: ReleaseCounts::default(),
             running: 0,
             coalescing: ReserveCoalescing::default(),
             orphans: BTreeMap::new(),
@@ -254,8 +254,8 @@ impl Worker {
         match input {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
-            Input::Queue(op, answer) => self.on_reply(op, answer),
-            Input::Published(op, answer) => self.notices.published(op, answer, &mut self.fx),
+            Input::Queue(op, result) => self.on_reply(op, result),
+            Input::Published(op, result) => self.notices.published(op, result, &mut self.fx),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Waits(job, task) => self.begin_wait(job, task),
             Input::Resumes(job) => self.end_wait(job),
@@ -307,9 +307,9 @@ impl Worker {
             return Err(Misuse::Finished);
         }
         match input {
-            Input::Queue(op, answer) => {
+            Input::Queue(op, result) => {
                 let purpose = self.fx.in_flight.get(op).ok_or(Misuse::UnknownOp(*op))?;
-                match answer {
+                match result {
                     Ok(reply) if !purpose.fits(reply) => Err(Misuse::WrongReply(*op)),
                     _ => Ok(()),
                 }
@@ -348,7 +348,7 @@ impl Worker {
                 }
                 // The queues are polled after each input.
                 Timer::Coalesced => {}
-                Timer::Publish => self.notices.rested(&mut self.fx),
+                Timer::Publish => self.notices.on_pause_ended(&mut self.fx),
                 Timer::Standstill => self.report_standstill(),
                 Timer::DrainPolls => self.cancel_polls(),
                 Timer::DrainLimit => self.pass_drain_limit(),

@@ -17,7 +17,7 @@ const REPORT_AFTER: Duration = Duration::from_secs(5);
 /// The shortest time between two reports.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How many waits a report names.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// The waits of the running handlers.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ impl Worker {
             };
             Some(NestedWait { task, waits_for: wait.waits_for.clone() })
         });
-        let waits = named.take(MOST_NAMED).collect();
+        let waits = named.take(MAX_NAMED).collect();
         let (slots, lasting) = (self.waits.in_flight.len(), self.fx.now.since(since));
         self.fx.event(Event::SlotsWait { slots, waits, lasting });
     }

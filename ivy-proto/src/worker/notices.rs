@@ -15,9 +15,9 @@ use super::effects::Effects;
 use super::io::Timer;
 
 /// The most notices that wait or are in flight; beyond it the oldest waiting one is dropped.
-const MOST_KEPT: usize = 1000;
+const MAX_NOTICES: usize = 1000;
 /// How long a notice is retained while the notifier is unreachable.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+const RETRIED_FOR: Duration = Duration::from_secs(60);
 /// The notifier counts as degraded after this many consecutive failures.
 const DEGRADED_AFTER: u32 = 3;
 
@@ -49,31 +49,31 @@ impl OutgoingNotice {
 #[derive(Debug)]
 pub(super) struct Notices {
     /// The most bytes that wait or are in flight.
-    most_bytes: usize,
+    max_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
     in_flight: SortedHashMap<OpId, (OutgoingNotice, Moment)>,
-    under_way_bytes: usize,
+    in_flight_bytes: usize,
     paused: bool,
     failures: u32,
     /// Whether the notifier failed and is paused until a timer ends.
-    resting: bool,
+    has_failed: bool,
     /// Whether the missing notifier was reported.
     reported_missing: bool,
 }
 
 impl Notices {
-    /// `most_bytes` bounds the notices that wait or are in flight.
-    pub(super) fn new(most_bytes: usize) -> Self {
+    /// `max_bytes` bounds the notices that wait or are in flight.
+    pub(super) fn new(max_bytes: usize) -> Self {
         Notices {
-            most_bytes,
+            max_bytes,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             in_flight: SortedHashMap::new(),
-            under_way_bytes: 0,
+            in_flight_bytes: 0,
             paused: false,
             failures: 0,
-            resting: false,
+            has_failed: false,
             reported_missing: false,
         }
     }
@@ -84,7 +84,7 @@ impl Notices {
 
     /// The bytes of all notices that wait or are in flight.
     pub(super) fn bytes(&self) -> usize {
-        self.waiting_bytes + self.under_way_bytes
+        self.waiting_bytes + self.in_flight_bytes
     }
 
     pub(super) fn send(&mut self, notice: OutgoingNotice, fx: &mut Effects) {
@@ -120,8 +120,8 @@ impl Notices {
     }
 
     /// The pause after a failure has ended.
-    pub(super) fn rested(&mut self, fx: &mut Effects) {
-        self.resting = false;
+    pub(super) fn on_pause_ended(&mut self, fx: &mut Effects) {
+        self.has_failed = false;
         self.flush(fx);
     }
 
@@ -133,12 +133,12 @@ impl Notices {
     pub(super) fn published(
         &mut self,
         op: OpId,
-        answer: Result<u64, NotifyFault>,
+        result: Result<u64, NotifyFault>,
         fx: &mut Effects,
     ) {
         let Some((notice, since)) = self.in_flight.remove(&op) else { return };
-        self.under_way_bytes -= notice.size();
-        match answer {
+        self.in_flight_bytes -= notice.size();
+        match result {
             Ok(receivers) => {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.event(Event::Recovered { part: Part::Notifier });
@@ -164,7 +164,7 @@ impl Notices {
     pub(super) fn drain(&mut self, fx: &mut Effects) {
         self.paused = false;
         fx.timers.stop(&Timer::Publish);
-        self.rested(fx);
+        self.on_pause_ended(fx);
     }
 
     /// The drain limit has passed. Publications in flight may still end.
@@ -188,24 +188,24 @@ impl Notices {
             fx.event(Event::Degraded { part: Part::Notifier, why });
         }
         // A notice that may have been published is not published twice.
-        if fault.surely_not_published() && fx.now.since(since) < KEPT_FOR {
+        if fault.surely_not_published() && fx.now.since(since) < RETRIED_FOR {
             self.waiting_bytes += notice.size();
             self.waiting.push_front((notice, since));
         } else {
             dropped(notice, NoticeDropReason::NotifierFailed, fx);
         }
-        if !self.resting {
-            self.resting = true;
+        if !self.has_failed {
+            self.has_failed = true;
             let delay = Backoff::NOTIFIER.delay(self.failures - 1, &mut fx.rng);
             fx.set_timer(Timer::Publish, delay);
         }
     }
 
     fn flush(&mut self, fx: &mut Effects) {
-        while !self.paused && !self.resting && self.may_publish_next() {
+        while !self.paused && !self.has_failed && self.may_publish_next() {
             let Some((notice, since)) = self.take_first() else { return };
             let op = fx.publish(notice.publication.clone());
-            self.under_way_bytes += notice.size();
+            self.in_flight_bytes += notice.size();
             self.in_flight.insert(op, (notice, since));
         }
     }
@@ -214,13 +214,13 @@ impl Notices {
         let next = self.waiting.front().map_or(0, |(notice, _)| notice.size());
         planted(Bug::UnboundedNoticeBytes)
             || self.in_flight.is_empty()
-            || (self.in_flight.len() < MOST_KEPT / 2
-                && self.under_way_bytes + next <= self.most_bytes / 2)
+            || (self.in_flight.len() < MAX_NOTICES / 2
+                && self.in_flight_bytes + next <= self.max_bytes / 2)
     }
 
     fn has_room(&self, size: usize) -> bool {
-        let fits = self.bytes() + size <= self.most_bytes || planted(Bug::UnboundedNoticeBytes);
-        fits && self.waiting.len() + self.in_flight.len() < MOST_KEPT
+        let fits = self.bytes() + size <= self.max_bytes || planted(Bug::UnboundedNoticeBytes);
+        fits && self.waiting.len() + self.in_flight.len() < MAX_NOTICES
     }
 
     fn take_first(&mut self) -> Option<(OutgoingNotice, Moment)> {

@@ -13,11 +13,11 @@ use super::Worker;
 use super::admission::Rejection;
 use super::io::{CancelReason, JobOutcome, Timer};
 use super::job::{DeadLettering, Job, Orphan, Scheduled, Settlement, Stage};
-use super::poller::Rest;
+use super::poller::PauseReason;
 
 /// How long a queue and a message are paused after the system could not start a thread for the
 /// message's handler.
-const NO_THREAD_REST: Duration = Duration::from_secs(1);
+const NO_THREAD_DELAY: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
@@ -123,9 +123,9 @@ impl Worker {
     /// There was no thread for the handler, and there is unlikely to be one for the next message.
     fn release_not_run(&mut self, job: JobId) {
         let Some(queue) = self.jobs.get(&job).map(|held| held.queue.clone()) else { return };
-        self.release(job, NO_THREAD_REST, ReleaseReason::NoThread);
+        self.release(job, NO_THREAD_DELAY, ReleaseReason::NoThread);
         if !self.is_draining() {
-            self.rest_queue(&queue, NO_THREAD_REST, Rest::Trouble);
+            self.pause_queue(&queue, NO_THREAD_DELAY, PauseReason::Trouble);
         }
     }
 

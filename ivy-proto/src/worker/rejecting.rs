@@ -14,11 +14,11 @@ use super::Worker;
 use super::admission::{FaultSource, Rejection};
 use super::io::Timer;
 use super::job::{DeadLettering, Scheduled, Settlement};
-use super::poller::Rest;
-use super::unprocessable::{Consequence, REST, UnprocessableCause};
+use super::poller::PauseReason;
+use super::unprocessable::{Consequence, PAUSE, UnprocessableCause};
 
 /// After this many releases by this process a message is dead-lettered.
-const MOST_RELEASES: u32 = 10;
+const MAX_RELEASES: u32 = 10;
 
 impl Worker {
     /// Releases or dead-letters a message that this worker cannot run.
@@ -27,14 +27,14 @@ impl Worker {
         let queue = held.queue.clone();
         let message = held.lease.receipt().message.clone();
         let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
-        self.limit_failed_openings(&queue, rejection.reason);
+        self.limit_failed_decryptions(&queue, rejection.reason);
         let consequence = self.count_unprocessable(job, &rejection);
-        let released = self.releases.of(&queue, &message);
+        let released = self.release_counts.of(&queue, &message);
         // A message that no worker could run is released only if there are so many of them that
         // this worker may be at fault.
         let may_wait = rejection.may_be_run_elsewhere()
             || consequence.longest_delay && rejection.fault == FaultSource::Worker;
-        if consequence.kept || may_wait && released < most_releases(&rejection) {
+        if consequence.must_be_kept || may_wait && released < max_releases(&rejection) {
             // The longer they are delayed, the sooner the messages behind them are reached.
             let round = if consequence.longest_delay { u32::MAX } else { released };
             if rejection.fault == FaultSource::Program {
@@ -62,7 +62,7 @@ impl Worker {
         let Some(served) = self.poller.queue(queue) else { return };
         let recovered = served.unprocessable.handled(task, self.fx.now);
         // There is work for this worker after all.
-        if served.rests_for(Rest::Others) {
+        if served.is_paused_for(PauseReason::Others) {
             served.wake();
             self.fx.timers.stop(&Timer::Poll(queue.clone()));
         }
@@ -73,29 +73,29 @@ impl Worker {
     }
 
     /// Why the message of this job is not tried now, if its task's name is paused.
-    pub(super) fn resting_mismatch(&mut self, job: JobId) -> Option<Rejection> {
+    pub(super) fn paused_mismatch(&mut self, job: JobId) -> Option<Rejection> {
         let held = self.jobs.get(&job)?;
         let task = &held.scheduled.as_ref()?.task.name;
         let served = self.poller.queue(&held.queue)?;
-        let mismatch = served.unprocessable.resting_mismatch(task, self.fx.now)?;
+        let mismatch = served.unprocessable.paused_mismatch(task, self.fx.now)?;
         Some(Rejection::mismatch(mismatch.to_owned()))
     }
 
     /// Records a message of another program, unless the queue is paused already.
     fn note_foreign_message(&mut self, queue: &QueueName) {
-        if let Some(served) = self.poller.queue(queue).filter(|served| !served.rests()) {
+        if let Some(served) = self.poller.queue(queue).filter(|served| !served.is_paused()) {
             served.unprocessable.saw_foreign_message(self.fx.now);
         }
     }
 
     /// Yields the queue to others if its messages are for them and this worker has no work.
     pub(super) fn yield_if_due(&mut self, queue: &QueueName) {
-        let Some(served) = self.poller.queue(queue).filter(|served| !served.rests()) else {
+        let Some(served) = self.poller.queue(queue).filter(|served| !served.is_paused()) else {
             return;
         };
-        let rest = served.unprocessable.yields(&mut self.fx.rng);
-        if let Some(rest) = rest {
-            self.rest_queue(queue, rest, Rest::Others);
+        let pause = served.unprocessable.yields(&mut self.fx.rng);
+        if let Some(pause) = pause {
+            self.pause_queue(queue, pause, PauseReason::Others);
         }
     }
 
@@ -114,7 +114,7 @@ impl Worker {
             (FaultSource::Program | FaultSource::Worker, _) => UnprocessableCause::Queue,
         };
         let message = &held.lease.receipt().message;
-        let consequence = unprocessable.not_understood(message, cause, self.fx.now);
+        let consequence = unprocessable.record_unprocessable(message, cause, self.fx.now);
         let unknown = task.filter(|_| rejection.reason == DeadLetterReason::UnknownTask);
         if let Some(task) = unknown.filter(|_| unprocessable.reports_sharing(self.fx.now)) {
             self.fx.event(Event::QueueShared { queue: queue.clone(), task: task.clone() });
@@ -130,31 +130,32 @@ impl Worker {
             };
             self.fx.event(Event::Degraded { part, why });
         }
-        if let Some(rest) = consequence.rest {
-            self.rest_queue(&queue, rest, Rest::Trouble);
+        if let Some(pause) = consequence.pause {
+            self.pause_queue(&queue, pause, PauseReason::Trouble);
         }
         consequence
     }
 
     /// Pauses the queue if more unauthenticated frames fail to open than valid peers would send,
     /// unless valid messages arrived lately.
-    fn limit_failed_openings(&mut self, queue: &QueueName, reason: DeadLetterReason) {
+    fn limit_failed_decryptions(&mut self, queue: &QueueName, reason: DeadLetterReason) {
         let now = self.fx.now;
-        if reason != DeadLetterReason::Undecryptable || !self.failed_openings.record(queue, now) {
+        if reason != DeadLetterReason::Undecryptable || !self.failed_decryptions.record(queue, now)
+        {
             return;
         }
-        self.fx.event(Event::OpeningsFailed { queue: queue.clone() });
+        self.fx.event(Event::DecryptionsFailed { queue: queue.clone() });
         let served = self.poller.queue(queue);
-        if served.is_some_and(|served| !served.unprocessable.understood_lately(now)) {
-            self.rest_queue(queue, REST, Rest::Trouble);
+        if served.is_some_and(|served| !served.unprocessable.processed_recently(now)) {
+            self.pause_queue(queue, PAUSE, PauseReason::Trouble);
         }
     }
 }
 
 /// How often such a message is released before it is dead-lettered.
-fn most_releases(rejection: &Rejection) -> u32 {
+fn max_releases(rejection: &Rejection) -> u32 {
     if rejection.fault == FaultSource::Program && planted(Bug::DeadLetterAtFirstMismatch) {
         return 0;
     }
-    MOST_RELEASES
+    MAX_RELEASES
 }

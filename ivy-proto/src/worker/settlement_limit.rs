@@ -11,19 +11,19 @@ use super::Worker;
 use super::job::{Replacement, Settlement};
 
 /// The most messages that may wait for their settlement; beyond it nothing is reserved.
-const MOST: usize = 1000;
+const MAX_SETTLING: usize = 1000;
 
 impl Worker {
     /// Whether too many messages wait for their settlement, so that no more are reserved.
     pub(super) fn has_too_many_settling(&self) -> bool {
         // `running` may include handlers whose message is no longer held.
-        self.jobs.len().saturating_sub(self.running + self.waiting_count()) >= MOST
+        self.jobs.len().saturating_sub(self.running + self.waiting_count()) >= MAX_SETTLING
     }
 
     /// Releases a message whose copy could not be posted, if the limit is reached. Its renewed
     /// lease would otherwise keep the settlement going indefinitely, and a worker that holds only
     /// such messages would process none. Returns whether it released the message.
-    pub(super) fn release_for_others(&mut self, job: JobId, fault: &Fault) -> bool {
+    pub(super) fn release_over_limit(&mut self, job: JobId, fault: &Fault) -> bool {
         if !self.has_too_many_settling() {
             return false;
         }
@@ -32,8 +32,8 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return false };
         let (delay, why) = match &settling.settlement {
-            Settlement::DeadLetter(aside) => {
-                let (reason, fault) = (aside.reason, fault.clone());
+            Settlement::DeadLetter(dead_lettering) => {
+                let (reason, fault) = (dead_lettering.reason, fault.clone());
                 self.fx.event(Event::DeadLetterRefused { queue, message, reason, fault });
                 (longest_delay(), ReleaseReason::DeadLetterRefused)
             }

@@ -17,7 +17,7 @@ use super::Worker;
 use super::effects::OpPurpose;
 use super::io::Timer;
 use super::job::{Progress, Replacement, Settlement, Settling, Stage};
-use super::replies::may_succeed_later;
+use super::queue_replies::may_succeed_later;
 
 impl Worker {
     /// Begins the settlement of a job.
@@ -128,7 +128,7 @@ impl Worker {
         let Some(settling) = held.settling() else { return };
         if may_succeed_later(fault) {
             // It may have been accepted; then there are two copies with the same id.
-            return self.rest_settlement(job, fault);
+            return self.pause_settlement(job, fault);
         }
         match &mut settling.settlement {
             Settlement::Successor { delay, .. } => {
@@ -169,8 +169,8 @@ impl Worker {
         };
         let (delay, reason, detail) = (*delay, *reason, detail.take());
         if let ReleaseReason::Undecided(why) = reason {
-            let is_first = self.releases.of(&queue, &message) == 0;
-            self.releases.record(&queue, &message, id);
+            let is_first = self.release_counts.of(&queue, &message) == 0;
+            self.release_counts.record(&queue, &message, id);
             if let Some((task, ivy)) = known.filter(|_| is_first) {
                 let held = TaskHeld {
                     queue: queue.clone(),
@@ -195,7 +195,7 @@ impl Worker {
             FaultKind::LeaseLost | FaultKind::NoMessage | FaultKind::NoQueue => {
                 self.lose_lease(job);
             }
-            _ => self.rest_settlement(job, fault),
+            _ => self.pause_settlement(job, fault),
         }
     }
 
@@ -215,19 +215,19 @@ impl Worker {
                 self.deleted(job);
             }
             FaultKind::LeaseLost => self.lose_lease(job),
-            _ => self.rest_settlement(job, fault),
+            _ => self.pause_settlement(job, fault),
         }
     }
 
     /// Retries a settlement later, unless its lease ends first.
-    fn rest_settlement(&mut self, job: JobId, fault: &Fault) {
-        if self.release_for_others(job, fault) {
+    fn pause_settlement(&mut self, job: JobId, fault: &Fault) {
+        if self.release_over_limit(job, fault) {
             return;
         }
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let queue = held.queue.clone();
         if let Some(settling) = held.settling() {
-            settling.progress = Progress::Resting;
+            settling.progress = Progress::Paused;
         }
         let delay = self.queue_failed(&queue, fault);
         self.fx.set_timer(Timer::Settle(job), delay);

@@ -66,13 +66,13 @@ mod tests {
     #[test]
     fn the_suspect_with_the_fewest_lost_deliveries_starts_first() {
         let (mut suspects, mut ids) = (Suspects::default(), IdGenerator::default());
-        let (often, seldom) = (ids.next_job(), ids.next_job());
-        suspects.add(often, 40);
-        suspects.add(seldom, 30);
+        let (many_lost, few_lost) = (ids.next_job(), ids.next_job());
+        suspects.add(many_lost, 40);
+        suspects.add(few_lost, 30);
         let mut rng = Rng::from_number(1);
-        assert_eq!(suspects.start(&mut rng), Some(seldom));
-        suspects.ended(seldom);
-        assert_eq!(suspects.start(&mut rng), Some(often));
+        assert_eq!(suspects.start(&mut rng), Some(few_lost));
+        suspects.ended(few_lost);
+        assert_eq!(suspects.start(&mut rng), Some(many_lost));
     }
 
     #[test]

@@ -3,6 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod answers;
-mod counted;
-mod notices;
+mod request_counts;
+mod split_notices;
+mod split_responses;

@@ -25,7 +25,7 @@ pub(crate) fn a_placeholder_user_name_is_ignored<H: Harness>(fixture: &Fixture<H
     let redis = wait(RedisServer::start_with_password(PASSWORD));
     for user in ["", "default", "filler"] {
         let url = format!("redis://{user}:{PASSWORD}@127.0.0.1:{}", redis.port());
-        let fixture = fixture.at(|place| place.notifier = Some(url));
+        let fixture = fixture.at(|config| config.notifier = Some(url));
         let mut watch = fixture.watch();
         let _worker = fixture.doubling(&fixture.own(DOUBLE));
         works(&fixture);
@@ -48,7 +48,7 @@ pub(crate) fn a_missing_permission_names_the_channels_that_are_needed<H: Harness
     let rules = ["+@all", "~*", "resetchannels", &channel, ">pw"];
     wait(redis.set_user("ada", &rules));
     let url = format!("redis://ada:pw@127.0.0.1:{}", redis.port());
-    let restricted = fixture.at(|place| place.notifier = Some(url.clone()));
+    let restricted = fixture.at(|config| config.notifier = Some(url.clone()));
     let error = restricted.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
     let needed = format!("{channel}.r.*");
@@ -56,7 +56,7 @@ pub(crate) fn a_missing_permission_names_the_channels_that_are_needed<H: Harness
     assert!(!error.to_string().contains("credentials"), "{error}");
 
     wait(redis.set_user("ada", &[&needed]));
-    let permitted = fixture.at(|place| place.notifier = Some(url));
+    let permitted = fixture.at(|config| config.notifier = Some(url));
     let _worker = permitted.doubling(&fixture.own(DOUBLE));
     works(&permitted);
 }
@@ -67,7 +67,7 @@ pub(crate) fn a_server_without_a_free_connection_is_reported<H: Harness>(fixture
     only.write_all(b"PING\r\n").unwrap();
     only.read_exact(&mut [0; 7]).unwrap();
     wait(redis.set("maxclients", "1"));
-    let fixture = fixture.at(|place| place.notifier = Some(redis.url()));
+    let fixture = fixture.at(|config| config.notifier = Some(redis.url()));
     let mut watch = fixture.watch();
     fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     let fault = watch.until(|event| match event {
@@ -85,9 +85,9 @@ pub(crate) fn a_program_without_node_peers_subscribes_to_its_own_channel_only<H:
 ) {
     let redis = ScriptedRedis::start();
     for (peers, channels) in [(true, 2), (false, 1)] {
-        let fixture = fixture.at(|place| {
-            place.notifier = Some(redis.url(PASSWORD));
-            place.node_peers = peers;
+        let fixture = fixture.at(|config| {
+            config.notifier = Some(redis.url(PASSWORD));
+            config.node_peers = peers;
         });
         let _worker = fixture.doubling(&fixture.own(DOUBLE));
         works(&fixture);

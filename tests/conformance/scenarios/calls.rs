@@ -103,7 +103,7 @@ fn nested(levels: usize) -> Value {
 /// Arguments and results of any length and language arrive undamaged, also encrypted.
 pub(crate) fn encrypted_calls_return_their_results<H: Harness>(fixture: &Fixture<H>) {
     let fixture =
-        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     let echo = fixture.own(ECHO);
     let _worker = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     for length in [0, 1, 15, 16, 17, 10_000] {
@@ -117,7 +117,7 @@ pub(crate) fn encrypted_calls_return_their_results<H: Harness>(fixture: &Fixture
 /// An encrypted message shows neither its task's name nor its arguments.
 pub(crate) fn an_encrypted_message_shows_nothing_of_its_task<H: Harness>(fixture: &Fixture<H>) {
     let fixture =
-        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     fixture.ivy.send(&fixture.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
     let bodies = fixture.bodies(fixture.name);
     assert_eq!(bodies.len(), 1);
@@ -260,9 +260,9 @@ pub(crate) fn a_full_outbox_returns_calls<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     // They all wait for the subscription, which the first of them requests.
     let handles = fixture.ivy.call_many(&double, (0..OUTBOX as u64 + 1).map(|n| (n,)));
-    let given_back: Vec<_> = handles.iter().filter_map(|call| call.as_ref().err()).collect();
-    assert_eq!(given_back.len(), 1);
-    assert_eq!(given_back[0].kind(), ErrorKind::Full);
+    let rejected: Vec<_> = handles.iter().filter_map(|call| call.as_ref().err()).collect();
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].kind(), ErrorKind::Full);
     assert!(handles[OUTBOX].is_err());
     assert_eq!(fixture.size(fixture.name), OUTBOX as u64);
     fixture.ivy.send(&double, (1,)).unwrap();

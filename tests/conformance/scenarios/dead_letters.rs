@@ -36,14 +36,14 @@ pub(crate) fn arguments_of_another_version_wait_for_its_worker<H: Harness>(fixtu
     let mut watch = fixture.watch();
     let older = fixture.doubling(&fixture.own(DOUBLE));
     let handle = fixture.ivy.call(&newer, (ARGUMENT.text().to_owned(),)).unwrap();
-    let misfit = watch.until(|event| {
-        let misfit = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
+    let mismatch = watch.until(|event| {
+        let mismatch = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
         match event {
-            Event::Released { reason, detail, .. } if *reason == misfit => detail.clone(),
+            Event::Released { reason, detail, .. } if *reason == mismatch => detail.clone(),
             _ => None,
         }
     });
-    assert!(misfit.contains("argument 1"), "{misfit}");
+    assert!(mismatch.contains("argument 1"), "{mismatch}");
     assert_eq!(fixture.size(fixture.name), 1);
     older.drain(PATIENCE);
     let _worker = fixture.worker().register(&newer, |_, (_,)| Ok(42)).start().unwrap();
@@ -133,7 +133,7 @@ pub(crate) fn a_task_past_its_deadline_is_dead_lettered<H: Harness>(fixture: &Fi
 pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixture: &Fixture<H>) {
     let (double, echo) = (fixture.own(DOUBLE), fixture.own(ECHO));
     let mut watch = fixture.watch();
-    let ignorant = fixture.doubling(&double);
+    let without_handler = fixture.doubling(&double);
     let handle = fixture.ivy.call(&echo, (ARGUMENT.text().to_owned(),)).unwrap();
     watch.until(|event| {
         let unknown = ReleaseReason::Undecided(DeadLetterReason::UnknownTask);
@@ -146,8 +146,8 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixtu
         }
     });
     assert_eq!(fixture.size(fixture.name), 1);
-    ignorant.drain(PATIENCE);
-    let _knowing = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
+    without_handler.drain(PATIENCE);
+    let _with_handler = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), ARGUMENT.text());
     fixture.until_empty();
 }
@@ -155,7 +155,7 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixtu
 pub(crate) fn a_message_whose_key_is_missing_is_released<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let sealed =
-        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     sealed.ivy.send(&double, (1,)).unwrap();
     let mut watch = fixture.watch();
     let _worker = fixture.doubling(&double);

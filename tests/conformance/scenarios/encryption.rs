@@ -27,7 +27,7 @@ fn secret(text: &str) -> KeySecret {
 }
 
 /// A keyring that seals with the key of this name and opens with the others as well.
-fn ring(primary: &str, others: &[&str]) -> Keyring {
+fn keyring(primary: &str, others: &[&str]) -> Keyring {
     let mut keyset = Keyset::new(id(primary), secret(primary));
     for other in others {
         keyset.add(id(other), KeyStatus::DecryptOnly, secret(other)).unwrap();
@@ -35,12 +35,12 @@ fn ring(primary: &str, others: &[&str]) -> Keyring {
     Keyring::new(keyset)
 }
 
-fn sealing(ring: &Keyring, policy: Policy) -> impl FnOnce(&mut HarnessConfig) + use<> {
+fn sealing(keyring: &Keyring, policy: Policy) -> impl FnOnce(&mut HarnessConfig) + use<> {
     let encryption = Encryption::new()
-        .with_keyring(ring.clone())
+        .with_keyring(keyring.clone())
         .with_password(Secret::new(ENCRYPTION_PASSWORD.text()))
         .with_policy(policy);
-    move |place| place.encryption = Some(encryption)
+    move |config| config.encryption = Some(encryption)
 }
 
 fn steps() -> [Policy; 6] {
@@ -60,12 +60,12 @@ pub(crate) fn tasks_results_and_errors_travel_under_each_policy<H: Harness>(fixt
     let double = fixture.own(DOUBLE);
     let route = |number: usize| format!("{}-{number}", fixture.name);
     let mut encryption = Encryption::new()
-        .with_keyring(ring("k1", &[]))
+        .with_keyring(keyring("k1", &[]))
         .with_password(Secret::new(ENCRYPTION_PASSWORD.text()));
     for (number, policy) in steps().into_iter().enumerate() {
         encryption = encryption.with_queue(QueueName::new(&route(number)).unwrap(), policy);
     }
-    let fixture = fixture.at(|place| place.encryption = Some(encryption));
+    let fixture = fixture.at(|config| config.encryption = Some(encryption));
     let mut worker = fixture.worker();
     for number in 0..steps().len() {
         worker = worker.route(&route(number));
@@ -85,7 +85,7 @@ pub(crate) fn tasks_results_and_errors_travel_under_each_policy<H: Harness>(fixt
 /// Neither the message nor its dead letter shows anything of a task, and both can be opened again.
 pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
-    let fixture = fixture.at(sealing(&ring("k1", &[]), Policy::v2()));
+    let fixture = fixture.at(sealing(&keyring("k1", &[]), Policy::v2()));
     fixture.ivy.send(&double, (2_718_281_828,)).unwrap();
     let bodies = fixture.bodies(fixture.name);
     assert_eq!(bodies.len(), 1);
@@ -112,7 +112,7 @@ pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harn
     fixture: &Fixture<H>,
 ) {
     let double = fixture.own(DOUBLE);
-    let keys = ring("k1", &[]);
+    let keys = keyring("k1", &[]);
     let plain = fixture.at(|_| {});
     plain.ivy.send(&double, (1,)).unwrap();
     let legacy = fixture.at(sealing(&keys, Policy::legacy()));
@@ -157,50 +157,50 @@ pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harn
 /// fails changes nothing: every result arrives.
 pub(crate) fn a_key_rotation_loses_no_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
-    let (producer_keys, worker_keys) = (ring("old", &[]), ring("old", &[]));
+    let (producer_keys, worker_keys) = (keyring("old", &[]), keyring("old", &[]));
     let producer = fixture.at(sealing(&producer_keys, Policy::v2()));
-    let at_work = fixture.at(sealing(&worker_keys, Policy::v2()));
-    let _worker = at_work.doubling(&double);
+    let receiving = fixture.at(sealing(&worker_keys, Policy::v2()));
+    let _worker = receiving.doubling(&double);
     let mut handles = Vec::new();
     let mut call_some = || {
         for handle in producer.ivy.call_many(&double, (0..10).map(|n| (n,))) {
             handles.push((handles.len() as u64 % 10, handle.unwrap()));
         }
     };
-    let hand_out = |keys: &Keyring, primary: &str, others: &[&str]| {
-        keys.reload(&ring(primary, others).current().to_json()).unwrap();
+    let distribute = |keys: &Keyring, primary: &str, others: &[&str]| {
+        keys.reload(&keyring(primary, others).current().to_json()).unwrap();
     };
     call_some();
-    hand_out(&worker_keys, "old", &["new"]);
+    distribute(&worker_keys, "old", &["new"]);
     call_some();
-    hand_out(&producer_keys, "old", &["new"]);
+    distribute(&producer_keys, "old", &["new"]);
     call_some();
-    hand_out(&producer_keys, "new", &["old"]);
+    distribute(&producer_keys, "new", &["old"]);
     call_some();
     assert!(worker_keys.reload("{\"primary\":\"new\"}").is_err());
     call_some();
-    hand_out(&worker_keys, "new", &["old"]);
+    distribute(&worker_keys, "new", &["old"]);
     call_some();
     for (n, handle) in &handles {
         assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
     }
-    at_work.until_empty();
+    receiving.until_empty();
 }
 
 /// A message whose key is not known yet waits until it is.
 pub(crate) fn a_message_waits_for_its_key<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
-    let worker_keys = ring("old", &[]);
-    let producer = fixture.at(sealing(&ring("new", &["old"]), Policy::v2()));
-    let at_work = fixture.at(sealing(&worker_keys, Policy::v2()));
-    let mut watch = at_work.watch();
-    let _worker = at_work.doubling(&double);
+    let worker_keys = keyring("old", &[]);
+    let producer = fixture.at(sealing(&keyring("new", &["old"]), Policy::v2()));
+    let receiving = fixture.at(sealing(&worker_keys, Policy::v2()));
+    let mut watch = receiving.watch();
+    let _worker = receiving.doubling(&double);
     let handle = producer.ivy.call(&double, (21,)).unwrap();
     let reason = watch.until(|event| match event {
         Event::Released { reason, .. } => Some(*reason),
         _ => None,
     });
     assert_eq!(reason, ReleaseReason::Undecided(DeadLetterReason::UnknownKey));
-    worker_keys.reload(&ring("old", &["new"]).current().to_json()).unwrap();
+    worker_keys.reload(&keyring("old", &["new"]).current().to_json()).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }

@@ -16,7 +16,7 @@ pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(fixt
         let name = wait(Relay::start(old.port()));
         let connected = || {
             let url = format!("redis://127.0.0.1:{}", name.port());
-            fixture.at(|place| place.notifier = Some(url))
+            fixture.at(|config| config.notifier = Some(url))
         };
         let working = connected();
         let _worker = working.doubling(&fixture.own(DOUBLE));

@@ -29,22 +29,22 @@ pub(crate) fn many_503_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) 
 
 /// Responses that no queue sends lose nothing, whatever the server did before them.
 pub(crate) fn malformed_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
-    for answer in ["<html>hello</html>", r#"{"messages":[{"id":"1","#, "null", ""] {
+    for response in ["<html>hello</html>", r#"{"messages":[{"id":"1","#, "null", ""] {
         let (behind, proxy) = fixture.behind_proxy();
-        every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::Answer(answer));
+        every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::ReplaceBody(response));
     }
 }
 
 /// A connection that breaks in the middle of a response loses nothing.
 pub(crate) fn a_reset_in_the_middle_of_a_response_loses_nothing<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
-    every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::CutAnswer);
+    every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::CutResponse);
 }
 
 /// A connection that breaks after the server did its work loses nothing.
 pub(crate) fn lost_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
-    every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::LoseAnswer);
+    every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::LoseResponse);
 }
 
 /// If a task allows no retries, the outcome of a call whose response was lost is unknown: there is
@@ -54,7 +54,7 @@ pub(crate) fn a_lost_response_is_an_unknown_outcome_without_retries<H: Harness>(
 ) {
     let (behind, proxy) = fixture.behind_proxy();
     let once = fixture.own(DOUBLE_ONCE);
-    proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
+    proxy.inject(RequestKind::Post, 1, ProxyFault::LoseResponse);
     let error = behind.ivy.call(&once, (21,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
     assert_eq!(fixture.posted(fixture.name), 1);
@@ -73,7 +73,7 @@ pub(crate) fn a_lost_response_is_resent_with_retries<H: Harness>(fixture: &Fixtu
     let executed = Journal::new();
     let journal = executed.clone();
     let mut watch = behind.watch();
-    proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
+    proxy.inject(RequestKind::Post, 1, ProxyFault::LoseResponse);
     let handle = behind.ivy.call(&double, (21,)).unwrap();
     let resent = |event: &Event| match event {
         Event::Resent { task, tries } => Some((task.id, *tries)),
@@ -104,7 +104,7 @@ pub(crate) fn a_result_that_arrives_before_the_response_is_stored<H: Harness>(
     let double = fixture.own(DOUBLE);
     let _worker = behind.doubling(&double);
     let mut watch = behind.watch();
-    let held = proxy.hold_answers(RequestKind::Post);
+    let held = proxy.hold_responses(RequestKind::Post);
     let ivy = behind.ivy.clone();
     let calling = thread::spawn(move || ivy.call(&double, (21,)));
     watch.until(|event| matches!(event, Event::CallerResumed { .. }).then_some(()));
@@ -130,7 +130,7 @@ pub(crate) fn concurrent_calls_and_deletes_share_requests<H: Harness>(fixture: &
 /// The error of a call to an unreachable server states that it was certainly not sent.
 pub(crate) fn a_call_to_an_unreachable_server_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
     let port = ClosedPort::take();
-    let lost = fixture.at(|place| place.queue = fixture.ironmq().url_at(port.number()));
+    let lost = fixture.at(|config| config.queue = fixture.ironmq().url_at(port.number()));
     let error = lost.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
 }
@@ -138,13 +138,13 @@ pub(crate) fn a_call_to_an_unreachable_server_is_not_sent<H: Harness>(fixture: &
 /// Refused credentials are reported immediately, without the token.
 pub(crate) fn refused_credentials_are_reported_immediately<H: Harness>(fixture: &Fixture<H>) {
     let secret = "a-token-of-somebody-else";
-    let stranger = fixture.at(|place| {
-        let (_, address) = place.queue.split_once('@').unwrap();
-        place.queue = format!("ironmq+http://{secret}@{address}");
+    let foreign = fixture.at(|config| {
+        let (_, address) = config.queue.split_once('@').unwrap();
+        config.queue = format!("ironmq+http://{secret}@{address}");
     });
-    let error = stranger.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
+    let error = foreign.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
-    assert!(!format!("{error} {error:?} {:?}", stranger.ivy).contains(secret), "{error:?}");
+    assert!(!format!("{error} {error:?} {:?}", foreign.ivy).contains(secret), "{error:?}");
 }
 
 /// Injects the same fault twice into each usual request while tasks are called and run through the
@@ -153,17 +153,17 @@ fn every_task_ends_despite<H: Harness>(
     behind: &Fixture<H>,
     fixture: &Fixture<H>,
     proxy: &ivy_test_kit::FaultyProxy,
-    mishap: &ProxyFault,
+    fault: &ProxyFault,
 ) {
     const TASKS: u64 = 20;
     for kind in USUAL {
-        proxy.inject(kind, 2, mishap.clone());
+        proxy.inject(kind, 2, fault.clone());
     }
     let double = fixture.own(DOUBLE);
     let _worker = behind.doubling(&double);
     let handles = behind.ivy.call_many(&double, (0..TASKS).map(|n| (n,)));
     for (n, handle) in (0..TASKS).zip(handles) {
-        assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n, "despite {mishap:?}");
+        assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n, "despite {fault:?}");
     }
     fixture.until_empty();
     eventually("all faults were injected", || USUAL.iter().all(|kind| proxy.planned(*kind) == 0));

@@ -42,7 +42,7 @@ pub(crate) fn no_request_delays_a_renewal<H: Harness>(fixture: &Fixture<H>) {
     for handle in fixture.ivy.call_many(&double, (0..HANDLERS as u64).map(|n| (n,))) {
         handle.unwrap();
     }
-    let _held = proxy.hold_answers(RequestKind::Touch);
+    let _held = proxy.hold_responses(RequestKind::Touch);
     let worker = behind.worker().concurrency(HANDLERS).register(&double, handler);
     let _worker = worker.start().unwrap();
     gate.wait_for(HANDLERS);
@@ -59,7 +59,7 @@ pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(fixture: 
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
     let _worker = behind.worker().register(&double, handler).start().unwrap();
-    let held = proxy.hold_answers(RequestKind::Touch);
+    let held = proxy.hold_responses(RequestKind::Touch);
     let handle = behind.ivy.call(&double, (21,)).unwrap();
     eventually("the renewal is in flight", || proxy.seen(RequestKind::Touch) > 0);
     gate.open();
@@ -162,6 +162,6 @@ pub(crate) fn slots_are_never_exceeded<H: Harness>(fixture: &Fixture<H>) {
     for handle in handles {
         handle.unwrap().result(PATIENCE).unwrap();
     }
-    assert_eq!(gate.most_at_a_time(), SLOTS);
+    assert_eq!(gate.max_concurrent(), SLOTS);
     assert_eq!(gate.begun(), 12);
 }

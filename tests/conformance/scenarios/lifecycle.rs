@@ -16,7 +16,7 @@ use crate::tasks::{DOUBLE, QUADRUPLE};
 const WHILE: Duration = Duration::from_millis(500);
 
 /// Two handlers under one name are an error at the start.
-pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn two_tasks_under_one_name_are_refused<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let worker =
         fixture.worker().register(&double, |_, (n,)| Ok(n)).register(&double, |_, (n,)| Ok(n));

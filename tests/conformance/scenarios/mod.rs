@@ -1,13 +1,13 @@
 //! What every adapter must do.
 
 mod access;
-mod answers;
 mod calls;
 mod cancellation;
 mod dead_letters;
 mod encryption;
 mod failover;
 mod faults;
+mod http_responses;
 mod leases;
 mod lifecycle;
 mod notices;
@@ -150,7 +150,7 @@ conformance! {
         without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;
     }
     lifecycle {
-        g10_two_tasks_under_one_name_are_refused;
+        two_tasks_under_one_name_are_refused;
         a_task_is_registered_by_name;
         a_paused_worker_accepts_nothing_until_it_is_resumed;
         a_paused_notifier_holds_results_back_and_not_tasks;
@@ -167,27 +167,27 @@ conformance! {
         queues_get_their_shares_by_weight;
         queues_get_their_shares_when_slots_are_filled_together;
     }
-    answers {
-        h16_a_truncated_response_is_never_a_success except OTHER_THAN_IRONMQ;
-        h13_a_damaged_response_affects_no_other_request except OTHER_THAN_IRONMQ;
-        h12_h13_h14_h24_h25_invalid_http_is_an_error except OTHER_THAN_IRONMQ;
-        h02_h03_an_unusual_response_is_accepted_and_reported except OTHER_THAN_IRONMQ;
+    http_responses {
+        a_truncated_response_is_never_a_success except OTHER_THAN_IRONMQ;
+        a_damaged_response_affects_no_other_request except OTHER_THAN_IRONMQ;
+        invalid_http_is_an_error except OTHER_THAN_IRONMQ;
+        an_unusual_response_is_accepted_and_reported except OTHER_THAN_IRONMQ;
         a_response_in_pieces_is_the_same_response except OTHER_THAN_IRONMQ;
-        h15_h26_an_endless_response_is_cancelled except OTHER_THAN_IRONMQ;
+        an_endless_response_is_cancelled except OTHER_THAN_IRONMQ;
     }
     redis {
-        r01_to_r03_invalid_payloads_are_counted except OTHER_THAN_REDIS;
-        r04_a_forged_notice_ends_no_task except OTHER_THAN_REDIS;
-        r05_messages_of_other_channels_are_ignored except OTHER_THAN_REDIS;
-        r06_damaged_bytes_cost_a_subscription_at_most except OTHER_THAN_REDIS;
-        r06_damaged_replies_cost_a_notice_at_most except OTHER_THAN_REDIS;
-        r07_refused_subscriptions_are_reported except OTHER_THAN_REDIS;
-        r07_refused_publications_are_reported_and_retried except OTHER_THAN_REDIS;
-        r08_a_lost_publication_is_not_repeated except OTHER_THAN_REDIS;
-        r09_a_notice_without_a_subscriber_is_counted except OTHER_THAN_REDIS;
-        r10_a_disconnected_subscriber_subscribes_again except OTHER_THAN_REDIS;
-        r11_a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
-        r13_names_with_a_nul_are_refused except OTHER_THAN_REDIS;
+        invalid_payloads_are_counted except OTHER_THAN_REDIS;
+        a_forged_notice_ends_no_task except OTHER_THAN_REDIS;
+        messages_of_other_channels_are_ignored except OTHER_THAN_REDIS;
+        damaged_bytes_cost_a_subscription_at_most except OTHER_THAN_REDIS;
+        damaged_replies_cost_a_notice_at_most except OTHER_THAN_REDIS;
+        refused_subscriptions_are_reported except OTHER_THAN_REDIS;
+        refused_publications_are_reported_and_retried except OTHER_THAN_REDIS;
+        a_lost_publication_is_not_repeated except OTHER_THAN_REDIS;
+        a_notice_without_a_subscriber_is_counted except OTHER_THAN_REDIS;
+        a_disconnected_subscriber_subscribes_again except OTHER_THAN_REDIS;
+        a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
+        names_with_a_nul_are_refused except OTHER_THAN_REDIS;
     }
     access {
         a_placeholder_user_name_is_ignored except OTHER_THAN_REDIS;
@@ -200,7 +200,7 @@ conformance! {
     }
     tls {
         a_queue_over_tls_works except PRIVATE_QUEUE;
-        h27_a_queue_that_cannot_be_trusted_is_refused except PRIVATE_QUEUE;
+        a_queue_that_cannot_be_trusted_is_refused except PRIVATE_QUEUE;
         a_notifier_over_tls_works except PRIVATE_NOTIFIER;
         a_notifier_that_cannot_be_trusted_is_refused except PRIVATE_NOTIFIER;
     }

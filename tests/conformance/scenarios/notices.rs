@@ -88,7 +88,7 @@ pub(crate) fn invalid_and_repeated_notices_are_ignored<H: Harness>(fixture: &Fix
 pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(fixture: &Fixture<H>) {
     const TASKS: u64 = 100;
     let mut redis = wait(RedisServer::start());
-    let fixture = fixture.at(|place| place.notifier = Some(redis.url()));
+    let fixture = fixture.at(|config| config.notifier = Some(redis.url()));
     let double = fixture.own(DOUBLE);
     let mut watch = fixture.watch();
     let executed = Journal::new();
@@ -126,7 +126,7 @@ pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(fixture: &Fixture<
 /// checked before use.
 pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(fixture: &Fixture<H>) {
     let mut redis = wait(RedisServer::start());
-    let fixture = fixture.at(|place| place.notifier = Some(redis.url()));
+    let fixture = fixture.at(|config| config.notifier = Some(redis.url()));
     let double = fixture.own(DOUBLE);
     let mut watch = fixture.watch();
     let _worker = fixture.doubling(&double);
@@ -142,8 +142,8 @@ pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(fixture: &Fix
 /// which wants no result, is sent and run.
 pub(crate) fn without_its_notifier_a_call_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
     let port = ClosedPort::take();
-    let fixture = fixture.at(|place| {
-        place.notifier = Some(format!("redis://127.0.0.1:{}", port.number()));
+    let fixture = fixture.at(|config| {
+        config.notifier = Some(format!("redis://127.0.0.1:{}", port.number()));
     });
     let double = fixture.own(DOUBLE);
     let error = fixture.ivy.call(&double, (1,)).unwrap_err();

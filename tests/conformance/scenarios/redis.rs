@@ -36,11 +36,11 @@ const ERRORS: [(&str, bool); 9] = [
 
 fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedRedis, Fixture<H>) {
     let redis = ScriptedRedis::start();
-    let fixture = fixture.at(|place| place.notifier = Some(redis.url(PASSWORD)));
+    let fixture = fixture.at(|config| config.notifier = Some(redis.url(PASSWORD)));
     (redis, fixture)
 }
 
-fn works<H: Harness>(fixture: &Fixture<H>, n: u64) {
+fn call_succeeds<H: Harness>(fixture: &Fixture<H>, n: u64) {
     let handle = fixture.ivy.call(&fixture.own(DOUBLE), (n,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
 }
@@ -69,11 +69,11 @@ fn fault(watch: &mut Watch) -> NotifyFaultKind {
 }
 
 /// A published payload that is no notice for a call of ours is counted and ignored.
-pub(crate) fn r01_to_r03_invalid_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn invalid_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    works(&fixture, 1);
+    call_succeeds(&fixture, 1);
     let notice = |name: &str, id: &str| {
         let options = json!({ "ivy": { "v": 1, "id": id, "outcome": "ok" } });
         json!({
@@ -106,11 +106,11 @@ pub(crate) fn r01_to_r03_invalid_payloads_are_counted<H: Harness>(fixture: &Fixt
     for _ in 0..payloads.len() * channels.len() {
         watch.until(ignored);
     }
-    works(&fixture, 2);
+    call_succeeds(&fixture, 2);
 }
 
 /// A peer that reaches the notifier can forge a result, as documented, but never end a task by it.
-pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let double = fixture.own(DOUBLE);
     let handle = fixture.ivy.call(&double, (1,)).unwrap();
@@ -127,23 +127,23 @@ pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>)
 }
 
 /// Messages of channels and patterns without a subscription are ignored.
-pub(crate) fn r05_messages_of_other_channels_are_ignored<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn messages_of_other_channels_are_ignored<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
-    works(&fixture, 1);
+    call_succeeds(&fixture, 1);
     redis.push(b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n");
     redis.push(b"*3\r\n$7\r\nmessage\r\n$3\r\na\0b\r\n$2\r\n{}\r\n");
     redis.push(b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\nother\r\n$2\r\n{}\r\n");
-    works(&fixture, 2);
+    call_succeeds(&fixture, 2);
     assert_eq!(redis.received("SUBSCRIBE").len(), 1);
 }
 
 /// Invalid protocol on a subscription ends at most that subscription; a new one follows.
-pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    works(&fixture, 1);
+    call_succeeds(&fixture, 1);
     let deep = b"*1\r\n".repeat(100_000);
     let damaged: [&[u8]; 9] = [
         b"?what\r\n",
@@ -161,7 +161,7 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture:
         // Some would be the beginning of a valid message if more came.
         redis.disconnect_subscribers();
         watch.until(recovered);
-        works(&fixture, n);
+        call_succeeds(&fixture, n);
     }
     for bytes in [&b":1\r\n"[..], b"+OK\r\n", b"-ERR inline\r\n", b"*0\r\n", b"*-1\r\n", b"$-1\r\n"]
     {
@@ -174,15 +174,15 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture:
 }
 
 /// A damaged reply to a publication costs at most its notice, and no task.
-pub(crate) fn r06_damaged_replies_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn damaged_replies_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    works(&fixture, 1);
+    call_succeeds(&fixture, 1);
     for bytes in ["?\r\n", ":99999999999999999999\r\n", "$-2\r\n", "*9223372036854775807\r\n", "+"]
     {
-        let answer = ScriptedReply::BytesAndHangUp(bytes.as_bytes().to_vec());
-        redis.answer_next("PUBLISH", answer);
+        let reply = ScriptedReply::BytesAndHangUp(bytes.as_bytes().to_vec());
+        redis.reply_next("PUBLISH", reply);
         fixture.ivy.call(&fixture.own(DOUBLE), (21,)).unwrap();
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost, "{bytes:?}");
         fixture.until_empty();
@@ -195,22 +195,25 @@ pub(crate) fn r06_damaged_replies_cost_a_notice_at_most<H: Harness>(fixture: &Fi
 
 /// A server's refusal of a subscription is reported without the password. A temporary one is waited
 /// for; one that an operator must fix is reported to the caller immediately.
-pub(crate) fn r07_refused_subscriptions_are_reported<H: Harness>(fixture: &Fixture<H>) {
-    for (said, needs_a_person) in ERRORS {
+pub(crate) fn refused_subscriptions_are_reported<H: Harness>(fixture: &Fixture<H>) {
+    for (error_text, needs_operator) in ERRORS {
         for command in ["AUTH", "SUBSCRIBE"] {
             let (redis, fixture) = scripted(fixture);
             let mut watch = fixture.watch();
-            redis.answer_next(command, ScriptedReply::Bytes(format!("-{said}\r\n").into_bytes()));
+            redis.reply_next(
+                command,
+                ScriptedReply::Bytes(format!("-{error_text}\r\n").into_bytes()),
+            );
             let called = fixture.ivy.call(&fixture.own(DOUBLE), (1,));
             let kind = fault(&mut watch);
-            if needs_a_person {
-                assert_eq!(kind, NotifyFaultKind::Unauthorized, "{said}");
+            if needs_operator {
+                assert_eq!(kind, NotifyFaultKind::Unauthorized, "{error_text}");
                 let error = called.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::NotifierUnavailable, "{said}");
+                assert_eq!(error.kind(), ErrorKind::NotifierUnavailable, "{error_text}");
                 assert!(!format!("{error} {error:?}").contains(PASSWORD), "{error:?}");
             } else {
-                assert_eq!(kind, NotifyFaultKind::Refused, "{said}");
-                assert!(called.is_ok(), "{said}");
+                assert_eq!(kind, NotifyFaultKind::Refused, "{error_text}");
+                assert!(called.is_ok(), "{error_text}");
             }
         }
     }
@@ -218,27 +221,28 @@ pub(crate) fn r07_refused_subscriptions_are_reported<H: Harness>(fixture: &Fixtu
 
 /// A server's refusal of a publication is reported without the password. Nothing was published, so
 /// it is retried, and the result arrives.
-pub(crate) fn r07_refused_publications_are_reported_and_retried<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn refused_publications_are_reported_and_retried<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    works(&fixture, 1);
-    for (n, (said, needs_a_person)) in (1..).zip(ERRORS) {
-        redis.answer_next("PUBLISH", ScriptedReply::Bytes(format!("-{said}\r\n").into_bytes()));
-        works(&fixture, n);
+    call_succeeds(&fixture, 1);
+    for (n, (error_text, needs_operator)) in (1..).zip(ERRORS) {
+        redis
+            .reply_next("PUBLISH", ScriptedReply::Bytes(format!("-{error_text}\r\n").into_bytes()));
+        call_succeeds(&fixture, n);
         let refused = NotifyFaultKind::Refused;
-        let expected = if needs_a_person { NotifyFaultKind::Unauthorized } else { refused };
-        assert_eq!(fault(&mut watch), expected, "{said}");
+        let expected = if needs_operator { NotifyFaultKind::Unauthorized } else { refused };
+        assert_eq!(fault(&mut watch), expected, "{error_text}");
     }
 }
 
 /// A connection that ends while a notice is published may have published it: the notice is dropped
 /// and counted, not published twice. Its task is done all the same.
-pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    redis.answer_next("PUBLISH", ScriptedReply::HangUp);
+    redis.reply_next("PUBLISH", ScriptedReply::HangUp);
     let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
     let reason = watch.until(|event| match event {
         Event::NoticeDropped { reason, .. } => Some(*reason),
@@ -254,61 +258,61 @@ pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixtu
 
 /// A notice that has no subscriber, even when published again on a new connection, is counted and
 /// is no error.
-pub(crate) fn r09_a_notice_without_a_subscriber_is_counted<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_notice_without_a_subscriber_is_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     for _ in 0..2 {
-        redis.answer_next("PUBLISH", ScriptedReply::Bytes(b":0\r\n".to_vec()));
+        redis.reply_next("PUBLISH", ScriptedReply::Bytes(b":0\r\n".to_vec()));
     }
     let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
-    let heard_by = watch.until(|event| match event {
+    let received_by = watch.until(|event| match event {
         Event::ResultSent { task, receivers, .. } => (task.id == handle.id()).then_some(*receivers),
         _ => None,
     });
-    assert_eq!(heard_by, 0);
+    assert_eq!(received_by, 0);
     fixture.until_empty();
     let errors = watch.all(|event| matches!(event, Event::NotifierError { .. }).then_some(()));
     assert_eq!(errors, []);
-    assert!(redis.has_answered_all());
+    assert!(redis.has_sent_all_replies());
 }
 
 /// A subscriber that the server disconnects subscribes again and reports this.
-pub(crate) fn r10_a_disconnected_subscriber_subscribes_again<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_disconnected_subscriber_subscribes_again<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
-    works(&fixture, 1);
+    call_succeeds(&fixture, 1);
     for round in 1..4 {
         redis.disconnect_subscribers();
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
         watch.until(recovered);
         assert_eq!(redis.received("SUBSCRIBE").len(), 1 + round);
-        works(&fixture, 2);
+        call_succeeds(&fixture, 2);
     }
 }
 
 /// A subscription that is confirmed twice, or receives messages before its confirmation, is one
 /// subscription.
-pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fixture<H>) {
     let early = b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n".to_vec();
     let twice = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n".to_vec();
     for before in [early, twice] {
         let (redis, fixture) = scripted(fixture);
         let _worker = fixture.doubling(&fixture.own(DOUBLE));
-        redis.answer_next("SUBSCRIBE", ScriptedReply::Before(before));
-        works(&fixture, 1);
+        redis.reply_next("SUBSCRIBE", ScriptedReply::Before(before));
+        call_succeeds(&fixture, 1);
         redis.push(b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:3\r\n");
-        works(&fixture, 2);
-        assert!(redis.has_answered_all());
+        call_succeeds(&fixture, 2);
+        assert!(redis.has_sent_all_replies());
         eventually_eq(2, || redis.received("PUBLISH").len());
     }
 }
 
-pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn names_with_a_nul_are_refused<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let place = HarnessConfig { channel: "a\0b".to_owned(), ..fixture.place().clone() };
-    assert!(H::connect(&place).is_err());
+    let config = HarnessConfig { channel: "a\0b".to_owned(), ..fixture.config().clone() };
+    assert!(H::connect(&config).is_err());
     let nameless = DOUBLE.queue("a\0b");
     assert!(fixture.ivy.call(&nameless, (1,)).is_err());
     assert!(fixture.worker().queue("a\0b").start().is_err());

@@ -27,7 +27,7 @@ pub(crate) fn a_queue_over_tls_works<H: Harness>(fixture: &Fixture<H>) {
 }
 
 /// Nothing is sent to a queue whose certificate cannot be trusted, and the error names the reason.
-pub(crate) fn h27_a_queue_that_cannot_be_trusted_is_refused<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_queue_that_cannot_be_trusted_is_refused<H: Harness>(fixture: &Fixture<H>) {
     let authority = Authority::new();
     let refused = |fixture: &Fixture<H>, why: &str| {
         let error = fixture.ivy.info(fixture.name).expect_err(why);
@@ -38,7 +38,7 @@ pub(crate) fn h27_a_queue_that_cannot_be_trusted_is_refused<H: Harness>(fixture:
         let (fixture, _front) = queue_over_tls(fixture, &authority, certificate, |_| {});
         refused(&fixture, &format!("{certificate:?}"));
     }
-    let distrust = |place: &mut HarnessConfig| place.root_certificates = None;
+    let distrust = |config: &mut HarnessConfig| config.root_certificates = None;
     let (fixture, _front) = queue_over_tls(fixture, &authority, Certificate::Good, distrust);
     refused(&fixture, "of an unknown authority");
 }
@@ -68,12 +68,12 @@ pub(crate) fn a_notifier_that_cannot_be_trusted_is_refused<H: Harness>(fixture: 
     // Each call waits for its subscription until its timeout.
     thread::scope(|scope| {
         for certificate in BAD {
-            let place = notifier_over_tls(fixture, &authority, certificate, |_| {});
-            scope.spawn(move || refused(place, format!("{certificate:?}")));
+            let config = notifier_over_tls(fixture, &authority, certificate, |_| {});
+            scope.spawn(move || refused(config, format!("{certificate:?}")));
         }
-        let distrust = |place: &mut HarnessConfig| place.root_certificates = None;
-        let place = notifier_over_tls(fixture, &authority, Certificate::Good, distrust);
-        scope.spawn(move || refused(place, "of an unknown authority".to_owned()));
+        let distrust = |config: &mut HarnessConfig| config.root_certificates = None;
+        let config = notifier_over_tls(fixture, &authority, Certificate::Good, distrust);
+        scope.spawn(move || refused(config, "of an unknown authority".to_owned()));
     });
 }
 
@@ -84,12 +84,12 @@ fn queue_over_tls<H: Harness>(
     change: impl FnOnce(&mut HarnessConfig),
 ) -> (Fixture<H>, TlsFront) {
     let front = wait(authority.front(certificate, fixture.queue_port()));
-    let fixture = fixture.at(|place| {
-        place.queue = fixture.queue_over_tls_at(TLS_HOST, front.port());
+    let fixture = fixture.at(|config| {
+        config.queue = fixture.queue_over_tls_at(TLS_HOST, front.port());
         // The queue's own server over TLS would be the notifier as well.
-        place.notifier.get_or_insert(fixture.redis().url());
-        place.root_certificates = Some(authority.root().into_bytes());
-        change(place);
+        config.notifier.get_or_insert(fixture.redis().url());
+        config.root_certificates = Some(authority.root().into_bytes());
+        change(config);
     });
     (fixture, front)
 }
@@ -101,10 +101,10 @@ fn notifier_over_tls<H: Harness>(
     change: impl FnOnce(&mut HarnessConfig),
 ) -> (Fixture<H>, TlsFront) {
     let front = wait(authority.front(certificate, fixture.redis().port()));
-    let fixture = fixture.at(|place| {
-        place.notifier = Some(fixture.redis().tls_url_at(TLS_HOST, front.port()));
-        place.root_certificates = Some(authority.root().into_bytes());
-        change(place);
+    let fixture = fixture.at(|config| {
+        config.notifier = Some(fixture.redis().tls_url_at(TLS_HOST, front.port()));
+        config.root_certificates = Some(authority.root().into_bytes());
+        change(config);
     });
     (fixture, front)
 }

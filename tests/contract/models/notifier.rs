@@ -22,19 +22,19 @@ enum Step {
 
 /// How many clients received each publication, and what each client received, in order.
 #[derive(Debug, Default, PartialEq)]
-struct Seen {
+struct Observed {
     receivers: Vec<u64>,
-    heard: [Vec<String>; CLIENTS],
+    received: [Vec<String>; CLIENTS],
 }
 
-fn drawn(seed: u64) -> Vec<Step> {
+fn random_steps(seed: u64) -> Vec<Step> {
     let mut rng = Rng::from_number(seed);
     let steps = (0..STEPS).map(|_| {
         let client = rng.up_to(CLIENTS as u64 - 1) as usize;
         match rng.up_to(5) {
             0 => {
-                let wanted = 1 + rng.up_to(6);
-                let channels = (0..CHANNELS.len()).filter(|channel| wanted & 1 << channel != 0);
+                let subset = 1 + rng.up_to(6);
+                let channels = (0..CHANNELS.len()).filter(|channel| subset & 1 << channel != 0);
                 Step::Subscribe(client, channels.collect())
             }
             1 => Step::Disconnect(client),
@@ -44,9 +44,9 @@ fn drawn(seed: u64) -> Vec<Step> {
     steps.collect()
 }
 
-fn follow_on_model(script: &[Step]) -> Seen {
+fn follow_on_model(script: &[Step]) -> Observed {
     let mut redis = PubSub::default();
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     let name = |channel: usize| ChannelName::new(CHANNELS[channel]).expect("the name is valid");
     for (number, step) in script.iter().enumerate() {
         match step {
@@ -61,7 +61,7 @@ fn follow_on_model(script: &[Step]) -> Seen {
                 let listeners = redis.listeners(&name(*channel));
                 seen.receivers.push(listeners.len() as u64);
                 for client in listeners {
-                    seen.heard[client].push(format!("{} {number}", CHANNELS[*channel]));
+                    seen.received[client].push(format!("{} {number}", CHANNELS[*channel]));
                 }
             }
         }
@@ -69,12 +69,12 @@ fn follow_on_model(script: &[Step]) -> Seen {
     seen
 }
 
-async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
+async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Observed {
     let client = redis::Client::open(server.url()).expect("the server's address is valid");
     let mut connection =
         client.get_multiplexed_async_connection().await.expect("the server accepts connections");
     let mut clients: [Option<redis::aio::PubSub>; CLIENTS] = Default::default();
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     for (number, step) in script.iter().enumerate() {
         match step {
             Step::Subscribe(place, channels) => {
@@ -97,16 +97,17 @@ async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
                 seen.receivers.push(receivers);
                 // The count shows that no other client received it, because each one receives what
                 // it should.
-                let mut heard = 0;
+                let mut received = 0;
                 for (place, subscription) in clients.iter_mut().enumerate() {
                     let Some(subscription) = subscription else { continue };
                     let mut messages = subscription.on_message();
-                    let wait = if heard < receivers { PATIENCE / 600 } else { Default::default() };
+                    let wait =
+                        if received < receivers { PATIENCE / 600 } else { Default::default() };
                     if let Ok(Some(message)) = timeout(wait, messages.next()).await {
                         let text: String = message.get_payload().expect("the payload is a string");
                         let channel = message.get_channel_name();
-                        seen.heard[place].push(format!("{channel} {text}"));
-                        heard += 1;
+                        seen.received[place].push(format!("{channel} {text}"));
+                        received += 1;
                     }
                 }
             }
@@ -145,7 +146,7 @@ async fn the_model_of_the_notifier_behaves_as_a_real_redis() {
     let server = RedisServer::start().await;
     let mut receivers = BTreeSet::new();
     for seed in 0..5 {
-        let script = drawn(seed);
+        let script = random_steps(seed);
         let model = follow_on_model(&script);
         receivers.extend(model.receivers.clone());
         assert_eq!(model, follow_on_redis(&server, &script).await, "script {seed}: {script:?}");

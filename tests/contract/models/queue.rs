@@ -28,12 +28,12 @@ enum Step {
     Release(usize, u64),
     Delete(usize),
     DeleteMany(Vec<usize>),
-    Look,
+    GetQueue,
 }
 
 /// The outcome of a step, without the ids that each server chooses by itself.
 #[derive(Debug, PartialEq)]
-enum Seen {
+enum Observed {
     Posted(usize),
     /// A message: its index among all that were posted, how often it was reserved, and its body.
     Reserved(Vec<(usize, DeliveryCount, String)>),
@@ -45,17 +45,17 @@ enum Seen {
 }
 
 /// A script that is being followed.
-struct Following {
+struct Run {
     queue: QueueName,
     posted: Vec<MessageId>,
     granted: Vec<Receipt>,
-    seen: Vec<Seen>,
+    seen: Vec<Observed>,
 }
 
-impl Following {
-    fn new(queue: &str) -> Following {
+impl Run {
+    fn new(queue: &str) -> Run {
         let queue = QueueName::new(queue).expect("the name is valid");
-        Following { queue, posted: Vec::new(), granted: Vec::new(), seen: Vec::new() }
+        Run { queue, posted: Vec::new(), granted: Vec::new(), seen: Vec::new() }
     }
 
     /// The operation of a step, unless it needs a message or receipt that does not exist.
@@ -93,7 +93,7 @@ impl Following {
                 let receipts: Option<Vec<Receipt>> = places.iter().map(receipt).collect();
                 QueueOp::DeleteMany { queue, receipts: Batch::new(receipts?)? }
             }
-            Step::Look => QueueOp::GetQueue { queue },
+            Step::GetQueue => QueueOp::GetQueue { queue },
         })
     }
 
@@ -102,7 +102,7 @@ impl Following {
             Ok(QueueReply::Posted(ids)) => {
                 let count = ids.len();
                 self.posted.extend(ids.into_iter().flatten());
-                Seen::Posted(count)
+                Observed::Posted(count)
             }
             Ok(QueueReply::Reserved(reserved)) => {
                 let messages = reserved.messages.into_iter().map(|message| {
@@ -112,17 +112,17 @@ impl Following {
                     let place = place.expect("only posted messages are reserved");
                     (place, message.deliveries, format!("{:?}", message.body))
                 });
-                Seen::Reserved(messages.collect())
+                Observed::Reserved(messages.collect())
             }
             Ok(QueueReply::Touched(receipt)) => {
                 self.granted.push(receipt);
-                Seen::Touched
+                Observed::Touched
             }
-            Ok(QueueReply::Released) => Seen::Released,
-            Ok(QueueReply::Deleted(_)) => Seen::Deleted,
-            Ok(QueueReply::Queue(info)) => Seen::Size(info.size),
+            Ok(QueueReply::Released) => Observed::Released,
+            Ok(QueueReply::Deleted(_)) => Observed::Deleted,
+            Ok(QueueReply::Queue(info)) => Observed::Size(info.size),
             Ok(other) => panic!("unexpected reply {other:?}"),
-            Err(fault) => Seen::Failed(fault.kind()),
+            Err(fault) => Observed::Failed(fault.kind()),
         };
         self.seen.push(seen);
     }
@@ -133,7 +133,7 @@ struct Model {
     ironmq: IronMq,
     broker: Broker,
     now: Moment,
-    asked: u64,
+    requests: u64,
 }
 
 impl Model {
@@ -145,31 +145,31 @@ impl Model {
             ironmq: IronMq::new(&address, token),
             broker: Broker::new(BrokerConfig::default(), [7; 32]),
             now: Moment::EPOCH,
-            asked: 0,
+            requests: 0,
         }
     }
 
-    fn follow(&mut self, script: &[Step], queue: &str) -> Vec<Seen> {
-        let mut following = Following::new(queue);
+    fn follow(&mut self, script: &[Step], queue: &str) -> Vec<Observed> {
+        let mut run = Run::new(queue);
         for step in script {
-            let Some(op) = following.op(step) else { continue };
+            let Some(op) = run.op(step) else { continue };
             let response = self.exchange(&self.ironmq.encode(&op));
-            following.note(self.ironmq.decode(&op, response));
+            run.note(self.ironmq.decode(&op, response));
         }
-        following.seen
+        run.seen
     }
 
     fn exchange(&mut self, request: &Request<Bytes>) -> Response<Bytes> {
-        self.asked += 1;
+        self.requests += 1;
         self.now = self.now + Duration::from_millis(1);
-        let id = RequestId(self.asked);
+        let id = RequestId(self.requests);
         let input = broker::Input::Request(id, wire::parse(request));
         self.broker.handle_input(input, self.now).expect("each id is used once");
         loop {
             match self.broker.poll_output() {
-                broker::Output::Response(answered, answer) => {
-                    assert_eq!(answered, id, "one request at a time");
-                    return wire::http_response(&answer);
+                broker::Output::Response(responded, response) => {
+                    assert_eq!(responded, id, "one request at a time");
+                    return wire::http_response(&response);
                 }
                 broker::Output::Wait(deadline) => {
                     self.now = deadline.expect("each wait ends").at;
@@ -180,19 +180,19 @@ impl Model {
     }
 }
 
-async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> Vec<Seen> {
+async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> Vec<Observed> {
     let ironmq = server.dialect();
-    let mut following = Following::new(queue);
+    let mut run = Run::new(queue);
     for step in script {
-        let Some(op) = following.op(step) else { continue };
+        let Some(op) = run.op(step) else { continue };
         let response = server.exchange(ironmq.encode(&op)).await;
-        following.note(ironmq.decode(&op, response));
+        run.note(ironmq.decode(&op, response));
     }
-    following.seen
+    run.seen
 }
 
 /// A script that does not depend on how much time passes.
-fn drawn(seed: u64) -> Vec<Step> {
+fn random_steps(seed: u64) -> Vec<Step> {
     let mut rng = Rng::from_number(seed);
     let mut places = 0;
     let steps = (0..STEPS).map(|_| {
@@ -213,7 +213,7 @@ fn drawn(seed: u64) -> Vec<Step> {
             8 => Step::DeleteMany(
                 (0..1 + rng.up_to(2)).map(|_| rng.up_to(places) as usize).collect(),
             ),
-            _ => Step::Look,
+            _ => Step::GetQueue,
         }
     });
     steps.collect()
@@ -223,7 +223,7 @@ fn drawn(seed: u64) -> Vec<Step> {
 fn with_time() -> Vec<Step> {
     vec![
         Step::Reserve { count: 1, lease: 60, wait: 0 },
-        Step::Look,
+        Step::GetQueue,
         Step::Post(1, 0),
         Step::Reserve { count: 1, lease: 1, wait: 0 },
         Step::Reserve { count: 1, lease: 60, wait: 0 },
@@ -242,13 +242,13 @@ fn with_time() -> Vec<Step> {
         Step::Delete(3),
         Step::Touch(3, 60),
         Step::Post(1, 1),
-        Step::Look,
+        Step::GetQueue,
         Step::Reserve { count: 5, lease: 60, wait: 0 },
         Step::Reserve { count: 5, lease: 60, wait: 20 },
         // Nothing arrives, and the waiting reserve returns empty.
         Step::Reserve { count: 5, lease: 60, wait: 1 },
         Step::DeleteMany(vec![4]),
-        Step::Look,
+        Step::GetQueue,
     ]
 }
 
@@ -258,7 +258,7 @@ async fn the_model_of_the_queue_behaves_as_a_real_server() {
     let mut model = Model::new();
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0..SCRIPTS {
-        let (script, queue) = (drawn(seed), format!("drawn-{seed}"));
+        let (script, queue) = (random_steps(seed), format!("drawn-{seed}"));
         let seen = model.follow(&script, &queue);
         let real = follow_on_server(&server, &script, &queue).await;
         assert_eq!(seen, real, "script {seed}: {script:#?}");
@@ -283,18 +283,18 @@ async fn the_model_of_the_queue_behaves_as_a_real_server() {
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all, "the scripts cover every kind of step");
 }
 
-fn kind(seen: &Seen) -> &'static str {
+fn kind(seen: &Observed) -> &'static str {
     match seen {
-        Seen::Posted(_) => "posted",
-        Seen::Reserved(messages) if messages.is_empty() => "nothing",
-        Seen::Reserved(_) => "reserved",
-        Seen::Touched => "touched",
-        Seen::Released => "released",
-        Seen::Deleted => "deleted",
-        Seen::Size(_) => "size",
-        Seen::Failed(FaultKind::LeaseLost) => "lease lost",
-        Seen::Failed(FaultKind::NoMessage) => "no message",
-        Seen::Failed(FaultKind::NoQueue) => "no queue",
-        Seen::Failed(_) => "another fault",
+        Observed::Posted(_) => "posted",
+        Observed::Reserved(messages) if messages.is_empty() => "nothing",
+        Observed::Reserved(_) => "reserved",
+        Observed::Touched => "touched",
+        Observed::Released => "released",
+        Observed::Deleted => "deleted",
+        Observed::Size(_) => "size",
+        Observed::Failed(FaultKind::LeaseLost) => "lease lost",
+        Observed::Failed(FaultKind::NoMessage) => "no message",
+        Observed::Failed(FaultKind::NoQueue) => "no queue",
+        Observed::Failed(_) => "another fault",
     }
 }

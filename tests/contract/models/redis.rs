@@ -5,19 +5,19 @@
 //! Times are comparable because each is a multiple of 1000 seconds away from the time of its step.
 //! To let time pass, the model's clock is set, and on the real server all stored times are moved.
 
-mod drawn;
+mod comparable;
 mod lua;
 mod model;
+mod random_steps;
 mod real;
-mod seen;
 
 use std::collections::BTreeMap;
 
 use ivy_sim::redis::MODELLED;
 use ivy_test_kit::RedisServer;
 
-use drawn::drawn;
 use model::Model;
+use random_steps::random_steps;
 use real::Real;
 
 /// How many scripts are generated.
@@ -27,19 +27,19 @@ const SCRIPTS: u64 = 60;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_of_redis_behaves_as_a_real_redis() {
     let server = RedisServer::start().await;
-    let mut answers: BTreeMap<String, u64> = BTreeMap::new();
+    let mut replies: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..SCRIPTS {
         let mut real = Real::connect(server.port());
         let mut model = Model::new(real.start());
-        for (number, step) in drawn(seed).iter().enumerate() {
+        for (number, step) in random_steps(seed).iter().enumerate() {
             let context = || format!("script {seed}, step {number}: {step:?}");
             let now = real.next_moment();
             let of_model = model.follow(step, now);
             let of_real = real.follow(step, model.waits_after(step));
             assert_eq!(of_model, of_real, "{}", context());
             assert_eq!(model.keys(), real.keys(), "{}", context());
-            for answer in of_model {
-                *answers.entry(kind(&answer)).or_default() += 1;
+            for reply in of_model {
+                *replies.entry(kind(&reply)).or_default() += 1;
             }
         }
     }
@@ -55,7 +55,7 @@ async fn the_model_of_redis_behaves_as_a_real_redis() {
         "number",
         "text",
     ] {
-        assert!(answers.contains_key(expected), "no script gives {expected}: {answers:?}");
+        assert!(replies.contains_key(expected), "no script gives {expected}: {replies:?}");
     }
 }
 
@@ -67,12 +67,12 @@ fn each_script_has_a_model_of_its_current_text() {
 }
 
 /// The kind of a reply.
-fn kind(answer: &str) -> String {
-    match answer.as_bytes() {
-        [b'-', ..] => answer.split(' ').next().unwrap_or_default().to_owned(),
+fn kind(reply: &str) -> String {
+    match reply.as_bytes() {
+        [b'-', ..] => reply.split(' ').next().unwrap_or_default().to_owned(),
         [b'[', ..] => "array".to_owned(),
         [b'"', ..] => "text".to_owned(),
-        _ if answer == "nil" => answer.to_owned(),
+        _ if reply == "nil" => reply.to_owned(),
         _ => "number".to_owned(),
     }
 }

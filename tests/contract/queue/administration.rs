@@ -27,7 +27,7 @@ pub(super) async fn a_clear_deletes_reserved_messages_too(fixture: Fixture) {
     fixture.post("one").await;
     fixture.reserve_one().await;
     fixture.post("two").await;
-    let cleared = fixture.ask(QueueOp::Clear { queue: fixture.queue.clone() }).await;
+    let cleared = fixture.execute(QueueOp::Clear { queue: fixture.queue.clone() }).await;
     assert_eq!(cleared, Ok(QueueReply::Cleared));
     assert_eq!(fixture.size().await, Ok(Some(0)));
     fixture.post("three").await;
@@ -52,7 +52,7 @@ pub(super) async fn queues_are_listed_in_order(fixture: Fixture) {
         fixture.on(name).post("hello").await;
     }
     let after = Some(fixture.on("listed.a").queue);
-    match fixture.ask(QueueOp::ListQueues { prefix, after, count: 10 }).await {
+    match fixture.execute(QueueOp::ListQueues { prefix, after, count: 10 }).await {
         Ok(QueueReply::Queues(names)) => {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
             assert_eq!(names, ["listed.b", "listed.c"]);

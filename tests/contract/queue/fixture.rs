@@ -57,7 +57,7 @@ impl Fixture {
         assert!(deleted.is_ok() || was_taken, "{deleted:?}");
     }
 
-    pub(super) async fn ask(&self, op: QueueOp) -> Result<QueueReply, Fault> {
+    pub(super) async fn execute(&self, op: QueueOp) -> Result<QueueReply, Fault> {
         self.backend.execute(op).await
     }
 
@@ -71,7 +71,7 @@ impl Fixture {
     }
 
     pub(super) async fn post_all(&self, messages: Batch<NewMessage>) -> Vec<MessageId> {
-        match self.ask(QueueOp::Post { queue: self.queue.clone(), messages }).await {
+        match self.execute(QueueOp::Post { queue: self.queue.clone(), messages }).await {
             Ok(QueueReply::Posted(entries)) => {
                 entries.into_iter().collect::<Result<_, _>>().expect("each message is posted")
             }
@@ -90,7 +90,7 @@ impl Fixture {
         wait: Duration,
     ) -> Vec<ReservedMessage> {
         let (queue, lease) = (self.queue.clone(), self.lease);
-        match self.ask(QueueOp::Reserve { queue, count, lease, wait }).await {
+        match self.execute(QueueOp::Reserve { queue, count, lease, wait }).await {
             Ok(QueueReply::Reserved(reserved)) => {
                 assert_eq!(reserved.unusable, 0);
                 reserved.messages
@@ -121,7 +121,7 @@ impl Fixture {
 
     pub(super) async fn touch(&self, receipt: &Receipt) -> Result<Receipt, FaultKind> {
         let (queue, receipt, lease) = (self.queue.clone(), receipt.clone(), self.lease);
-        match self.ask(QueueOp::Touch { queue, receipt, lease }).await {
+        match self.execute(QueueOp::Touch { queue, receipt, lease }).await {
             Ok(QueueReply::Touched(receipt)) => Ok(receipt),
             Err(fault) => Err(fault.kind()),
             other => panic!("{other:?}"),
@@ -155,7 +155,7 @@ impl Fixture {
         failed: bool,
     ) -> Result<(), FaultKind> {
         let (queue, receipt) = (self.queue.clone(), receipt.clone());
-        match self.ask(QueueOp::Release { queue, receipt, delay, failed }).await {
+        match self.execute(QueueOp::Release { queue, receipt, delay, failed }).await {
             Ok(QueueReply::Released) => Ok(()),
             Err(fault) => Err(fault.kind()),
             other => panic!("{other:?}"),
@@ -164,7 +164,7 @@ impl Fixture {
 
     pub(super) async fn delete(&self, receipt: &Receipt) -> Result<(), FaultKind> {
         let (queue, receipt) = (self.queue.clone(), receipt.clone());
-        match self.ask(QueueOp::Delete { queue, receipt }).await {
+        match self.execute(QueueOp::Delete { queue, receipt }).await {
             Ok(QueueReply::Deleted(entries)) if entries.len() == 1 => {
                 entries.into_iter().collect::<Result<_, _>>().map_err(|fault| fault.kind())
             }
@@ -180,7 +180,7 @@ impl Fixture {
     ) -> Result<Vec<Result<(), FaultKind>>, FaultKind> {
         let (queue, count) = (self.queue.clone(), receipts.len());
         let receipts = Batch::new(receipts).expect("the batch is not empty");
-        match self.ask(QueueOp::DeleteMany { queue, receipts }).await {
+        match self.execute(QueueOp::DeleteMany { queue, receipts }).await {
             Ok(QueueReply::Deleted(entries)) if entries.len() == count => {
                 let kind = |entry: Result<(), Fault>| entry.map_err(|fault| fault.kind());
                 Ok(entries.into_iter().map(kind).collect())
@@ -191,7 +191,7 @@ impl Fixture {
     }
 
     pub(super) async fn size(&self) -> Result<Option<u64>, FaultKind> {
-        match self.ask(QueueOp::GetQueue { queue: self.queue.clone() }).await {
+        match self.execute(QueueOp::GetQueue { queue: self.queue.clone() }).await {
             Ok(QueueReply::Queue(info)) => Ok(info.size),
             Err(fault) => Err(fault.kind()),
             other => panic!("{other:?}"),
@@ -199,7 +199,7 @@ impl Fixture {
     }
 
     pub(super) async fn peek(&self) -> Vec<String> {
-        match self.ask(QueueOp::Peek { queue: self.queue.clone(), count: 100 }).await {
+        match self.execute(QueueOp::Peek { queue: self.queue.clone(), count: 100 }).await {
             Ok(QueueReply::Peeked(messages)) => {
                 messages.iter().map(|message| text(&message.body)).collect()
             }

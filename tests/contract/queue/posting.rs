@@ -34,7 +34,7 @@ pub(super) async fn one_refused_message_costs_no_other(fixture: Fixture) {
     let large = "x".repeat(fixture.capabilities().max_body + 1);
     let texts = ["one".to_owned(), large, "two".to_owned()];
     let queue = fixture.queue.clone();
-    match fixture.ask(QueueOp::Post { queue, messages: batch(texts) }).await {
+    match fixture.execute(QueueOp::Post { queue, messages: batch(texts) }).await {
         Ok(QueueReply::Posted(entries)) => {
             assert_eq!(entries.len(), 3);
             assert!(entries[0].is_ok() && entries[2].is_ok());

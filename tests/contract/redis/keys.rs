@@ -6,7 +6,7 @@ use ivy_proto::queue::{FaultKind, QueueOp, QueueReply};
 use ivy_test_kit::{PATIENCE, RedisServer};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Mail, SECOND, lost, mail, text};
+use crate::support::{SECOND, TestQueue, lost, queue_name, text};
 
 /// Waits until a queue holds so many messages.
 async fn until_size(server: &RedisServer, queue: &str, size: u64) {
@@ -21,7 +21,7 @@ async fn until_size(server: &RedisServer, queue: &str, size: u64) {
 #[tokio::test]
 async fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     let large = "x".repeat((1 << 20) + 1);
     for element in ["hello", &large] {
         server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg(element)).await;
@@ -40,16 +40,16 @@ async fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
 #[tokio::test]
 async fn messages_whose_leases_have_vanished_are_put_back() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     for number in ["one", "two", "three"] {
         queue.post(number, Duration::ZERO).await.unwrap();
     }
     let held = queue.reserve(Duration::ZERO).await.unwrap().messages;
     let (receipt, lease) = (held[0].receipt.clone(), 30 * SECOND);
-    queue.ask(QueueOp::Touch { queue: mail(), receipt, lease }).await.unwrap();
+    queue.execute(QueueOp::Touch { queue: queue_name(), receipt, lease }).await.unwrap();
     server.query::<u64>(redis::cmd("DEL").arg("ivy1:{mail}:l")).await;
     // A worker looks for them when it begins.
-    let worker = Mail::at(&server.url());
+    let worker = TestQueue::at(&server.url());
     let found = async {
         let mut found = Vec::new();
         while found.len() < 3 {
@@ -65,7 +65,7 @@ async fn messages_whose_leases_have_vanished_are_put_back() {
 #[tokio::test]
 async fn what_a_wait_has_claimed_and_no_script_has_reserved_is_found() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     queue.post("hello", Duration::ZERO).await.unwrap();
     let mut claim = redis::cmd("LMOVE");
     claim.arg("ivy1:{mail}:r").arg("ivy1:{mail}:p").arg("LEFT").arg("RIGHT");
@@ -76,7 +76,7 @@ async fn what_a_wait_has_claimed_and_no_script_has_reserved_is_found() {
 #[tokio::test]
 async fn a_key_of_another_kind_stops_a_queue_and_loses_nothing() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     queue.post("hello", Duration::ZERO).await.unwrap();
     server.query::<()>(redis::cmd("SET").arg("ivy1:{mail}:h").arg("another program's")).await;
     let fault = queue.reserve(Duration::ZERO).await.unwrap_err();
@@ -93,7 +93,7 @@ async fn a_key_of_another_kind_stops_a_queue_and_loses_nothing() {
 #[tokio::test]
 async fn a_message_that_is_delayed_while_others_wait_comes_when_it_is_due() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     let since = Instant::now();
     let waiting = async { queue.reserve(20 * SECOND).await.unwrap() };
     let posting = async {
@@ -108,7 +108,7 @@ async fn a_message_that_is_delayed_while_others_wait_comes_when_it_is_due() {
 #[tokio::test]
 async fn a_message_is_found_by_its_id_wherever_it_is() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     let reserved = queue.post("reserved", Duration::ZERO).await.unwrap();
     queue.only_message().await;
     let delayed = queue.post("delayed", 60 * SECOND).await.unwrap();
@@ -117,10 +117,11 @@ async fn a_message_is_found_by_its_id_wherever_it_is() {
     }
     let last = queue.post("last", Duration::ZERO).await.unwrap();
     for message in [reserved, delayed, last] {
-        let found = queue.ask(QueueOp::Get { queue: mail(), message: message.clone() }).await;
+        let found =
+            queue.execute(QueueOp::Get { queue: queue_name(), message: message.clone() }).await;
         assert!(matches!(found, Ok(QueueReply::Message(found)) if found.id == message));
     }
     let message = ivy_proto::MessageId::new("-nobody-has-posted");
-    let fault = queue.ask(QueueOp::Get { queue: mail(), message }).await.unwrap_err();
+    let fault = queue.execute(QueueOp::Get { queue: queue_name(), message }).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::NoMessage);
 }

@@ -8,7 +8,7 @@ use ivy_proto::queue::{FaultKind, QueueOp};
 use ivy_test_kit::RedisServer;
 use tokio::time::sleep;
 
-use crate::support::{Mail, SECOND, mail};
+use crate::support::{SECOND, TestQueue, queue_name};
 
 /// The permissions that the documentation of `ivy-redis` lists for a queue and a notifier.
 const DOCUMENTED: &str = include_str!("../../../backends/redis/src/lib.rs");
@@ -22,20 +22,20 @@ fn documented(password: &str) -> Vec<String> {
     words.skip(4).map(|word| word.replace("PASSWORD", password)).collect()
 }
 
-async fn with_user(rules: &[String]) -> (RedisServer, Mail) {
+async fn with_user(rules: &[String]) -> (RedisServer, TestQueue) {
     let server = RedisServer::start().await;
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
     server.set_user("ivy", &rules).await;
-    let queue = Mail::at(&format!("redis://ivy:secret@127.0.0.1:{}", server.port()));
+    let queue = TestQueue::at(&format!("redis://ivy:secret@127.0.0.1:{}", server.port()));
     (server, queue)
 }
 
 #[tokio::test]
 async fn the_documented_permissions_are_enough_for_every_operation() {
     let (server, queue) = with_user(&documented("secret")).await;
-    let (name, lease) = (mail(), 30 * SECOND);
-    let ask = async |op: QueueOp| queue.ask(op).await.unwrap();
-    ask(QueueOp::CreateQueue { queue: name.clone() }).await;
+    let (name, lease) = (queue_name(), 30 * SECOND);
+    let execute = async |op: QueueOp| queue.execute(op).await.unwrap();
+    execute(QueueOp::CreateQueue { queue: name.clone() }).await;
     let message = queue.post("later", Duration::from_millis(1)).await.unwrap();
     queue.post("now", Duration::ZERO).await.unwrap();
     server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg("no message")).await;
@@ -43,23 +43,23 @@ async fn the_documented_permissions_are_enough_for_every_operation() {
     let messages = queue.reserve(SECOND).await.unwrap().messages;
     assert_eq!(messages.len(), 2);
     let receipt = messages[0].receipt.clone();
-    ask(QueueOp::Touch { queue: name.clone(), receipt, lease }).await;
+    execute(QueueOp::Touch { queue: name.clone(), receipt, lease }).await;
     let receipt = messages[1].receipt.clone();
-    ask(QueueOp::Release { queue: name.clone(), receipt, delay: SECOND, failed: true }).await;
-    ask(QueueOp::Get { queue: name.clone(), message }).await;
-    ask(QueueOp::Peek { queue: name.clone(), count: 10 }).await;
-    ask(QueueOp::GetQueue { queue: name.clone() }).await;
+    execute(QueueOp::Release { queue: name.clone(), receipt, delay: SECOND, failed: true }).await;
+    execute(QueueOp::Get { queue: name.clone(), message }).await;
+    execute(QueueOp::Peek { queue: name.clone(), count: 10 }).await;
+    execute(QueueOp::GetQueue { queue: name.clone() }).await;
     let list = QueueOp::ListQueues { prefix: "m".to_owned(), after: None, count: 10 };
-    ask(list).await;
+    execute(list).await;
     let mut waiting = Box::pin(queue.reserve(20 * SECOND));
     assert!((&mut waiting).now_or_never().is_none());
     sleep(Duration::from_millis(300)).await;
     drop(waiting);
-    ask(QueueOp::Clear { queue: name.clone() }).await;
+    execute(QueueOp::Clear { queue: name.clone() }).await;
     queue.post("again", Duration::ZERO).await.unwrap();
     let receipt = queue.only_message().await.receipt;
     assert_eq!(queue.delete(receipt).await, Ok(()));
-    ask(QueueOp::DeleteQueue { queue: name }).await;
+    execute(QueueOp::DeleteQueue { queue: name }).await;
     assert_eq!(server.peek("mail.dead").await, ["no message"]);
 }
 
@@ -78,9 +78,9 @@ async fn a_server_that_keeps_nothing_on_disk_is_warned_of() {
     use ivy_proto::event::Event;
 
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     let mut events = queue.ivy.events();
-    queue.ask(QueueOp::Clear { queue: QueueName::new("mail").unwrap() }).await.unwrap();
+    queue.execute(QueueOp::Clear { queue: QueueName::new("mail").unwrap() }).await.unwrap();
     loop {
         let event = events.next().await.expect("a warning comes");
         if let Event::QueueServerWarning { warning } = event {

@@ -6,12 +6,12 @@ use ivy_proto::queue::{Effect, FaultKind};
 use ivy_test_kit::{PATIENCE, RedisServer, Relay};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Mail, SECOND, text};
+use crate::support::{SECOND, TestQueue, text};
 
 #[tokio::test]
 async fn a_full_server_takes_no_messages_and_can_be_emptied() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     for _ in 0..2 {
         queue.post("hello", Duration::ZERO).await.unwrap();
     }
@@ -35,7 +35,7 @@ async fn a_full_server_takes_no_messages_and_can_be_emptied() {
 #[tokio::test]
 async fn a_server_that_has_forgotten_its_scripts_is_given_them_again() {
     let server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     let forget = redis::cmd("SCRIPT").arg("FLUSH").take();
     for _ in 0..2 {
         server.query::<()>(&forget).await;
@@ -59,18 +59,18 @@ async fn a_server_that_has_forgotten_its_scripts_is_given_them_again() {
 #[tokio::test]
 async fn receipts_of_before_a_restart_match_no_later_message() {
     let mut server = RedisServer::start().await;
-    let queue = Mail::at(&server.url());
+    let queue = TestQueue::at(&server.url());
     queue.post("before", Duration::ZERO).await.unwrap();
     let before = queue.only_message().await.receipt;
     server.restart().await;
-    let other = Mail::at(&server.url());
+    let other = TestQueue::at(&server.url());
     other.post("after", Duration::ZERO).await.unwrap();
     let after = other.only_message().await.receipt;
     // The first request finds its connection closed.
     let deleted = async {
         loop {
             match queue.delete(before.clone()).await {
-                Err(FaultKind::AnswerLost | FaultKind::Unreachable) => sleep(SECOND / 10).await,
+                Err(FaultKind::ResponseLost | FaultKind::Unreachable) => sleep(SECOND / 10).await,
                 deleted => return deleted,
             }
         }
@@ -85,7 +85,7 @@ async fn after_a_failover_the_queue_is_where_its_name_leads() {
     let (old, new) = (RedisServer::start().await, RedisServer::start().await);
     new.replicate(Some(&old)).await;
     let name = Relay::start(old.port()).await;
-    let queue = Mail::at(&format!("redis://127.0.0.1:{}", name.port()));
+    let queue = TestQueue::at(&format!("redis://127.0.0.1:{}", name.port()));
     queue.post("one", Duration::ZERO).await.unwrap();
     let replicated = async {
         while new.size("mail").await == 0 {

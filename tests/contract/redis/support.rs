@@ -14,35 +14,35 @@ use ivy_tokio::Ivy;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// A queue named `mail`.
-pub(crate) struct Mail {
+pub(crate) struct TestQueue {
     pub(crate) ivy: Ivy,
     queue: Arc<dyn Queue>,
 }
 
-impl Mail {
+impl TestQueue {
     /// The queue on the server at this URL, over connections of its own.
     pub(crate) fn at(url: &str) -> Self {
         let ivy = Ivy::builder().queue_url(url).build().unwrap();
         let queue = ivy.queue();
-        Mail { ivy, queue }
+        TestQueue { ivy, queue }
     }
 
-    pub(crate) async fn ask(&self, op: QueueOp) -> Result<QueueReply, Fault> {
+    pub(crate) async fn execute(&self, op: QueueOp) -> Result<QueueReply, Fault> {
         self.queue.execute(op).await
     }
 
     pub(crate) async fn post(&self, text: &str, delay: Duration) -> Result<MessageId, Fault> {
         let message = NewMessage { body: Body::new(text), delay };
-        let op = QueueOp::Post { queue: mail(), messages: Batch::one(message) };
-        match self.ask(op).await? {
+        let op = QueueOp::Post { queue: queue_name(), messages: Batch::one(message) };
+        match self.execute(op).await? {
             QueueReply::Posted(mut entries) => entries.remove(0),
             other => panic!("{other:?}"),
         }
     }
 
     pub(crate) async fn reserve(&self, wait: Duration) -> Result<Reserved, Fault> {
-        let op = QueueOp::Reserve { queue: mail(), count: 10, lease: 30 * SECOND, wait };
-        match self.ask(op).await? {
+        let op = QueueOp::Reserve { queue: queue_name(), count: 10, lease: 30 * SECOND, wait };
+        match self.execute(op).await? {
             QueueReply::Reserved(reserved) => Ok(reserved),
             other => panic!("{other:?}"),
         }
@@ -56,7 +56,7 @@ impl Mail {
     }
 
     pub(crate) async fn delete(&self, receipt: Receipt) -> Result<(), FaultKind> {
-        match self.ask(QueueOp::Delete { queue: mail(), receipt }).await {
+        match self.execute(QueueOp::Delete { queue: queue_name(), receipt }).await {
             Ok(QueueReply::Deleted(mut entries)) => entries.remove(0).map_err(|fault| fault.kind()),
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault.kind()),
@@ -64,7 +64,7 @@ impl Mail {
     }
 }
 
-pub(crate) fn mail() -> QueueName {
+pub(crate) fn queue_name() -> QueueName {
     QueueName::new("mail").unwrap()
 }
 

@@ -66,7 +66,7 @@ fn the_keys_decide_what_is_sent_unless_there_is_a_policy() {
 }
 
 #[test]
-fn c26_a_keyset_that_cannot_be_used_is_an_error() {
+fn a_keyset_that_cannot_be_used_is_an_error() {
     let file = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
     assert_eq!(on_ironmq().with(NAME, PATH).error(), bad(Some(PATH), BadKeyset::Unreadable));
     assert_eq!(on_ironmq().with(NAME, "").error(), bad(None, BadKeyset::Unreadable));
@@ -82,7 +82,7 @@ fn c26_a_keyset_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn g09_an_unknown_field_is_refused_and_the_error_names_its_place() {
+fn an_unknown_field_is_refused_and_the_error_names_its_place() {
     for (misspelt, right) in [("\"primarykey\":", "\"primary\":"), ("\"secrets\":", "\"secret\":")]
     {
         let json = json("a").replacen(right, misspelt, 1);
@@ -93,7 +93,7 @@ fn g09_an_unknown_field_is_refused_and_the_error_names_its_place() {
 }
 
 #[test]
-fn c26_an_error_names_the_file() {
+fn an_error_names_the_file() {
     for (environment, said) in [
         (on_ironmq().with(NAME, PATH), "cannot be read"),
         (on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755), "is a folder"),
@@ -106,7 +106,7 @@ fn c26_an_error_names_the_file() {
 }
 
 #[test]
-fn g03_a_secret_that_was_set_instead_of_a_path_is_not_shown() {
+fn a_secret_that_was_set_instead_of_a_path_is_not_shown() {
     for secret in [
         "correct horse",
         "correct/horse",
@@ -119,7 +119,7 @@ fn g03_a_secret_that_was_set_instead_of_a_path_is_not_shown() {
 }
 
 #[test]
-fn c26_a_reload_keeps_the_old_keys_if_the_file_cannot_be_used() {
+fn a_reload_keeps_the_old_keys_if_the_file_cannot_be_used() {
     let environment = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
     let config = environment(&json("a")).config().unwrap();
     let file = config.keyset_file.clone().unwrap();

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod custom_backends;
 mod generated;
-mod iron;
+mod iron_sources;
 mod keyset;
 mod notifier;
 mod numbers;
 mod password;
-mod plugs;
 mod queue_urls;
 mod redis_queue;
 mod secrets;

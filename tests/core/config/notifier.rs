@@ -76,7 +76,7 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
 }
 
 #[test]
-fn g02_passwords_are_parsed_correctly_or_refused() {
+fn passwords_are_parsed_correctly_or_refused() {
     for (url, password) in PASSWORDS {
         assert_eq!(redis(url).password.unwrap().expose(), *password, "{url}");
         assert_eq!(redis(url).host, "host", "{url}");

@@ -30,7 +30,7 @@ fn refused(name: &'static str, environment: &FakeEnvironment) {
 }
 
 #[test]
-fn g05_a_port_is_a_number_in_digits() {
+fn a_port_is_a_number_in_digits() {
     let environment = || environment().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
     for name in ["IRON_MQ_PORT", "IRON_PORT"] {
         for text in NO_NUMBERS.iter().chain(&["0", "65536"]) {
@@ -41,7 +41,7 @@ fn g05_a_port_is_a_number_in_digits() {
 }
 
 #[test]
-fn g05_a_database_is_a_number_in_digits() {
+fn a_database_is_a_number_in_digits() {
     let environment =
         || environment().with("IVY_QUEUE_URL", "memory://").with("IVY_NOTIFIER_URL", "redis://h");
     for text in NO_NUMBERS {

@@ -45,7 +45,7 @@ fn a_password_is_used_as_it_is_written() {
 }
 
 #[test]
-fn g08_a_blank_password_does_not_silently_send_unencrypted() {
+fn a_blank_password_does_not_silently_send_unencrypted() {
     for text in ["", " ", "\n", "\t \r\n", "\u{a0}"] {
         let origin = Origin::Variable(NAME);
         assert_eq!(on_ironmq().with(NAME, text).error(), ConfigError::BlankPassword { origin });
@@ -57,7 +57,7 @@ fn g08_a_blank_password_does_not_silently_send_unencrypted() {
 }
 
 #[test]
-fn g08_dubious_uses_of_a_password_are_warned_about() {
+fn dubious_uses_of_a_password_are_warned_about() {
     let config = on_ironmq().with(NAME, "\u{17e}").config().unwrap();
     assert_eq!(config.warnings, [Warning::LossyPassword]);
     let config = environment().with("IVY_QUEUE_URL", "memory://").with(NAME, "x").config().unwrap();

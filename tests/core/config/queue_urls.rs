@@ -104,14 +104,14 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
 }
 
 #[test]
-fn g01_an_invalid_queue_url_is_refused() {
+fn an_invalid_queue_url_is_refused() {
     for (url, expected) in rows() {
         assert_eq!(problem(&refused(url)), expected, "{url:?}");
     }
 }
 
 #[test]
-fn g09_a_url_takes_no_keys_so_that_none_can_be_misspelt() {
+fn a_url_takes_no_keys_so_that_none_can_be_misspelt() {
     for query in ["?encryptionkey=x", "?wait=30", "?"] {
         assert_eq!(problem(&refused(&format!("ironmq://t@h/p{query}"))), UrlProblem::Query);
         assert_eq!(problem(&refused(&format!("memory://{query}"))), UrlProblem::Query);

@@ -38,7 +38,7 @@ fn errors(url: &str) -> Vec<ConfigError> {
 }
 
 #[test]
-fn g03_a_configuration_hides_its_secrets() {
+fn a_configuration_hides_its_secrets() {
     let builder = builder()
         .queue_url(format!("ironmq+http://{MARKER}@mq.example/p"))
         .notifier_url(format!("redis://u:{MARKER}@redis.example/0"))
@@ -55,7 +55,7 @@ fn g03_a_configuration_hides_its_secrets() {
 }
 
 #[test]
-fn g03_parsed_urls_hide_their_secrets_unless_they_are_exposed() {
+fn parsed_urls_hide_their_secrets_unless_they_are_exposed() {
     let queue = format!("ironmq://{MARKER}@mq.example/p");
     hidden(&place(&queue));
     assert_eq!(place(&queue).expose(), queue);
@@ -70,7 +70,7 @@ fn g03_parsed_urls_hide_their_secrets_unless_they_are_exposed() {
 }
 
 #[test]
-fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
+fn errors_about_bad_urls_hide_the_secrets_in_them() {
     for before in ["", "u:", "u:a@", ":"] {
         for after in [
             "@h:0/p", "@h/p?x", "@h/p#x", "@h h", "/x@h", "?x@h", "#x@h", "%zz@h", "@[::1", "@",
@@ -148,7 +148,7 @@ fn a_secret_in_the_wrong_place_is_in_no_error() {
 }
 
 #[test]
-fn g03_errors_about_bad_values_hide_them() {
+fn errors_about_bad_values_hide_them() {
     let bad = format!("{MARKER} with a space");
     hidden_error(&Token::new(&bad).unwrap_err());
     let both = || environment().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");

@@ -5,15 +5,18 @@ use ivy_proto::config::{ConfigError, Origin};
 
 use crate::support::*;
 
-const NEAR: &str = "./iron.json";
-const FAR: &str = "~/.iron.json";
+const CURRENT_FOLDER: &str = "./iron.json";
+const HOME_FOLDER: &str = "~/.iron.json";
 const TOKEN: Origin = Origin::Variable("IRON_MQ_TOKEN");
 const HOST: Origin = Origin::Variable("IRON_MQ_HOST");
-const GIVEN: Origin = Origin::Argument("queue URL");
+const ARGUMENT: Origin = Origin::Argument("queue URL");
 
 /// Token and project in the environment, and this file in the current directory.
 fn token_beside(file: &str) -> FakeEnvironment {
-    environment().with("IRON_MQ_TOKEN", "t").with("IRON_MQ_PROJECT_ID", "p").with_file(NEAR, file)
+    environment()
+        .with("IRON_MQ_TOKEN", "t")
+        .with("IRON_MQ_PROJECT_ID", "p")
+        .with_file(CURRENT_FOLDER, file)
 }
 
 fn with_home_file(environment: FakeEnvironment, file: &str) -> FakeEnvironment {
@@ -40,25 +43,31 @@ fn server(environment: &FakeEnvironment, url: &str) -> Result<String, ConfigErro
 fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
     let token = ("token", TOKEN);
     for (file, expected) in [
-        (r#"{"host":"evil.example"}"#, refused(NEAR, "host", token, "IRON_MQ_HOST")),
-        (r#"{"iron_mq":{"host":"evil.example"}}"#, refused(NEAR, "host", token, "IRON_MQ_HOST")),
-        (r#"{"port":8080}"#, refused(NEAR, "port", token, "IRON_MQ_PORT")),
-        (r#"{"scheme":"http"}"#, refused(NEAR, "scheme", token, "IRON_MQ_SCHEME")),
-        (r#"{"protocol":"HTTP"}"#, refused(NEAR, "protocol", token, "IRON_MQ_SCHEME")),
+        (r#"{"host":"evil.example"}"#, refused(CURRENT_FOLDER, "host", token, "IRON_MQ_HOST")),
+        (
+            r#"{"iron_mq":{"host":"evil.example"}}"#,
+            refused(CURRENT_FOLDER, "host", token, "IRON_MQ_HOST"),
+        ),
+        (r#"{"port":8080}"#, refused(CURRENT_FOLDER, "port", token, "IRON_MQ_PORT")),
+        (r#"{"scheme":"http"}"#, refused(CURRENT_FOLDER, "scheme", token, "IRON_MQ_SCHEME")),
+        (r#"{"protocol":"HTTP"}"#, refused(CURRENT_FOLDER, "protocol", token, "IRON_MQ_SCHEME")),
         // A token in the same file does not count: it is not the one that is sent.
         (
             r#"{"token":"other","project_id":"p","host":"evil.example"}"#,
-            refused(NEAR, "host", token, "IRON_MQ_HOST"),
+            refused(CURRENT_FOLDER, "host", token, "IRON_MQ_HOST"),
         ),
     ] {
         assert_eq!(token_beside(file).error(), expected, "{file}");
-        let variable =
-            environment().with("IVY_QUEUE_URL", "ironmq://t@/p").with_file(NEAR, file).error();
+        let variable = environment()
+            .with("IVY_QUEUE_URL", "ironmq://t@/p")
+            .with_file(CURRENT_FOLDER, file)
+            .error();
         let BadConfig::WeakerSource { stronger, .. } = bad(&variable) else { panic!("{variable}") };
         assert_eq!(stronger, Origin::Variable("IVY_QUEUE_URL"), "{file}");
-        let given = server(&environment().with_file(NEAR, file), "ironmq://t@/p").unwrap_err();
+        let given =
+            server(&environment().with_file(CURRENT_FOLDER, file), "ironmq://t@/p").unwrap_err();
         let BadConfig::WeakerSource { stronger, .. } = bad(&given) else { panic!("{given}") };
-        assert_eq!(stronger, GIVEN, "{file}");
+        assert_eq!(stronger, ARGUMENT, "{file}");
     }
 }
 
@@ -73,11 +82,13 @@ fn the_error_names_the_ignored_part_and_says_what_to_do() {
 
 #[test]
 fn a_file_in_the_home_directory_does_not_decide_where_a_token_of_the_current_directory_goes() {
-    let near = r#"{"token":"near","project_id":"p"}"#;
-    let environment =
-        with_home_file(environment().with_file(NEAR, near), r#"{"host":"h.example"}"#);
-    let token = ("token", Origin::File { path: NEAR, key: "token" });
-    assert_eq!(environment.error(), refused(FAR, "host", token, "IRON_MQ_HOST"));
+    let in_current_folder = r#"{"token":"near","project_id":"p"}"#;
+    let environment = with_home_file(
+        environment().with_file(CURRENT_FOLDER, in_current_folder),
+        r#"{"host":"h.example"}"#,
+    );
+    let token = ("token", Origin::File { path: CURRENT_FOLDER, key: "token" });
+    assert_eq!(environment.error(), refused(HOME_FOLDER, "host", token, "IRON_MQ_HOST"));
 }
 
 #[test]
@@ -85,17 +96,18 @@ fn a_server_may_have_a_token_of_the_same_or_a_weaker_source() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","port":8080,"scheme":"http"}"#;
     let expected = "http://h.example:8080/3/projects/p";
     for environment in [
-        environment().with_file(NEAR, whole),
+        environment().with_file(CURRENT_FOLDER, whole),
         with_home_file(environment(), whole),
         with_home_file(
-            environment().with_file(NEAR, r#"{"host":"h.example","port":8080,"scheme":"http"}"#),
+            environment()
+                .with_file(CURRENT_FOLDER, r#"{"host":"h.example","port":8080,"scheme":"http"}"#),
             r#"{"token":"t","project_id":"p"}"#,
         ),
         environment()
             .with("IRON_MQ_HOST", "h.example")
             .with("IRON_MQ_PORT", "8080")
             .with("IRON_MQ_SCHEME", "http")
-            .with_file(NEAR, r#"{"token":"t","project_id":"p"}"#),
+            .with_file(CURRENT_FOLDER, r#"{"token":"t","project_id":"p"}"#),
     ] {
         let (address, token) = environment.project();
         assert_eq!(
@@ -105,14 +117,14 @@ fn a_server_may_have_a_token_of_the_same_or_a_weaker_source() {
         );
     }
     let (environment, url) =
-        (environment().with_file(NEAR, r#"{"token":"t"}"#), "ironmq+http://h.example/p");
+        (environment().with_file(CURRENT_FOLDER, r#"{"token":"t"}"#), "ironmq+http://h.example/p");
     assert_eq!(server(&environment, url).unwrap(), "http://h.example/3/projects/p");
 }
 
 #[test]
 fn a_project_may_come_from_a_weaker_source_than_the_token() {
     let environment =
-        environment().with("IRON_MQ_TOKEN", "t").with_file(NEAR, r#"{"project_id":"p"}"#);
+        environment().with("IRON_MQ_TOKEN", "t").with_file(CURRENT_FOLDER, r#"{"project_id":"p"}"#);
     assert_eq!(environment.project().0.project(), "p");
 }
 
@@ -126,8 +138,8 @@ fn a_file_that_repeats_the_effective_value_is_no_error() {
 #[test]
 fn no_weaker_source_turns_tls_off() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","scheme":"http"}"#;
-    let environment = environment().with_file(NEAR, whole);
-    let expected = refused(NEAR, "scheme", ("scheme", GIVEN), "IRON_MQ_SCHEME");
+    let environment = environment().with_file(CURRENT_FOLDER, whole);
+    let expected = refused(CURRENT_FOLDER, "scheme", ("scheme", ARGUMENT), "IRON_MQ_SCHEME");
     assert_eq!(server(&environment, "ironmq://"), Err(expected));
     assert_eq!(server(&environment, "ironmq+http://").unwrap(), "http://h.example/3/projects/p");
 }
@@ -141,8 +153,8 @@ fn a_host_is_not_combined_with_the_port_and_scheme_of_a_weaker_source() {
         (r#""port":8080"#, "port", "IRON_MQ_PORT"),
         (r#""host":"H.example","port":8080"#, "port", "IRON_MQ_PORT"),
     ] {
-        let error = at_host().with_file(NEAR, &file(rest)).error();
-        assert_eq!(error, refused(NEAR, key, ("host", HOST), variable), "{rest}");
+        let error = at_host().with_file(CURRENT_FOLDER, &file(rest)).error();
+        assert_eq!(error, refused(CURRENT_FOLDER, key, ("host", HOST), variable), "{rest}");
     }
 }
 
@@ -150,7 +162,7 @@ fn a_host_is_not_combined_with_the_port_and_scheme_of_a_weaker_source() {
 fn port_and_scheme_of_a_file_apply_only_to_the_host_that_it_names() {
     let file = r#"{"token":"t","project_id":"p","host":"localhost","port":8080,"scheme":"http"}"#;
     let (address, _) =
-        environment().with("IRON_MQ_HOST", "h.example").with_file(NEAR, file).project();
+        environment().with("IRON_MQ_HOST", "h.example").with_file(CURRENT_FOLDER, file).project();
     assert_eq!((address.scheme(), address.host().as_str()), (Scheme::Https, "h.example"));
     assert_eq!(address.port(), 443);
 }

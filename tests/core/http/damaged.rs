@@ -12,7 +12,7 @@ const POINTS: usize = 20;
 /// The recorded responses as they are, pretty-printed, and with an unknown field in front.
 fn answers() -> Vec<Recorded> {
     let mut answers = Vec::new();
-    for recorded in recorded::answers() {
+    for recorded in recorded::responses() {
         let value: serde_json::Value = serde_json::from_str(&recorded.body).unwrap();
         let pretty = serde_json::to_string_pretty(&value).unwrap();
         let unknown = recorded.body.replacen('{', r#"{"unknown":[{"x":"\"}"},1e9],"#, 1);
@@ -41,7 +41,7 @@ fn a_response_truncated_at_any_byte_is_never_a_success() {
     for Recorded { op, status, body, .. } in answers() {
         for end in 0..body.len() {
             let cut = &body.as_bytes()[..end];
-            let fault = dialect().decode(&op, answer(status, cut.to_vec())).unwrap_err();
+            let fault = dialect().decode(&op, response(status, cut.to_vec())).unwrap_err();
             assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
         }
     }
@@ -61,7 +61,7 @@ fn a_damaged_response_proves_only_what_it_contains() {
                 2 => drop(bytes.remove(at)),
                 _ => bytes.extend_from_within(at..),
             }
-            if let Ok(reply) = dialect().decode(&op, answer(status, bytes)) {
+            if let Ok(reply) = dialect().decode(&op, response(status, bytes)) {
                 assert_proved(&op, &reply);
             }
         }

@@ -20,7 +20,7 @@ fn a_valid_message_has_receipt_body_and_count() {
 }
 
 #[test]
-fn h09_an_entry_without_id_or_reservation_is_counted_and_affects_no_other() {
+fn an_entry_without_id_or_reservation_is_counted_and_affects_no_other() {
     for bad in [
         "{}",
         "null",
@@ -57,13 +57,13 @@ fn h09_an_entry_without_id_or_reservation_is_counted_and_affects_no_other() {
 fn far_more_messages_than_requested_are_counted_and_not_stored() {
     let message = |n: usize| format!(r#"{{"id":"{n}","body":"b","reservation_id":"r{n}"}}"#);
     let many: Vec<String> = (0..500).map(message).collect();
-    let answer = format!(r#"{{"messages":[{}]}}"#, many.join(","));
-    for (asked, kept) in [(1, 101), (10, 110), (100, 200)] {
-        let reserved = reserved_of(asked, &answer);
+    let response = format!(r#"{{"messages":[{}]}}"#, many.join(","));
+    for (requested, kept) in [(1, 101), (10, 110), (100, 200)] {
+        let reserved = reserved_of(requested, &response);
         assert_eq!((reserved.messages.len(), reserved.unusable), (kept, 500 - kept));
     }
-    let junk = format!(r#"{{"messages":[{}{GOOD}]}}"#, "0,".repeat(100_000));
-    let reserved = reserved_of(1, &junk);
+    let invalid = format!(r#"{{"messages":[{}{GOOD}]}}"#, "0,".repeat(100_000));
+    let reserved = reserved_of(1, &invalid);
     assert_eq!((reserved.messages.len(), reserved.unusable), (1, 100_000));
 }
 
@@ -113,7 +113,7 @@ fn a_body_of_any_size_is_returned() {
 }
 
 #[test]
-fn h11_a_count_is_clamped_or_unknown() {
+fn a_count_is_clamped_or_unknown() {
     for (json, count) in [
         ("0", Some(0)),
         ("3", Some(3)),
@@ -134,7 +134,7 @@ fn h11_a_count_is_clamped_or_unknown() {
 }
 
 #[test]
-fn h06_ids_keep_every_digit() {
+fn ids_keep_every_digit() {
     let long = "611400000000000000000000000001";
     let Ok(QueueReply::Posted(ids)) =
         decode(&post(&["a", "b"]), 201, &format!(r#"{{"ids":[{long},"00{long}"]}}"#))
@@ -152,7 +152,7 @@ fn h06_ids_keep_every_digit() {
 }
 
 #[test]
-fn h07_ids_with_special_characters_are_unchanged() {
+fn ids_with_special_characters_are_unchanged() {
     for id in ["a/b", "..", "%2f", "a?b#c", "a b", "\u{e4}"] {
         let body = format!(r#"{{"messages":[{{"id":"{id}","reservation_id":"{id}","body":""}}]}}"#);
         assert_eq!(reserved(&body).messages[0].receipt.message.as_str(), id);
@@ -167,7 +167,7 @@ fn one_reservation_twice_in_a_batch_is_one_message() {
 }
 
 #[test]
-fn h10_more_messages_than_requested_are_all_returned() {
+fn more_messages_than_requested_are_all_returned() {
     let entries: Vec<String> =
         (0..25).map(|n| format!(r#"{{"id":"{n}","reservation_id":"r{n}","body":"b"}}"#)).collect();
     assert_eq!(reserved(&format!(r#"{{"messages":[{}]}}"#, entries.join(","))).messages.len(), 25);

@@ -56,7 +56,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-fn answer_body() -> impl Strategy<Value = Vec<u8>> {
+fn response_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..64),
         json().prop_map(String::into_bytes),
@@ -195,19 +195,19 @@ proptest! {
     fn no_response_is_a_panic_or_an_unproven_success(
         status in prop_oneof![Just(200u16), Just(201), 100..1000u16],
         headers in headers(),
-        body in answer_body(),
+        body in response_body(),
     ) {
-        let mut answer = format!("{status}\n").into_bytes();
+        let mut response = format!("{status}\n").into_bytes();
         for (name, value) in &headers {
-            answer.extend([name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"].concat());
+            response.extend([name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"].concat());
         }
-        answer.extend(b"\n");
-        answer.extend(body);
-        ironmq_response(&answer);
+        response.extend(b"\n");
+        response.extend(body);
+        ironmq_response(&response);
     }
 
     #[test]
-    fn h07_each_part_of_a_path_decodes_to_its_name(
+    fn each_part_of_a_path_decodes_to_its_name(
         (op, op_segments) in op(),
         (address, mut segments) in address(),
     ) {

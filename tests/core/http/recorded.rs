@@ -1,18 +1,18 @@
 //! Recorded responses of an IronMQ server, and what they mean.
 
 use ivy_core_tests::check_seeds;
-use ivy_core_tests::recorded::{Recorded, answers};
+use ivy_core_tests::recorded::{Recorded, responses};
 use ivy_proto::QueueName;
 use ivy_proto::queue::{DeadLetterSetting, QueueInfo, QueueReply};
 
-use crate::shapes::STRANGE;
+use crate::shapes::UNEXPECTED_BODIES;
 use crate::support::*;
 
 #[test]
 fn recorded_and_unusual_responses_are_seeds_of_the_fuzz_target() {
     let head = |status: u16| format!("{status}\ncontent-type:application/json\n\n");
-    let recorded = answers().into_iter().map(|answer| head(answer.status) + &answer.body);
-    let strange = STRANGE.iter().map(|body| head(200) + body);
+    let recorded = responses().into_iter().map(|response| head(response.status) + &response.body);
+    let strange = UNEXPECTED_BODIES.iter().map(|body| head(200) + body);
     let refused = [
         "503\nretry-after:7\n\n{\"msg\":\"busy\"}",
         "503\ndate:Sun, 06 Nov 1994 08:49:37 GMT\nretry-after:Sun, 06 Nov 1994 08:49:57 GMT\n\n",
@@ -21,13 +21,14 @@ fn recorded_and_unusual_responses_are_seeds_of_the_fuzz_target() {
         "403\n\n{\"msg\":\"Reservation timed out\"}",
     ];
     let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
-    let rows = (0..).zip(rows).map(|(n, answer): (u32, _)| (format!("answer-{n}"), answer.into()));
+    let rows =
+        (0..).zip(rows).map(|(n, response): (u32, _)| (format!("answer-{n}"), response.into()));
     check_seeds("ironmq_response", rows);
 }
 
 #[test]
 fn recorded_responses_are_decoded() {
-    for Recorded { op, status, body, reply } in answers() {
+    for Recorded { op, status, body, reply } in responses() {
         assert_eq!(decode(&op, status, &body), Ok(reply), "{body}");
     }
 }

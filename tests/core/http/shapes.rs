@@ -1,11 +1,11 @@
 //! Responses of another shape than the protocol's, although the status means success.
 
-use ivy_proto::queue::{Effect, FaultKind, Oddity, QueueOp, QueueReply, Reserved};
+use ivy_proto::queue::{Effect, FaultKind, QueueOp, QueueReply, Reserved, ResponseDeviation};
 
 use crate::support::*;
 
 /// What a server, a proxy or another program may send instead of the expected JSON.
-pub(crate) const STRANGE: &[&str] = &[
+pub(crate) const UNEXPECTED_BODIES: &[&str] = &[
     "",
     " ",
     "null",
@@ -25,9 +25,9 @@ pub(crate) const STRANGE: &[&str] = &[
 ];
 
 #[test]
-fn h25_a_response_that_is_no_json_object_is_malformed() {
+fn a_response_that_is_no_json_object_is_malformed() {
     for op in all_ops() {
-        for body in STRANGE {
+        for body in UNEXPECTED_BODIES {
             let fault = fault(&op, 200, body);
             assert_eq!(fault.kind(), FaultKind::BadResponse, "{op:?}: {body:?}");
             assert_eq!(fault.status(), Some(200));
@@ -40,16 +40,16 @@ fn h25_a_response_that_is_no_json_object_is_malformed() {
 fn a_response_that_is_not_utf8_is_malformed() {
     for op in all_ops() {
         let body = b"{\"msg\":\"\xff\",\"messages\":[]}".to_vec();
-        let fault = dialect().decode(&op, answer(200, body)).unwrap_err();
+        let fault = dialect().decode(&op, response(200, body)).unwrap_err();
         assert_eq!(fault.kind(), FaultKind::BadResponse);
     }
 }
 
 #[test]
-fn h01_a_login_page_is_reported_by_its_type_and_never_quoted() {
+fn a_login_page_is_reported_by_its_type_and_never_quoted() {
     let page = "<html>LOGIN-PAGE</html>";
     let headers = [("content-type", "text/html; charset=utf-8")];
-    let fault = dialect().decode(&reserve(1), answer_with(200, &headers, page)).unwrap_err();
+    let fault = dialect().decode(&reserve(1), response_with(200, &headers, page)).unwrap_err();
     let said = format!("{fault} {fault:?}");
     assert!(said.contains("text/html") && said.contains("200"), "{said}");
     assert!(!said.contains("LOGIN-PAGE"), "{said}");
@@ -59,25 +59,29 @@ fn h01_a_login_page_is_reported_by_its_type_and_never_quoted() {
 fn a_response_with_two_lengths_is_refused() {
     let headers = [("transfer-encoding", "chunked"), ("content-length", "15")];
     for alone in headers {
-        let answer = answer_with(200, &[alone], r#"{"messages":[]}"#);
-        assert!(dialect().decode(&reserve(1), answer).is_ok(), "{alone:?}");
+        let response = response_with(200, &[alone], r#"{"messages":[]}"#);
+        assert!(dialect().decode(&reserve(1), response).is_ok(), "{alone:?}");
     }
-    let answer = answer_with(200, &headers, r#"{"messages":[]}"#);
-    let fault = dialect().decode(&reserve(1), answer).unwrap_err();
+    let response = response_with(200, &headers, r#"{"messages":[]}"#);
+    let fault = dialect().decode(&reserve(1), response).unwrap_err();
     assert_eq!(fault.kind(), FaultKind::BadResponse);
 }
 
 /// The oddities of an accepted response; `None` if it is not accepted.
-fn oddities(op: &QueueOp, headers: &[(&str, &str)], body: &str) -> Option<Vec<Oddity>> {
-    let mut oddities = Vec::new();
-    let answer = answer_with(200, headers, body.to_owned());
-    let decoded = dialect().decode_noting(op, answer, |oddity| oddities.push(oddity));
-    assert!(decoded.is_ok() || oddities.is_empty(), "{body}: {decoded:?}, {oddities:?}");
-    decoded.is_ok().then_some(oddities)
+fn deviations(
+    op: &QueueOp,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Vec<ResponseDeviation>> {
+    let mut deviations = Vec::new();
+    let response = response_with(200, headers, body.to_owned());
+    let decoded = dialect().decode_noting(op, response, |deviation| deviations.push(deviation));
+    assert!(decoded.is_ok() || deviations.is_empty(), "{body}: {decoded:?}, {deviations:?}");
+    decoded.is_ok().then_some(deviations)
 }
 
 #[test]
-fn h02_json_under_another_content_type_is_accepted_and_noted() {
+fn json_under_another_content_type_is_accepted_and_noted() {
     for (content_type, is_odd) in [
         (Some("application/json"), false),
         (Some("Application/JSON ; charset=utf-8"), false),
@@ -89,15 +93,19 @@ fn h02_json_under_another_content_type_is_accepted_and_noted() {
         let headers: Vec<_> =
             content_type.map(|value| ("content-type", value)).into_iter().collect();
         for (op, body) in [(reserve(1), r#"{"messages":[]}"#), (delete(), r#"{"msg":"Deleted"}"#)] {
-            let expected = if is_odd { vec![Oddity::ContentType] } else { Vec::new() };
-            assert_eq!(oddities(&op, &headers, body), Some(expected), "{content_type:?} {op:?}");
+            let expected = if is_odd { vec![ResponseDeviation::ContentType] } else { Vec::new() };
+            assert_eq!(deviations(&op, &headers, body), Some(expected), "{content_type:?} {op:?}");
         }
     }
-    assert_eq!(oddities(&delete(), &[], "{}"), None, "a response that is not accepted is a fault");
+    assert_eq!(
+        deviations(&delete(), &[], "{}"),
+        None,
+        "a response that is not accepted is a fault"
+    );
 }
 
 #[test]
-fn h23_a_response_in_an_encoding_that_was_not_requested_is_refused() {
+fn a_response_in_an_encoding_that_was_not_requested_is_refused() {
     for (encoding, accepted) in [
         ("identity", true),
         ("Identity", true),
@@ -106,13 +114,13 @@ fn h23_a_response_in_an_encoding_that_was_not_requested_is_refused() {
         ("identity, gzip", false),
         ("", false),
     ] {
-        let answer = answer_with(200, &[("content-encoding", encoding)], r#"{"messages":[]}"#);
-        assert_eq!(dialect().decode(&reserve(1), answer).is_ok(), accepted, "{encoding:?}");
+        let response = response_with(200, &[("content-encoding", encoding)], r#"{"messages":[]}"#);
+        assert_eq!(dialect().decode(&reserve(1), response).is_ok(), accepted, "{encoding:?}");
     }
 }
 
 #[test]
-fn h03_an_empty_reserve_may_omit_the_messages_or_contain_null_and_that_is_noted() {
+fn an_empty_reserve_may_omit_the_messages_or_contain_null_and_that_is_noted() {
     for (body, is_odd) in [
         ("{}", true),
         (r#"{"messages":null}"#, true),
@@ -121,16 +129,16 @@ fn h03_an_empty_reserve_may_omit_the_messages_or_contain_null_and_that_is_noted(
     ] {
         assert_eq!(reserved(body), Reserved::default(), "{body}");
         assert_eq!(decode(&peek(), 200, body), Ok(QueueReply::Peeked(Vec::new())), "{body}");
-        let expected = if is_odd { vec![Oddity::NoMessages] } else { Vec::new() };
+        let expected = if is_odd { vec![ResponseDeviation::NoMessages] } else { Vec::new() };
         for op in [reserve(1), peek()] {
             let json = [("content-type", "application/json")];
-            assert_eq!(oddities(&op, &json, body), Some(expected.clone()), "{body}");
+            assert_eq!(deviations(&op, &json, body), Some(expected.clone()), "{body}");
         }
     }
 }
 
 #[test]
-fn h03_a_response_without_content_acknowledges_nothing() {
+fn a_response_without_content_acknowledges_nothing() {
     for body in ["", "null", "[]", "{}"] {
         for status in [200, 201, 204] {
             let fault = fault(&post(&["a"]), status, body);
@@ -150,7 +158,7 @@ fn messages_of_another_type_are_malformed() {
 }
 
 #[test]
-fn h04_an_error_text_under_a_status_of_success_is_no_success() {
+fn an_error_text_under_a_status_of_success_is_no_success() {
     for op in [
         post(&["a"]),
         reserve(1),
@@ -179,7 +187,7 @@ fn nothing_counts_as_done_without_an_acknowledgement() {
 }
 
 #[test]
-fn h05_a_post_is_only_acknowledged_by_one_id_for_each_message() {
+fn a_post_is_only_acknowledged_by_one_id_for_each_message() {
     let op = post(&["a"]);
     for body in [
         "{}",
@@ -248,7 +256,7 @@ fn unknown_fields_of_any_depth_are_skipped() {
 }
 
 #[test]
-fn h29_a_response_of_any_depth_is_refused_without_a_stack_overflow() {
+fn a_response_of_any_depth_is_refused_without_a_stack_overflow() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"messages\":", "}]")] {
         let body = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
         for op in all_ops() {

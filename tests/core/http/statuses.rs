@@ -13,7 +13,7 @@ fn kinds(status: u16, body: &str, cases: &[(QueueOp, FaultKind)]) {
 }
 
 #[test]
-fn h18_wrong_credentials_are_reported_for_every_operation() {
+fn wrong_credentials_are_reported_for_every_operation() {
     for op in all_ops() {
         let fault = fault(&op, 401, r#"{"msg":"Invalid project/token combination"}"#);
         assert_eq!(fault.kind(), FaultKind::Unauthorized);
@@ -23,7 +23,7 @@ fn h18_wrong_credentials_are_reported_for_every_operation() {
 }
 
 #[test]
-fn h19_a_forbidden_operation_on_a_reserved_message_means_that_the_lease_is_lost() {
+fn a_forbidden_operation_on_a_reserved_message_means_that_the_lease_is_lost() {
     use FaultKind::{LeaseLost, Refused, Unauthorized};
     let cases = [
         (delete(), LeaseLost),
@@ -47,7 +47,7 @@ fn h19_a_forbidden_operation_on_a_reserved_message_means_that_the_lease_is_lost(
 }
 
 #[test]
-fn h20_what_is_missing_depends_on_the_operation() {
+fn what_is_missing_depends_on_the_operation() {
     use FaultKind::{NoMessage, NoQueue, Refused};
     let cases = [
         (delete(), NoMessage),
@@ -73,7 +73,7 @@ fn h20_what_is_missing_depends_on_the_operation() {
 }
 
 #[test]
-fn h22_other_statuses_are_reported_by_their_class() {
+fn other_statuses_are_reported_by_their_class() {
     use FaultKind::{Redirected, Refused, ServerError, TooLarge, TooManyRequests};
     for (statuses, expected) in [
         (&[400, 402, 405, 406, 409, 411, 412, 414, 418, 422, 431, 451, 499][..], Refused),
@@ -96,7 +96,7 @@ fn h22_other_statuses_are_reported_by_their_class() {
 }
 
 #[test]
-fn g11_only_the_servers_own_message_is_quoted_and_truncated() {
+fn only_the_servers_own_message_is_quoted_and_truncated() {
     let said = |body: &str| fault(&reserve(1), 503, body).to_string();
     assert!(said(r#"{"msg":"down for lunch","trace":"SECRET"}"#).contains("down for lunch"));
     for body in [
@@ -137,18 +137,18 @@ fn a_server_that_repeats_the_token_or_a_body_is_not_quoted() {
 fn no_header_of_a_response_shows_the_token() {
     let host = format!("https://{}.example/", TOKEN.to_lowercase());
     let content_type = format!("text/{TOKEN}");
-    for answer in [
-        answer_with(307, &[("location", &host)], ""),
-        answer_with(200, &[("content-type", &content_type)], ""),
+    for response in [
+        response_with(307, &[("location", &host)], ""),
+        response_with(200, &[("content-type", &content_type)], ""),
     ] {
-        let fault = dialect().decode(&reserve(1), answer).unwrap_err();
+        let fault = dialect().decode(&reserve(1), response).unwrap_err();
         let shown = format!("{fault} {fault:?}").to_lowercase();
         assert!(!shown.contains(&TOKEN.to_lowercase()), "{shown}");
     }
 }
 
 #[test]
-fn h17_a_redirect_is_not_followed_and_only_its_origin_is_shown() {
+fn a_redirect_is_not_followed_and_only_its_origin_is_shown() {
     for (location, shown) in [
         ("https://mq.example/3/projects/x?oauth=SECRET", Some("to https://mq.example;")),
         ("http://user:SECRET@other.example:8080/", Some("to http://other.example:8080;")),
@@ -156,8 +156,8 @@ fn h17_a_redirect_is_not_followed_and_only_its_origin_is_shown() {
         ("\u{e4}SECRET", None),
         ("", None),
     ] {
-        let answer = answer_with(307, &[("location", location)], "");
-        let fault = dialect().decode(&reserve(1), answer).unwrap_err();
+        let response = response_with(307, &[("location", location)], "");
+        let fault = dialect().decode(&reserve(1), response).unwrap_err();
         assert_eq!(fault.kind(), FaultKind::Redirected);
         let text = format!("{fault} {fault:?}");
         assert!(!text.contains("SECRET"), "{text}");
@@ -166,11 +166,11 @@ fn h17_a_redirect_is_not_followed_and_only_its_origin_is_shown() {
 }
 
 fn refused_with(status: u16, headers: &[(&str, &str)]) -> Fault {
-    dialect().decode(&reserve(1), answer_with(status, headers, "")).unwrap_err()
+    dialect().decode(&reserve(1), response_with(status, headers, "")).unwrap_err()
 }
 
 #[test]
-fn h21_the_server_may_delay_the_next_request_by_up_to_a_minute() {
+fn the_server_may_delay_the_next_request_by_up_to_a_minute() {
     for (text, seconds) in [
         ("0", Some(0)),
         ("7", Some(7)),
@@ -211,16 +211,19 @@ fn a_date_in_retry_after_is_relative_to_the_servers_own_clock() {
 
 /// The row requires a clock error if requests are signed with a time. These requests are not.
 #[test]
-fn h28_no_request_contains_a_time_and_no_date_of_a_server_invalidates_a_response() {
+fn no_request_contains_a_time_and_no_date_of_a_server_invalidates_a_response() {
     for op in all_ops() {
         assert_eq!(dialect().encode(&op).headers().get("date"), None, "{op:?}");
     }
     for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 2106 00:00:00 GMT", "yesterday"] {
         let headers = [("content-type", "application/json"), ("date", date)];
-        let answer = |status, body| answer_with(status, &headers, body);
-        assert!(dialect().decode(&reserve(1), answer(200, r#"{"messages":[]}"#)).is_ok(), "{date}");
+        let response = |status, body| response_with(status, &headers, body);
+        assert!(
+            dialect().decode(&reserve(1), response(200, r#"{"messages":[]}"#)).is_ok(),
+            "{date}"
+        );
         for status in [400, 401, 403, 503] {
-            let fault = dialect().decode(&reserve(1), answer(status, "")).unwrap_err();
+            let fault = dialect().decode(&reserve(1), response(status, "")).unwrap_err();
             assert_eq!(fault, self::fault(&reserve(1), status, ""), "{date}");
         }
     }

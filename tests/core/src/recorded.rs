@@ -89,7 +89,7 @@ fn push_queue() -> QueueInfo {
 }
 
 /// One or more responses to each kind of operation.
-pub fn answers() -> Vec<Recorded> {
+pub fn responses() -> Vec<Recorded> {
     let rid = "b42dd6bc2a2a4a2d95ab4b0d65ab2f9b";
     let two = Reserved {
         messages: vec![

@@ -78,7 +78,7 @@ proptest! {
     fn a_notice_round_trips(notice in notice()) {
         let read = Notice::parse(notice.to_payload().as_str().as_bytes());
         prop_assert_eq!(read.as_ref().map(Notice::outcome), Ok(notice.outcome()));
-        prop_assert_eq!(read.as_ref().map(Notice::given_back), Ok(notice.given_back()));
+        prop_assert_eq!(read.as_ref().map(Notice::task_held), Ok(notice.task_held()));
         prop_assert_eq!(read, Ok(notice));
     }
 

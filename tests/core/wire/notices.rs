@@ -32,7 +32,7 @@ fn recorded_notices_are_parsed() {
 }
 
 #[test]
-fn r01_r02_other_payloads_are_distinguished_from_notices() {
+fn other_payloads_are_distinguished_from_notices() {
     for text in STRANGE {
         assert!(Notice::parse(text.as_bytes()).is_err(), "{text}");
     }

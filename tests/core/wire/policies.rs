@@ -34,7 +34,7 @@ fn each_policy_opens_what_it_sends() {
 }
 
 #[test]
-fn c14_a_frame_of_the_original_without_a_tag_is_a_downgrade_if_a_tag_is_required() {
+fn a_frame_of_the_original_without_a_tag_is_a_downgrade_if_a_tag_is_required() {
     let frame = sealed(Policy::legacy());
     assert_eq!(reason(Policy::bridge(), &frame), DeadLetterReason::Downgrade);
     // This is what a bridge frame becomes without its tag.
@@ -45,7 +45,7 @@ fn c14_a_frame_of_the_original_without_a_tag_is_a_downgrade_if_a_tag_is_required
 }
 
 #[test]
-fn c15_anything_weaker_is_a_downgrade_if_only_version_2_is_accepted() {
+fn anything_weaker_is_a_downgrade_if_only_version_2_is_accepted() {
     for weaker in [Policy::plain(), Policy::legacy(), Policy::bridge()] {
         let reason = reason(Policy::v2(), &sealed(weaker));
         assert_eq!(reason, DeadLetterReason::Downgrade, "{weaker:?}");

@@ -34,7 +34,7 @@ impl IvyServer {
             .into_iter()
             .chain(options.iter().copied());
         let mut process =
-            Process::spawn("ivy serve", binary("ivy").as_os_str(), args, []).telling(&GREETING);
+            Process::spawn("ivy serve", binary("ivy").as_os_str(), args, []).permitting(&GREETING);
         let line = process.line().await;
         let port =
             line.strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok());
@@ -94,21 +94,21 @@ impl IvyServer {
     }
 
     async fn number(&self, queue: &str, field: &str) -> u64 {
-        let (status, answer) = self.request("GET", &format!("queues/{queue}"), None).await;
-        match (status, answer["queue"][field].as_u64()) {
+        let (status, response) = self.request("GET", &format!("queues/{queue}"), None).await;
+        match (status, response["queue"][field].as_u64()) {
             (200, Some(number)) => number,
             (404, _) => 0,
-            _ => self.process.fail(&format!("answered {status} {answer}")),
+            _ => self.process.fail(&format!("answered {status} {response}")),
         }
     }
 
     /// Posts a message with exactly this body.
     pub async fn post(&self, queue: &str, body: &str) {
         let request = json!({ "messages": [{ "body": body }] });
-        let (status, answer) =
+        let (status, response) =
             self.request("POST", &format!("queues/{queue}/messages"), Some(&request)).await;
         if status != 201 {
-            self.process.fail(&format!("answered {status} {answer}"));
+            self.process.fail(&format!("answered {status} {response}"));
         }
     }
 
@@ -117,25 +117,25 @@ impl IvyServer {
     pub async fn deliver_without_delete(&self, queue: &str, times: usize) {
         for _ in 0..times {
             let path = format!("queues/{queue}/reservations");
-            let (_, answer) = self.request("POST", &path, Some(&json!({ "n": 1 }))).await;
-            let message = &answer["messages"][0];
+            let (_, response) = self.request("POST", &path, Some(&json!({ "n": 1 }))).await;
+            let message = &response["messages"][0];
             let Some(id) = message["id"].as_str() else {
-                self.process.fail(&format!("answered {answer}"))
+                self.process.fail(&format!("answered {response}"))
             };
             let path = format!("queues/{queue}/messages/{id}/release");
             let release = json!({ "reservation_id": message["reservation_id"], "delay": 0 });
-            let (status, answer) = self.request("POST", &path, Some(&release)).await;
+            let (status, response) = self.request("POST", &path, Some(&release)).await;
             if status != 200 {
-                self.process.fail(&format!("answered {status} {answer}"));
+                self.process.fail(&format!("answered {status} {response}"));
             }
         }
     }
 
     /// The bodies of up to a hundred ready messages of a queue, which stay in it.
     pub async fn peek(&self, queue: &str) -> Vec<String> {
-        let (_, answer) =
+        let (_, response) =
             self.request("GET", &format!("queues/{queue}/messages?n=100"), None).await;
-        let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+        let messages = response["messages"].as_array().cloned().unwrap_or_default();
         messages.iter().filter_map(|message| Some(message["body"].as_str()?.to_owned())).collect()
     }
 
@@ -178,9 +178,9 @@ impl IvyServer {
         let mut stream =
             TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("ivy serve listens");
         stream.write_all(request.as_bytes()).await.expect("ivy serve reads a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("ivy serve answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a response has a head");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.expect("ivy serve answers");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a response has a head");
         let status = head
             .split(' ')
             .nth(1)

@@ -56,7 +56,7 @@ impl Notices {
     ///
     /// A message published before this call may still be in flight: first wait for something that
     /// happens after it.
-    pub fn so_far(&mut self) -> Vec<Notice> {
+    pub fn take_received(&mut self) -> Vec<Notice> {
         std::iter::from_fn(|| self.received.try_recv().ok()).collect()
     }
 }

@@ -26,9 +26,9 @@ pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
-    unasked: Vec<Value>,
+    other_events: Vec<Value>,
     log: Log,
-    told_on_purpose: &'static [&'static str],
+    permitted: &'static [&'static str],
     readers: [JoinHandle<io::Result<()>>; 2],
 }
 
@@ -65,16 +65,16 @@ impl Process {
             input: child.stdin.take(),
             child,
             lines,
-            unasked: Vec::new(),
+            other_events: Vec::new(),
             log,
-            told_on_purpose: &[],
+            permitted: &[],
             readers,
         }
     }
 
     /// The same, except that lines with these prefixes may contain secrets.
-    pub(crate) fn telling(mut self, beginnings: &'static [&'static str]) -> Self {
-        self.told_on_purpose = beginnings;
+    pub(crate) fn permitting(mut self, prefixes: &'static [&'static str]) -> Self {
+        self.permitted = prefixes;
         self
     }
 
@@ -91,13 +91,13 @@ impl Process {
     /// of the standard output that is a JSON object; the others are stored until they are
     /// requested.
     pub async fn event(&mut self, kind: &str) -> Value {
-        if let Some(position) = self.unasked.iter().position(|event| event["event"] == kind) {
-            return self.unasked.remove(position);
+        if let Some(position) = self.other_events.iter().position(|event| event["event"] == kind) {
+            return self.other_events.remove(position);
         }
         loop {
             match serde_json::from_str(&self.line().await) {
                 Ok(event @ Value::Object(_)) if event["event"] == kind => return event,
-                Ok(event @ Value::Object(_)) => self.unasked.push(event),
+                Ok(event @ Value::Object(_)) => self.other_events.push(event),
                 _ => {}
             }
         }
@@ -182,7 +182,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let leaks = self.log.leaks(self.told_on_purpose);
+        let leaks = self.log.leaks(self.permitted);
         if !leaks.is_empty() && !thread::panicking() {
             panic!("{} printed secrets: {leaks:?}", self.name);
         }
@@ -213,10 +213,9 @@ impl Log {
         self.lock().clone()
     }
 
-    fn leaks(&self, told_on_purpose: &[&str]) -> Vec<Leak> {
+    fn leaks(&self, permitted: &[&str]) -> Vec<Leak> {
         let text = self.lock();
-        let is_searched =
-            |line: &&str| !told_on_purpose.iter().any(|beginning| line.starts_with(beginning));
+        let is_searched = |line: &&str| !permitted.iter().any(|prefix| line.starts_with(prefix));
         text.lines().filter(is_searched).flat_map(find_leaks).collect()
     }
 
@@ -320,7 +319,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_that_was_printed_on_purpose_is_no_failure() {
-        let mut process = shell(&format!("echo token={}", QUEUE_TOKEN.text())).telling(&["token="]);
+        let mut process =
+            shell(&format!("echo token={}", QUEUE_TOKEN.text())).permitting(&["token="]);
         process.success().await;
     }
 

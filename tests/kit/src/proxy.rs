@@ -42,11 +42,11 @@ pub enum ProxyFault {
     /// It is not forwarded; the response is this status with an HTML page, as from a gateway.
     Status(u16),
     /// It is forwarded, and the connection closes without a response.
-    LoseAnswer,
+    LoseResponse,
     /// It is forwarded, and the connection closes in the middle of the response.
-    CutAnswer,
+    CutResponse,
     /// It is forwarded, and the response's body is replaced by this text.
-    Answer(&'static str),
+    ReplaceBody(&'static str),
 }
 
 /// Holds responses back until it is dropped.
@@ -81,15 +81,15 @@ impl FaultyProxy {
     }
 
     /// Injects this fault into each of the next `count` requests of a kind.
-    pub fn inject(&self, kind: RequestKind, times: usize, mishap: ProxyFault) {
+    pub fn inject(&self, kind: RequestKind, times: usize, fault: ProxyFault) {
         let mut plans = self.script.plans();
-        plans.entry(kind).or_default().mishaps.extend(std::iter::repeat_n(mishap, times));
+        plans.entry(kind).or_default().faults.extend(std::iter::repeat_n(fault, times));
     }
 
     /// Holds the responses to requests of a kind back, including those in flight, until the
     /// returned value is dropped.
     #[must_use]
-    pub fn hold_answers(&self, kind: RequestKind) -> HeldResponses {
+    pub fn hold_responses(&self, kind: RequestKind) -> HeldResponses {
         let (end, held) = watch::channel(());
         self.script.plans().entry(kind).or_default().held = Some(held);
         HeldResponses { _end: end }
@@ -104,7 +104,7 @@ impl FaultyProxy {
     /// How many planned faults of a kind have not happened yet.
     #[must_use]
     pub fn planned(&self, kind: RequestKind) -> usize {
-        self.script.plans().get(&kind).map_or(0, |plan| plan.mishaps.len())
+        self.script.plans().get(&kind).map_or(0, |plan| plan.faults.len())
     }
 }
 
@@ -126,7 +126,7 @@ struct Script(Mutex<BTreeMap<RequestKind, Plan>>);
 #[derive(Default)]
 struct Plan {
     seen: usize,
-    mishaps: std::collections::VecDeque<ProxyFault>,
+    faults: std::collections::VecDeque<ProxyFault>,
     held: Option<watch::Receiver<()>>,
 }
 
@@ -140,10 +140,10 @@ impl Script {
         let mut plans = self.plans();
         let plan = plans.entry(kind).or_default();
         plan.seen += 1;
-        plan.mishaps.pop_front()
+        plan.faults.pop_front()
     }
 
-    async fn until_answers_go(&self, kind: RequestKind) {
+    async fn wait_while_held(&self, kind: RequestKind) {
         let held = self.plans().get(&kind).and_then(|plan| plan.held.clone());
         if let Some(mut held) = held {
             // Nothing is ever sent: this ends when the sender is dropped.
@@ -158,35 +158,35 @@ async fn forward(mut client: TcpStream, server: u16, script: &Script) -> io::Res
     let (mut from_client, mut from_server) = (Vec::new(), Vec::new());
     while let Some(request) = read_message(&mut client, &mut from_client).await? {
         let kind = kind_of(&request);
-        let mishap = script.next(kind);
-        if let Some(ProxyFault::Status(status)) = mishap {
+        let fault = script.next(kind);
+        if let Some(ProxyFault::Status(status)) = fault {
             let page = "<html>no</html>";
             let head = format!("HTTP/1.1 {status} No\r\nContent-Type: text/html\r\n");
             client.write_all(with_body(&head, page).as_bytes()).await?;
             continue;
         }
         server.write_all(&request).await?;
-        let answer = tokio::select! {
-            answer = read_message(&mut server, &mut from_server) => answer?,
+        let response = tokio::select! {
+            response = read_message(&mut server, &mut from_server) => response?,
             // A client that cancels a request closes the connection; so must the proxy.
             more = client.read_buf(&mut from_client) => match more? {
                 0 => None,
                 _ => return Err(io::Error::other("a second request before the first response")),
             },
         };
-        let Some(answer) = answer else { return Ok(()) };
-        script.until_answers_go(kind).await;
-        match mishap {
-            None | Some(ProxyFault::Status(_)) => client.write_all(&answer).await?,
-            Some(ProxyFault::Answer(text)) => {
+        let Some(response) = response else { return Ok(()) };
+        script.wait_while_held(kind).await;
+        match fault {
+            None | Some(ProxyFault::Status(_)) => client.write_all(&response).await?,
+            Some(ProxyFault::ReplaceBody(text)) => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
                 client.write_all(with_body(head, text).as_bytes()).await?;
             }
-            Some(ProxyFault::CutAnswer) => {
-                client.write_all(&answer[..answer.len() - answer.len() / 4]).await?;
+            Some(ProxyFault::CutResponse) => {
+                client.write_all(&response[..response.len() - response.len() / 4]).await?;
                 return client.shutdown().await;
             }
-            Some(ProxyFault::LoseAnswer) => return client.shutdown().await,
+            Some(ProxyFault::LoseResponse) => return client.shutdown().await,
         }
     }
     Ok(())
@@ -263,8 +263,8 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut read = Vec::new();
                 while let Ok(Some(_)) = read_message(&mut stream, &mut read).await {
-                    let answer = with_body("HTTP/1.1 200 OK\r\n", "[1,2,3]");
-                    stream.write_all(answer.as_bytes()).await.expect("a reader");
+                    let response = with_body("HTTP/1.1 200 OK\r\n", "[1,2,3]");
+                    stream.write_all(response.as_bytes()).await.expect("a reader");
                 }
             }
         });
@@ -276,14 +276,14 @@ mod tests {
     async fn post(client: &mut TcpStream) -> io::Result<Option<String>> {
         let request = with_body("POST /q/messages HTTP/1.1\r\n", "{}");
         client.write_all(request.as_bytes()).await?;
-        let answer = read_message(client, &mut Vec::new()).await?;
-        Ok(answer.map(|answer| String::from_utf8(answer).expect("text")))
+        let response = read_message(client, &mut Vec::new()).await?;
+        Ok(response.map(|response| String::from_utf8(response).expect("text")))
     }
 
     #[tokio::test]
     async fn requests_without_a_fault_are_forwarded() {
         let (mut client, proxy) = client().await;
-        proxy.inject(RequestKind::Touch, 1, ProxyFault::LoseAnswer);
+        proxy.inject(RequestKind::Touch, 1, ProxyFault::LoseResponse);
         for _ in 0..2 {
             assert!(post(&mut client).await.unwrap().unwrap().ends_with("[1,2,3]"));
         }
@@ -295,7 +295,7 @@ mod tests {
     async fn each_fault_happens_as_often_as_planned() {
         let (mut client, proxy) = client().await;
         proxy.inject(RequestKind::Post, 1, ProxyFault::Status(503));
-        proxy.inject(RequestKind::Post, 1, ProxyFault::Answer("what?"));
+        proxy.inject(RequestKind::Post, 1, ProxyFault::ReplaceBody("what?"));
         assert!(post(&mut client).await.unwrap().unwrap().starts_with("HTTP/1.1 503 "));
         assert!(post(&mut client).await.unwrap().unwrap().ends_with("what?"));
         assert!(post(&mut client).await.unwrap().unwrap().ends_with("[1,2,3]"));
@@ -304,9 +304,9 @@ mod tests {
     #[tokio::test]
     async fn responses_are_lost_whole_or_in_part() {
         let (mut first, proxy) = client().await;
-        proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
+        proxy.inject(RequestKind::Post, 1, ProxyFault::LoseResponse);
         assert_eq!(post(&mut first).await.unwrap(), None);
-        proxy.inject(RequestKind::Post, 1, ProxyFault::CutAnswer);
+        proxy.inject(RequestKind::Post, 1, ProxyFault::CutResponse);
         let second = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await;
         assert!(post(&mut second.unwrap()).await.is_err());
     }
@@ -314,14 +314,14 @@ mod tests {
     #[tokio::test]
     async fn responses_are_held_back_until_the_hold_is_dropped() {
         let (mut client, proxy) = client().await;
-        let held = proxy.hold_answers(RequestKind::Post);
-        let answer = tokio::spawn(async move { post(&mut client).await });
+        let held = proxy.hold_responses(RequestKind::Post);
+        let response = tokio::spawn(async move { post(&mut client).await });
         while proxy.seen(RequestKind::Post) == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(!answer.is_finished());
+        assert!(!response.is_finished());
         drop(held);
-        assert!(answer.await.unwrap().unwrap().is_some());
+        assert!(response.await.unwrap().unwrap().is_some());
     }
 
     #[test]

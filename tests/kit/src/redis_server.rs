@@ -223,10 +223,10 @@ const READY: &str = "Ready to accept connections";
 async fn ping(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(b"PING\r\n").await?;
-    let mut answer = [0; 7];
-    stream.read_exact(&mut answer).await?;
+    let mut reply = [0; 7];
+    stream.read_exact(&mut reply).await?;
     // A server that requires a password refuses even the ping, but is up.
-    match &answer {
+    match &reply {
         b"+PONG\r\n" | b"-NOAUTH" => Ok(()),
         _ => Err(std::io::Error::other("not the reply to a ping")),
     }
@@ -260,10 +260,10 @@ mod tests {
         let server = RedisServer::start_with_password("secret").await;
         let client = redis::Client::open(server.url()).expect("the address is valid");
         assert!(client.get_multiplexed_async_connection().await.is_ok());
-        let stranger = redis::Client::open(format!("redis://127.0.0.1:{}", server.port()))
+        let unauthenticated = redis::Client::open(format!("redis://127.0.0.1:{}", server.port()))
             .expect("the address is valid");
         let mut connection =
-            stranger.get_multiplexed_async_connection().await.expect("a connection");
+            unauthenticated.get_multiplexed_async_connection().await.expect("a connection");
         assert!(redis::cmd("PING").query_async::<()>(&mut connection).await.is_err());
     }
 }

@@ -56,6 +56,7 @@ impl Script {
     #[must_use = "the script is killed when its process is dropped"]
     pub fn start(self) -> Process {
         // The output of other projects' programs is not searched for secrets.
-        Process::spawn(&self.name, OsStr::new(self.interpreter), self.args, self.env).telling(&[""])
+        Process::spawn(&self.name, OsStr::new(self.interpreter), self.args, self.env)
+            .permitting(&[""])
     }
 }

@@ -74,7 +74,7 @@ impl ScriptedHttp {
     }
 
     /// Sets the response from now on.
-    pub fn answer(&self, reply: ScriptedResponse) {
+    pub fn respond(&self, reply: ScriptedResponse) {
         *self.state.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 

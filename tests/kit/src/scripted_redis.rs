@@ -39,7 +39,7 @@ struct State {
     script: Mutex<VecDeque<(&'static str, ScriptedReply)>>,
     /// The subscribed connections, each with its channels.
     subscribers: Mutex<Vec<(TcpStream, Vec<String>)>>,
-    said: Mutex<Vec<Vec<String>>>,
+    commands: Mutex<Vec<Vec<String>>>,
 }
 
 impl ScriptedRedis {
@@ -71,13 +71,13 @@ impl ScriptedRedis {
     }
 
     /// Sets the reply to the next command of this name.
-    pub fn answer_next(&self, command: &'static str, answer: ScriptedReply) {
-        lock(&self.state.script).push_back((command, answer));
+    pub fn reply_next(&self, command: &'static str, reply: ScriptedReply) {
+        lock(&self.state.script).push_back((command, reply));
     }
 
     /// Whether all scripted replies were sent.
     #[must_use]
-    pub fn has_answered_all(&self) -> bool {
+    pub fn has_sent_all_replies(&self) -> bool {
         lock(&self.state.script).is_empty()
     }
 
@@ -114,8 +114,8 @@ impl ScriptedRedis {
     /// The arguments of each command of this name that has arrived so far.
     #[must_use]
     pub fn received(&self, command: &str) -> Vec<Vec<String>> {
-        let said = lock(&self.state.said);
-        said.iter().filter(|words| words[0].eq_ignore_ascii_case(command)).cloned().collect()
+        let commands = lock(&self.state.commands);
+        commands.iter().filter(|args| args[0].eq_ignore_ascii_case(command)).cloned().collect()
     }
 }
 
@@ -139,17 +139,17 @@ fn converse(mut stream: TcpStream, state: &State) {
     let Ok(reading) = stream.try_clone() else { return };
     let mut commands = BufReader::new(reading);
     let mut subscribed = false;
-    while let Ok(words) = read_command(&mut commands) {
-        let Some(name) = words.first().map(|name| name.to_ascii_uppercase()) else { return };
-        lock(&state.said).push(words.clone());
+    while let Ok(args) = read_command(&mut commands) {
+        let Some(name) = args.first().map(|name| name.to_ascii_uppercase()) else { return };
+        lock(&state.commands).push(args.clone());
         let usual =
-            |stream: &mut TcpStream| answer_as_redis(&name, &words, subscribed, stream, state);
+            |stream: &mut TcpStream| reply_as_redis(&name, &args, subscribed, stream, state);
         let scripted = {
             let mut script = lock(&state.script);
             let position = script.iter().position(|(command, _)| *command == name);
             position.and_then(|position| script.remove(position))
         };
-        let answered = match scripted.map(|(_, answer)| answer) {
+        let written = match scripted.map(|(_, reply)| reply) {
             None => usual(&mut stream),
             Some(ScriptedReply::Bytes(bytes)) => stream.write_all(&bytes),
             Some(ScriptedReply::Before(bytes)) => {
@@ -162,7 +162,7 @@ fn converse(mut stream: TcpStream, state: &State) {
             }
         };
         subscribed |= name == "SUBSCRIBE";
-        if answered.is_err() {
+        if written.is_err() {
             return;
         }
     }
@@ -172,9 +172,9 @@ fn hang_up(stream: &TcpStream) {
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
-fn answer_as_redis(
+fn reply_as_redis(
     name: &str,
-    words: &[String],
+    args: &[String],
     subscribed: bool,
     stream: &mut TcpStream,
     state: &State,
@@ -185,7 +185,7 @@ fn answer_as_redis(
         "HELLO" => stream
             .write_all(b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"),
         "SUBSCRIBE" => {
-            let channels = words[1..].to_vec();
+            let channels = args[1..].to_vec();
             // Locked meanwhile, so that messages published after the confirmation are delivered.
             let mut subscribers = lock(&state.subscribers);
             for (number, channel) in (1..).zip(&channels) {
@@ -199,8 +199,8 @@ fn answer_as_redis(
         }
         "PUBLISH" => {
             let whole = |message: &[u8]| vec![message.to_vec()];
-            let heard = deliver(state, &words[1], words[2].as_bytes(), whole);
-            stream.write_all(format!(":{heard}\r\n").as_bytes())
+            let receivers = deliver(state, &args[1], args[2].as_bytes(), whole);
+            stream.write_all(format!(":{receivers}\r\n").as_bytes())
         }
         _ => stream.write_all(b"+OK\r\n"),
     }

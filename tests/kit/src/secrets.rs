@@ -29,7 +29,7 @@ static ALL: [&Marker; 6] =
     [&QUEUE_TOKEN, &REDIS_PASSWORD, &ENCRYPTION_PASSWORD, &KEYSET_SECRET, &ARGUMENT, &RESULT];
 
 /// How many leaks are stored. The first ones are enough to find the cause.
-const KEPT: usize = 20;
+const MAX_LEAKS: usize = 20;
 
 /// A text that must not be printed anywhere, and whether a test has used it.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Record {
         *searched.kinds.entry(kind).or_default() += 1;
         for leak in leaks {
             let line = format!("{kind} {place}: {leak}");
-            if searched.leaks.len() < KEPT && !searched.leaks.contains(&line) {
+            if searched.leaks.len() < MAX_LEAKS && !searched.leaks.contains(&line) {
                 searched.leaks.push(line);
             }
         }
@@ -199,8 +199,8 @@ mod tests {
         for marker in ALL {
             for before in ["", "x", "xy", "xyz"] {
                 let text = format!("{before}{}{before}", marker.text);
-                for shown in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
-                    assert_eq!(find_leaks(&shown).len(), 1, "{} after {before:?}", marker.name);
+                for encoded in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+                    assert_eq!(find_leaks(&encoded).len(), 1, "{} after {before:?}", marker.name);
                 }
             }
         }
@@ -232,9 +232,9 @@ mod tests {
         let record = Record::new();
         record.search("log", "of a clean test", "nothing");
         record.search("log", "of a planted test", &format!("token={}", QUEUE_TOKEN.text));
-        let told = record.verdict(&[]).unwrap_err();
-        assert!(told.contains("log of a planted test: the queue token, plain"), "{told}");
-        assert!(!told.contains("clean") && find_leaks(&told).is_empty(), "{told}");
+        let error = record.verdict(&[]).unwrap_err();
+        assert!(error.contains("log of a planted test: the queue token, plain"), "{error}");
+        assert!(!error.contains("clean") && find_leaks(&error).is_empty(), "{error}");
     }
 
     #[test]

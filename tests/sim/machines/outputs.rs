@@ -186,7 +186,7 @@ impl World {
                 true => self.cancel_request(who, op),
                 false => self.abandon_requests(who, Some(op)),
             }
-            let lost = Err(QueueFault::new(FaultKind::AnswerLost));
+            let lost = Err(QueueFault::new(FaultKind::ResponseLost));
             let input = ProcessInput::Response(op, lost, Moment::EPOCH);
             self.schedule(Duration::from_millis(1), Due::ProcessInput(who, input));
         }

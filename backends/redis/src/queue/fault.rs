@@ -52,7 +52,7 @@ pub(crate) fn fault_of_broken(broken: &Broken, was_sent: bool, address: &RedisAd
     let detail = || broken.detail.clone();
     match broken.kind {
         NotifyFaultKind::ConnectionLost if was_sent => {
-            Fault::new(FaultKind::AnswerLost).with_detail(detail())
+            Fault::new(FaultKind::ResponseLost).with_detail(detail())
         }
         NotifyFaultKind::Tls => Fault::new(FaultKind::Tls).with_detail(detail()),
         NotifyFaultKind::Unauthorized => Fault::new(FaultKind::Unauthorized).with_detail(detail()),
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_lost_connection_affects_only_requests_that_were_sent() {
         let lost = Broken { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
-        assert_eq!(fault_of_broken(&lost, true, &address()).kind(), FaultKind::AnswerLost);
+        assert_eq!(fault_of_broken(&lost, true, &address()).kind(), FaultKind::ResponseLost);
         assert_eq!(fault_of_broken(&lost, false, &address()).kind(), FaultKind::Unreachable);
         let loading = Broken { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };
         assert_eq!(fault_of_broken(&loading, false, &address()).kind(), FaultKind::Unavailable);

@@ -20,11 +20,11 @@ async fn tasks_are_sent_regardless_of_how_many_results_a_callback_awaits() {
         drop(ivy.call(&DOUBLE, (n,)).await.unwrap());
     }
     drop(ivy);
-    let mut given_up = 0;
+    let mut evicted = 0;
     while let Some(event) = events.next().await {
-        given_up += u32::from(matches!(event, Event::ResultGivenUp { .. }));
+        evicted += u32::from(matches!(event, Event::CallbackEvicted { .. }));
     }
-    assert_eq!(given_up, 8);
+    assert_eq!(evicted, 8);
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,12 +34,12 @@ async fn live_handles_occupy_the_limit_and_dropped_ones_free_it() {
         if with_callback {
             ivy.on_result(&DOUBLE, |_, _| ()).unwrap();
         }
-        let kept = ivy.call_many(&DOUBLE, [(1,), (2,)]).await;
-        assert!(kept.iter().all(Result::is_ok), "{kept:?}");
+        let handles = ivy.call_many(&DOUBLE, [(1,), (2,)]).await;
+        assert!(handles.iter().all(Result::is_ok), "{handles:?}");
         let error = ivy.call(&DOUBLE, (3,)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Full);
         assert!(error.to_string().contains("drop the handles"), "{error}");
-        drop(kept);
+        drop(handles);
         ivy.call(&DOUBLE, (4,)).await.unwrap();
     }
 }

@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::{self, Connected};
 use ivy_proto::backend::Endpoint;
 use tower_service::Service;
 
-use crate::remote::interim::InterimResponses;
+use crate::remote::informational_responses::InformationalResponses;
 use crate::remote::stream::{self, BoxedStream};
 use crate::runtime::Runtime;
 use crate::tls::Tls;
@@ -54,16 +54,17 @@ impl Service<Uri> for Connector {
 
 /// A connection that limits the server's interim responses.
 pub(super) struct Connection {
-    link: BoxedStream,
-    interim: InterimResponses,
+    stream: BoxedStream,
+    informational: InformationalResponses,
     /// The buffer that bytes are read into, because hyper's own is not initialized.
     piece: Box<[u8]>,
 }
 
 impl Connection {
-    fn new(link: BoxedStream) -> Self {
-        let (interim, piece) = (InterimResponses::default(), vec![0; PIECE].into_boxed_slice());
-        Connection { link, interim, piece }
+    fn new(stream: BoxedStream) -> Self {
+        let (informational, piece) =
+            (InformationalResponses::default(), vec![0; PIECE].into_boxed_slice());
+        Connection { stream, informational, piece }
     }
 }
 
@@ -79,11 +80,11 @@ impl Read for Connection {
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Connection { link, interim, piece } = &mut *self;
+        let Connection { stream, informational, piece } = &mut *self;
         let room = buffer.remaining().min(piece.len());
-        let length = ready!(Pin::new(link).poll_read(context, &mut piece[..room]))?;
+        let length = ready!(Pin::new(stream).poll_read(context, &mut piece[..room]))?;
         let bytes = &piece[..length];
-        interim.read(bytes)?;
+        informational.read(bytes)?;
         buffer.put_slice(bytes);
         Poll::Ready(Ok(()))
     }
@@ -95,15 +96,15 @@ impl Write for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.interim.begin();
-        Pin::new(&mut self.link).poll_write(context, bytes)
+        self.informational.begin();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link).poll_close(context)
+        Pin::new(&mut self.stream).poll_close(context)
     }
 }

@@ -66,7 +66,7 @@ impl<R: Runtime> HttpClient for Hyper<R> {
         async move {
             timeout::<R, _>(time_limit, exchange).await.unwrap_or_else(|| {
                 let detail = format!("no complete response within {time_limit:?}");
-                Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
+                Err(Fault::new(FaultKind::ResponseLost).with_detail(detail))
             })
         }
         .boxed()
@@ -84,9 +84,9 @@ async fn exchange(
     request: Request<Bytes>,
     response_limit: usize,
 ) -> Result<Response<Bytes>, Fault> {
-    let answer =
+    let response =
         client.request(request.map(Full::new)).await.map_err(|error| send_fault(&error))?;
-    let (head, body) = answer.into_parts();
+    let (head, body) = response.into_parts();
     let body = Limited::new(body, response_limit)
         .collect()
         .await
@@ -100,25 +100,25 @@ fn send_fault(error: &Error) -> Fault {
         return Fault::new(kind).with_detail(innermost(error));
     }
     match error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
-        Some(error) => answer_fault(error),
-        None => Fault::new(FaultKind::AnswerLost).with_detail(innermost(error)),
+        Some(error) => response_fault(error),
+        None => Fault::new(FaultKind::ResponseLost).with_detail(innermost(error)),
     }
 }
 
 fn body_fault(error: &(dyn std::error::Error + Send + Sync + 'static), limit: usize) -> Fault {
     if error.is::<LengthLimitError>() {
         let detail = format!("its body has more than {limit} bytes");
-        return Fault::new(FaultKind::AnswerLost).with_detail(detail);
+        return Fault::new(FaultKind::ResponseLost).with_detail(detail);
     }
     match error.downcast_ref::<hyper::Error>() {
-        Some(error) => answer_fault(error),
-        None => Fault::new(FaultKind::AnswerLost).with_detail(innermost(error)),
+        Some(error) => response_fault(error),
+        None => Fault::new(FaultKind::ResponseLost).with_detail(innermost(error)),
     }
 }
 
 /// The fault of a response that failed on an established connection.
-fn answer_fault(error: &hyper::Error) -> Fault {
-    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::AnswerLost };
+fn response_fault(error: &hyper::Error) -> Fault {
+    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::ResponseLost };
     Fault::new(kind).with_detail(innermost(error))
 }
 

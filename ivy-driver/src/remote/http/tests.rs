@@ -28,13 +28,13 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// A server that sends each connection this response and closes it.
-async fn server(answer: Vec<u8>) -> String {
+async fn server(response: Vec<u8>) -> String {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             if read_head(&mut stream).await.is_ok() {
-                let _ = stream.write_all(&answer).await;
+                let _ = stream.write_all(&response).await;
             }
         }
     });
@@ -54,23 +54,23 @@ async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
     client().send(get(address)).await
 }
 
-async fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
-    let address = server(answer.to_vec()).await;
-    fetch(&address).await.map(|answer| answer.status().as_u16()).map_err(|fault| fault.kind())
+async fn kind_of(response: &[u8]) -> Result<u16, FaultKind> {
+    let address = server(response.to_vec()).await;
+    fetch(&address).await.map(|response| response.status().as_u16()).map_err(|fault| fault.kind())
 }
 
 #[tokio::test]
 async fn a_complete_response_is_returned() {
-    let answer = fetch(&server(GOOD.to_vec()).await).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.body(), r#"{"ids":["1"]}"#);
+    let response = fetch(&server(GOOD.to_vec()).await).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.body(), r#"{"ids":["1"]}"#);
 }
 
 #[tokio::test]
-async fn a_truncated_response_is_a_lost_answer() {
+async fn a_truncated_response_is_a_lost_response() {
     for cut in 0..GOOD.len() {
         let kind = kind_of(&GOOD[..cut]).await;
-        assert_eq!(kind, Err(FaultKind::AnswerLost), "cut at {cut}");
+        assert_eq!(kind, Err(FaultKind::ResponseLost), "cut at {cut}");
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_truncated_chunked_response_is_an_error() {
 async fn a_response_that_is_not_http_is_a_bad_response() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     let large_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
-    let answers: [&[u8]; 9] = [
+    let responses: [&[u8]; 9] = [
         b"<html>hello</html>\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n",
@@ -98,9 +98,9 @@ async fn a_response_that_is_not_http_is_a_bad_response() {
         many_headers.as_bytes(),
         large_header.as_bytes(),
     ];
-    for answer in answers {
-        let start = String::from_utf8_lossy(&answer[..answer.len().min(60)]);
-        assert_eq!(kind_of(answer).await, Err(FaultKind::BadResponse), "{start:?}");
+    for response in responses {
+        let start = String::from_utf8_lossy(&response[..response.len().min(60)]);
+        assert_eq!(kind_of(response).await, Err(FaultKind::BadResponse), "{start:?}");
     }
 }
 
@@ -109,33 +109,33 @@ async fn a_damaged_chunk_is_an_error() {
     for chunk in
         ["zz\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n{}", "2\r\n{}xx0\r\n\r\n", "-2\r\n"]
     {
-        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
-        assert!(kind_of(answer.as_bytes()).await.is_err(), "{chunk:?}");
+        let response = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        assert!(kind_of(response.as_bytes()).await.is_err(), "{chunk:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_read_to_its_end() {
     for length in ["Content-Length: 1000000000000", "X-Length: none"] {
-        let mut answer = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
-        answer.extend([b'x'; 2048]);
-        assert_eq!(kind_of(&answer).await, Err(FaultKind::AnswerLost), "{length}");
+        let mut response = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
+        response.extend([b'x'; 2048]);
+        assert_eq!(kind_of(&response).await, Err(FaultKind::ResponseLost), "{length}");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(kind_of(answer).await, Ok(307));
+    let response = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(kind_of(response).await, Ok(307));
 }
 
 #[tokio::test]
 async fn up_to_ten_interim_responses_are_skipped() {
-    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::AnswerLost))] {
-        for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
-            let mut answer = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
-            answer.extend(GOOD);
-            assert_eq!(kind_of(&answer).await, expected, "{count} {interim}");
+    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::ResponseLost))] {
+        for informational in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
+            let mut response = format!("HTTP/1.1 {informational}\r\n").repeat(count).into_bytes();
+            response.extend(GOOD);
+            assert_eq!(kind_of(&response).await, expected, "{count} {informational}");
         }
     }
 }
@@ -169,8 +169,8 @@ impl SilentAddress {
 async fn an_unresponsive_address_does_not_hide_the_others() {
     let silent = SilentAddress::new();
     let server: http::Uri = server(GOOD.to_vec()).await.parse().unwrap();
-    let answers = server.authority().unwrap().as_str().parse().unwrap();
-    name_host("two.example", &[silent.address, answers]);
+    let responding = server.authority().unwrap().as_str().parse().unwrap();
+    name_host("two.example", &[silent.address, responding]);
     assert_eq!(fetch("http://two.example/").await.unwrap().status(), 200);
 }
 
@@ -195,16 +195,16 @@ async fn an_endless_response_fails_after_the_time_limit() {
             }
         }
     });
-    assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::ResponseLost);
     assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
 }
 
 /// Waits until background tasks are idle.
-async fn rest() {
+async fn pause() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-async fn answer(stream: &mut TcpStream) {
+async fn respond(stream: &mut TcpStream) {
     read_head(stream).await.unwrap();
     stream.write_all(GOOD).await.unwrap();
 }
@@ -216,16 +216,16 @@ async fn a_connection_is_reused_unless_the_server_has_closed_it() {
     let send = || tokio::spawn(client.send(get(&address)));
     let first = send();
     let (mut stream, _) = listener.accept().await.unwrap();
-    answer(&mut stream).await;
+    respond(&mut stream).await;
     assert!(first.await.unwrap().is_ok());
-    rest().await;
+    pause().await;
     let second = send();
-    answer(&mut stream).await;
+    respond(&mut stream).await;
     assert!(second.await.unwrap().is_ok());
     drop(stream);
-    rest().await;
+    pause().await;
     let third = send();
-    answer(&mut listener.accept().await.unwrap().0).await;
+    respond(&mut listener.accept().await.unwrap().0).await;
     assert!(third.await.unwrap().is_ok());
 }
 

@@ -22,7 +22,7 @@ enum Step {
     /// Lets time pass up to the next deadline.
     PassToDeadline,
     /// Sends a request without a target.
-    Ask(Request),
+    Request(Request),
     /// Sends a request with a target.
     About(QueueName, Verb, Pick),
     /// All or none, or each that can be deleted.
@@ -82,10 +82,10 @@ impl Pair {
                 let next = self.reference.deadlines().into_iter().min();
                 self.tick(next.map_or(self.now, |(at, _)| at));
             }
-            Step::Ask(request) => self.ask(request.clone(), request),
+            Step::Request(request) => self.request(request.clone(), request),
             Step::About(queue, verb, pick) => {
                 let (broker, reference) = self.targets(&pick);
-                self.ask(verb.request(queue.clone(), broker), verb.request(queue, reference));
+                self.request(verb.request(queue.clone(), broker), verb.request(queue, reference));
             }
             Step::DeleteMany(queue, picks, each) => {
                 let (broker, reference) = picks.iter().map(|pick| self.targets(pick)).unzip();
@@ -93,7 +93,7 @@ impl Pair {
                     true => Request::DeleteEach { queue, targets },
                     false => Request::DeleteMany { queue, targets },
                 };
-                self.ask(delete(queue.clone(), broker), delete(queue, reference));
+                self.request(delete(queue.clone(), broker), delete(queue, reference));
             }
             Step::Abandon(back) => {
                 let id = RequestId(self.requests.saturating_sub(back as u64));
@@ -111,7 +111,7 @@ impl Pair {
         self.compare();
     }
 
-    fn ask(&mut self, of_broker: Request, of_reference: Request) {
+    fn request(&mut self, of_broker: Request, of_reference: Request) {
         self.requests += 1;
         let id = RequestId(self.requests);
         self.broker.handle_input(Input::Request(id, of_broker), self.now).unwrap();
@@ -131,7 +131,7 @@ impl Pair {
                 message: message.clone(),
             }));
             for request in requests {
-                self.ask(request.clone(), request);
+                self.request(request.clone(), request);
             }
         }
     }
@@ -314,7 +314,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0u64..8).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
         2 => Just(Step::PassToDeadline),
-        10 => request().prop_map(Step::Ask),
+        10 => request().prop_map(Step::Request),
         6 => (queue(), verb, pick()).prop_map(|(queue, verb, pick)| Step::About(queue, verb, pick)),
         2 => (queue(), vec(pick(), 1..4), any::<bool>())
             .prop_map(|(queue, picks, each)| Step::DeleteMany(queue, picks, each)),

@@ -10,7 +10,7 @@ use crate::queue::{
 
 /// Executes an operation as a backend does.
 fn execute(scenario: &mut Scenario, op: QueueOp) -> Result<QueueReply, Fault> {
-    scenario.ask(Request::from(op)).map(QueueReply::from).map_err(Fault::from)
+    scenario.request(Request::from(op)).map(QueueReply::from).map_err(Fault::from)
 }
 
 fn post(body: &str) -> QueueOp {

@@ -15,7 +15,7 @@ fn rule(of: &str, target: Option<&str>, max_reservations: Option<u32>) -> Reques
 
 fn with_rule(max_reservations: u32) -> Scenario {
     let mut scenario = Scenario::new();
-    scenario.ask(rule("q", Some("dead"), Some(max_reservations))).unwrap();
+    scenario.request(rule("q", Some("dead"), Some(max_reservations))).unwrap();
     scenario
 }
 
@@ -23,7 +23,7 @@ fn with_rule(max_reservations: u32) -> Scenario {
 fn fail(scenario: &mut Scenario) -> usize {
     let deliveries = scenario.reserve(10);
     for delivery in &deliveries {
-        scenario.ask(release(delivery, Duration::ZERO)).unwrap();
+        scenario.request(release(delivery, Duration::ZERO)).unwrap();
     }
     deliveries.len()
 }
@@ -53,11 +53,12 @@ fn a_moved_message_keeps_its_id_its_body_and_its_count() {
     let message = scenario.post("a");
     fail(&mut scenario);
     fail(&mut scenario);
-    let dead = scenario.ask(Request::GetMessage { queue: name("dead"), message: message.clone() });
+    let dead =
+        scenario.request(Request::GetMessage { queue: name("dead"), message: message.clone() });
     let Ok(Response::Message(view)) = dead else { panic!("a message") };
     assert_eq!((&view.message, view.body.as_str(), view.reserved_count), (&message, "a", 1));
-    let gone = scenario.ask(Request::GetMessage { queue: q(), message });
-    assert_eq!(gone, Err(Refusal::MessageNotFound));
+    let missing = scenario.request(Request::GetMessage { queue: q(), message });
+    assert_eq!(missing, Err(Refusal::MessageNotFound));
 }
 
 #[test]
@@ -86,11 +87,11 @@ fn a_touch_counts_but_does_not_move() {
     let mut scenario = with_rule(2);
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    let Ok(Response::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
+    let Ok(Response::Touched(receipt)) = scenario.request(touch(&delivery, None)) else {
         panic!("a receipt")
     };
     scenario
-        .ask(Request::Release {
+        .request(Request::Release {
             queue: q(),
             target: receipt.into(),
             delay: Duration::ZERO,
@@ -106,7 +107,7 @@ fn the_age_of_a_moved_message_restarts_in_its_new_queue() {
     let mut scenario = with_rule(1);
     let target =
         QueueSettings { message_expiration: Some(100 * SECOND), ..QueueSettings::default() };
-    scenario.ask(Request::PutQueue { queue: name("dead"), settings: target }).unwrap();
+    scenario.request(Request::PutQueue { queue: name("dead"), settings: target }).unwrap();
     scenario.post("a");
     scenario.pass(1000 * SECOND);
     fail(&mut scenario);
@@ -126,7 +127,7 @@ fn the_dead_letter_queue_is_created_with_the_rule() {
 #[test]
 fn the_dead_letter_queue_is_recreated_if_it_was_deleted() {
     let mut scenario = with_rule(1);
-    scenario.ask(Request::DeleteQueue { queue: name("dead") }).unwrap();
+    scenario.request(Request::DeleteQueue { queue: name("dead") }).unwrap();
     scenario.post("a");
     fail(&mut scenario);
     fail(&mut scenario);
@@ -138,7 +139,7 @@ fn a_rule_applies_to_existing_messages() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     fail(&mut scenario);
-    scenario.ask(rule("q", Some("dead"), Some(1))).unwrap();
+    scenario.request(rule("q", Some("dead"), Some(1))).unwrap();
     assert!(scenario.reserve(1).is_empty());
     assert_eq!(scenario.peek(&name("dead")), ["a"]);
 }
@@ -146,7 +147,7 @@ fn a_rule_applies_to_existing_messages() {
 #[test]
 fn a_rule_defaults_to_ten_reservations() {
     let mut scenario = Scenario::new();
-    scenario.ask(rule("q", Some("dead"), None)).unwrap();
+    scenario.request(rule("q", Some("dead"), None)).unwrap();
     scenario.post("a");
     assert_eq!((0..20).map(|_| fail(&mut scenario)).sum::<usize>(), 10);
 }
@@ -154,8 +155,8 @@ fn a_rule_defaults_to_ten_reservations() {
 #[test]
 fn a_rule_can_be_changed_in_part() {
     let mut scenario = with_rule(5);
-    scenario.ask(rule("q", Some("other"), None)).unwrap();
-    scenario.ask(rule("q", None, Some(7))).unwrap();
+    scenario.request(rule("q", Some("other"), None)).unwrap();
+    scenario.request(rule("q", None, Some(7))).unwrap();
     let expected = DeadLetterSetting { queue: Some(name("other")), max_reservations: Some(7) };
     assert_eq!(scenario.info(&q()).settings.dead_letter, Some(expected));
 }
@@ -163,7 +164,7 @@ fn a_rule_can_be_changed_in_part() {
 #[test]
 fn a_rule_can_be_switched_off() {
     let mut scenario = with_rule(1);
-    scenario.ask(rule("q", None, None)).unwrap();
+    scenario.request(rule("q", None, None)).unwrap();
     assert_eq!(scenario.info(&q()).settings.dead_letter, None);
     scenario.post("a");
     fail(&mut scenario);
@@ -174,22 +175,22 @@ fn a_rule_can_be_switched_off() {
 fn a_rule_without_a_queue_or_with_a_number_out_of_range_is_refused() {
     let mut scenario = Scenario::new();
     for (target, number) in [(None, Some(3)), (Some("dead"), Some(0)), (Some("dead"), Some(1001))] {
-        let response = scenario.ask(rule("q", target, number));
+        let response = scenario.request(rule("q", target, number));
         assert!(
             matches!(response, Err(Refusal::Invalid(_))),
             "{target:?} {number:?}: {response:?}"
         );
     }
-    assert_eq!(scenario.ask(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
+    assert_eq!(scenario.request(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
 }
 
 #[test]
 fn dead_letter_rules_must_not_form_a_cycle() {
     let mut scenario = Scenario::new();
-    scenario.ask(rule("a", Some("b"), None)).unwrap();
-    scenario.ask(rule("b", Some("c"), None)).unwrap();
+    scenario.request(rule("a", Some("b"), None)).unwrap();
+    scenario.request(rule("b", Some("c"), None)).unwrap();
     for target in ["a", "b", "c"] {
-        let response = scenario.ask(rule("c", Some(target), None));
+        let response = scenario.request(rule("c", Some(target), None));
         assert!(matches!(response, Err(Refusal::Invalid(_))), "to {target}: {response:?}");
     }
 }
@@ -198,8 +199,8 @@ fn dead_letter_rules_must_not_form_a_cycle() {
 fn an_unreservable_queue_cannot_have_a_rule() {
     let mut scenario = Scenario::new();
     let settings = QueueSettings { reservable: Some(false), ..QueueSettings::default() };
-    scenario.ask(put(settings)).unwrap();
-    let response = scenario.ask(rule("q", Some("dead"), None));
+    scenario.request(put(settings)).unwrap();
+    let response = scenario.request(rule("q", Some("dead"), None));
     assert!(matches!(response, Err(Refusal::Invalid(_))), "{response:?}");
 }
 
@@ -215,9 +216,9 @@ fn a_reserve_waiting_for_dead_letters_is_served_by_a_move() {
     });
     scenario.post("a");
     fail(&mut scenario);
-    assert_eq!(scenario.given(waiter), None);
+    assert_eq!(scenario.deliveries(waiter), None);
     assert!(scenario.reserve(1).is_empty());
-    assert_eq!(scenario.given(waiter).unwrap().1[0].reserved_count, 2);
+    assert_eq!(scenario.deliveries(waiter).unwrap().1[0].reserved_count, 2);
 }
 
 #[test]
@@ -227,11 +228,11 @@ fn a_waiter_keeps_its_position_if_only_dead_letters_arrive() {
     let held = scenario.reserve_one();
     let first = scenario.start(waiting_reserve(1, 20 * SECOND));
     let second = scenario.start(waiting_reserve(1, 20 * SECOND));
-    scenario.ask(release(&held, Duration::ZERO)).unwrap();
+    scenario.request(release(&held, Duration::ZERO)).unwrap();
     assert_eq!(scenario.peek(&name("dead")), ["dead"]);
     scenario.post("a");
-    assert_eq!(bodies(&scenario.given(first).unwrap().1), ["a"]);
-    assert_eq!(scenario.given(second), None);
+    assert_eq!(bodies(&scenario.deliveries(first).unwrap().1), ["a"]);
+    assert_eq!(scenario.deliveries(second), None);
 }
 
 #[test]
@@ -239,7 +240,7 @@ fn dead_letters_pass_a_chain_of_queues_to_a_waiter() {
     let mut scenario = Scenario::new();
     let line: Vec<String> = (0..1000).map(|number| format!("q{number:04}")).collect();
     for pair in line.windows(2) {
-        scenario.ask(rule(&pair[0], Some(&pair[1]), Some(1))).unwrap();
+        scenario.request(rule(&pair[0], Some(&pair[1]), Some(1))).unwrap();
     }
     let wait = |queue: &str| Request::Reserve {
         queue: name(queue),
@@ -250,11 +251,11 @@ fn dead_letters_pass_a_chain_of_queues_to_a_waiter() {
     };
     let first = name(&line[0]);
     let message = vec![new_message("a", Duration::ZERO)];
-    scenario.ask(Request::Post { queue: first, messages: message }).unwrap();
+    scenario.request(Request::Post { queue: first, messages: message }).unwrap();
     scenario.take(wait(&line[0]));
     let waiters: Vec<_> = line.iter().map(|queue| scenario.start(wait(queue))).collect();
     scenario.pass(SECOND);
     let served: Vec<bool> =
-        waiters.into_iter().map(|waiter| scenario.given(waiter).is_some()).collect();
+        waiters.into_iter().map(|waiter| scenario.deliveries(waiter).is_some()).collect();
     assert_eq!(served.iter().position(|served| *served), Some(999));
 }

@@ -50,11 +50,11 @@ proptest! {
         inputs in vec((input(), stamp(), any::<bool>()), 1..120),
     ) {
         let mut broker = Broker::new(config, [1; 32]);
-        let mut given = UsedIds::default();
+        let mut used = UsedIds::default();
         let mut touches = 0;
         for (input, stamp, touch) in inputs {
             let _ = broker.handle_input(input, stamp);
-            if let Some(target) = given.held.take().filter(|_| touch) {
+            if let Some(target) = used.held.take().filter(|_| touch) {
                 touches += 1;
                 for queue in ["a", "b", "dead"].map(name) {
                     let touch = Request::Touch { queue, target: target.clone(), timeout: None };
@@ -64,7 +64,7 @@ proptest! {
             }
             for (_, response) in drain(&mut broker).0 {
                 if let Ok(response) = response {
-                    given.take(response);
+                    used.take(response);
                 }
             }
         }

@@ -135,10 +135,10 @@ pub(super) fn config() -> impl Strategy<Value = BrokerConfig> {
     })
 }
 
-pub(super) type Answered = (RequestId, Result<Response, Refusal>);
+pub(super) type RequestResult = (RequestId, Result<Response, Refusal>);
 
 /// The pending responses, and the output after them.
-pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
+pub(super) fn drain(broker: &mut Broker) -> (Vec<RequestResult>, Output) {
     let mut responses = Vec::new();
     loop {
         match broker.poll_output() {
@@ -202,18 +202,18 @@ proptest! {
             now = now + Duration::from_secs(seconds);
             broker.handle_input(Input::Request(RequestId(id), request), now).unwrap();
             open.insert(RequestId(id));
-            for (answered, _) in drain(&mut broker).0 {
-                prop_assert!(open.remove(&answered));
+            for (finished, _) in drain(&mut broker).0 {
+                prop_assert!(open.remove(&finished));
             }
             if let Some(back) = abandoned {
-                let gone = RequestId(id.saturating_sub(back));
-                broker.handle_input(Input::Abandon(gone), now).unwrap();
-                open.remove(&gone);
+                let abandoned = RequestId(id.saturating_sub(back));
+                broker.handle_input(Input::Abandon(abandoned), now).unwrap();
+                open.remove(&abandoned);
             }
         }
         broker.handle_input(Input::Tick, now + Duration::from_secs(30)).unwrap();
-        for (answered, _) in drain(&mut broker).0 {
-            prop_assert!(open.remove(&answered));
+        for (finished, _) in drain(&mut broker).0 {
+            prop_assert!(open.remove(&finished));
         }
         prop_assert!(open.is_empty());
     }
@@ -357,7 +357,7 @@ proptest! {
             let before = seen(&mut broker, now);
             broker.handle_input(Input::Request(id, request.clone()), now).unwrap();
             let (responses, _) = drain(&mut broker);
-            if responses.iter().any(|(answered, response)| *answered == id && response.is_err()) {
+            if responses.iter().any(|(finished, response)| *finished == id && response.is_err()) {
                 prop_assert_eq!(seen(&mut broker, now), before, "{:?}", request);
             }
         }
@@ -371,7 +371,7 @@ proptest! {
         let mut now = Moment::EPOCH;
         let queue = name("a");
         let mut ids = 0;
-        let mut ask = |broker: &mut Broker, request: Request, now: Moment| {
+        let mut send = |broker: &mut Broker, request: Request, now: Moment| {
             ids += 1;
             broker.handle_input(Input::Request(RequestId(ids), request), now).unwrap();
             drain(broker).0.remove(0).1
@@ -380,7 +380,7 @@ proptest! {
             queue: queue.clone(),
             messages: vec![new_message("body", Duration::ZERO)],
         };
-        ask(&mut broker, post, now).unwrap();
+        send(&mut broker, post, now).unwrap();
         let mut stale: Vec<Target> = Vec::new();
         for (end, misuse) in ways {
             let reserve = Request::Reserve {
@@ -390,7 +390,7 @@ proptest! {
                 wait: Duration::ZERO,
                 delete: false,
             };
-            let Ok(Response::Reserved(deliveries)) = ask(&mut broker, reserve, now) else {
+            let Ok(Response::Reserved(deliveries)) = send(&mut broker, reserve, now) else {
                 panic!("a reserve must be answered")
             };
             let target = |delivery: &Delivery| Target {
@@ -409,9 +409,9 @@ proptest! {
             let touch = Request::Touch { queue: queue.clone(), target: held.clone(), timeout: None };
             match end {
                 0 => now = now + Duration::from_secs(60),
-                1 => drop(ask(&mut broker, touch, now)),
-                2 => drop(ask(&mut broker, release(held, 0), now)),
-                _ => drop(ask(&mut broker, release(held, 60), now)),
+                1 => drop(send(&mut broker, touch, now)),
+                2 => drop(send(&mut broker, release(held, 0), now)),
+                _ => drop(send(&mut broker, release(held, 60), now)),
             }
             let before = seen(&mut broker, now);
             for target in &stale {
@@ -425,7 +425,7 @@ proptest! {
                     }
                 };
                 prop_assert_eq!(
-                    ask(&mut broker, request, now),
+                    send(&mut broker, request, now),
                     Err(Refusal::ReservationTimedOut)
                 );
             }

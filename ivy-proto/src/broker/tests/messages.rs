@@ -76,7 +76,7 @@ fn a_released_message_is_first_again() {
     scenario.post("a");
     scenario.post("b");
     let first = scenario.reserve(1).remove(0);
-    assert_eq!(scenario.ask(release(&first, Duration::ZERO)), Ok(Response::Released));
+    assert_eq!(scenario.request(release(&first, Duration::ZERO)), Ok(Response::Released));
     assert_eq!(bodies(&scenario.reserve(2)), ["a", "b"]);
 }
 
@@ -89,7 +89,7 @@ fn returning_messages_keep_their_order() {
     let mut held = scenario.reserve(2);
     held.reverse();
     for delivery in &held {
-        scenario.ask(release(delivery, Duration::ZERO)).unwrap();
+        scenario.request(release(delivery, Duration::ZERO)).unwrap();
     }
     assert_eq!(bodies(&scenario.reserve(3)), ["a", "b", "c"]);
 }
@@ -101,7 +101,7 @@ fn returning_messages_go_to_the_back_if_configured() {
         scenario.post(body);
     }
     let held = scenario.reserve(2);
-    scenario.ask(release(&held[0], Duration::ZERO)).unwrap();
+    scenario.request(release(&held[0], Duration::ZERO)).unwrap();
     scenario.pass(60 * SECOND);
     assert_eq!(scenario.peek(&q()), ["b", "released", "timed out"]);
 }
@@ -111,7 +111,7 @@ fn a_released_message_can_be_delayed() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    scenario.ask(release(&delivery, 5 * SECOND)).unwrap();
+    scenario.request(release(&delivery, 5 * SECOND)).unwrap();
     scenario.pass(4 * SECOND);
     assert!(scenario.reserve(1).is_empty());
     scenario.pass(SECOND);
@@ -142,13 +142,13 @@ fn a_touch_replaces_the_reservation_and_counts() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    let Ok(Response::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
+    let Ok(Response::Touched(receipt)) = scenario.request(touch(&delivery, None)) else {
         panic!("a receipt")
     };
     assert_eq!(receipt.message, delivery.message);
     assert_ne!(receipt.reservation, delivery.reservation);
-    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::ReservationTimedOut));
-    assert_eq!(scenario.ask(delete(receipt.into())), Ok(Response::Deleted));
+    assert_eq!(scenario.request(delete(held(&delivery))), Err(Refusal::ReservationTimedOut));
+    assert_eq!(scenario.request(delete(receipt.into())), Ok(Response::Deleted));
 }
 
 #[test]
@@ -156,8 +156,9 @@ fn a_touch_raises_the_count_of_reservations() {
     let mut scenario = Scenario::new();
     let id = scenario.post("a");
     let delivery = scenario.reserve_one();
-    scenario.ask(touch(&delivery, None)).unwrap();
-    let Ok(Response::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message: id })
+    scenario.request(touch(&delivery, None)).unwrap();
+    let Ok(Response::Message(view)) =
+        scenario.request(Request::GetMessage { queue: q(), message: id })
     else {
         panic!("a message")
     };
@@ -170,7 +171,7 @@ fn a_touched_lease_starts_now_and_not_at_the_old_end() {
     scenario.post("a");
     let delivery = scenario.reserve_one();
     scenario.pass(50 * SECOND);
-    scenario.ask(touch(&delivery, Some(20 * SECOND))).unwrap();
+    scenario.request(touch(&delivery, Some(20 * SECOND))).unwrap();
     scenario.pass(19 * SECOND);
     assert!(scenario.reserve(1).is_empty());
     scenario.pass(SECOND);
@@ -190,7 +191,7 @@ fn a_touch_without_a_lease_uses_that_of_the_queue_and_not_that_of_the_reserve() 
             delete: false,
         })
         .remove(0);
-    scenario.ask(touch(&delivery, None)).unwrap();
+    scenario.request(touch(&delivery, None)).unwrap();
     scenario.pass(60 * SECOND);
     scenario.reserve_one();
 }
@@ -204,7 +205,7 @@ fn a_reservation_ends_with_its_lease() {
     for request in
         [touch(&delivery, None), release(&delivery, Duration::ZERO), delete(held(&delivery))]
     {
-        assert_eq!(scenario.ask(request), Err(Refusal::ReservationTimedOut));
+        assert_eq!(scenario.request(request), Err(Refusal::ReservationTimedOut));
     }
 }
 
@@ -213,8 +214,8 @@ fn a_reservation_ends_with_a_release() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    scenario.ask(release(&delivery, 5 * SECOND)).unwrap();
-    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::ReservationTimedOut));
+    scenario.request(release(&delivery, 5 * SECOND)).unwrap();
+    assert_eq!(scenario.request(delete(held(&delivery))), Err(Refusal::ReservationTimedOut));
 }
 
 #[test]
@@ -226,7 +227,7 @@ fn touch_and_release_require_a_reservation() {
         Request::Release { queue: q(), target, delay: Duration::ZERO, failed: false },
     ];
     for request in requests {
-        assert_eq!(scenario.ask(request), Err(Refusal::ReservationRequired));
+        assert_eq!(scenario.request(request), Err(Refusal::ReservationRequired));
     }
 }
 
@@ -235,9 +236,9 @@ fn a_reserved_message_is_not_deleted_without_its_reservation() {
     let mut scenario = Scenario::new();
     let id = scenario.post("a");
     scenario.reserve_one();
-    assert_eq!(scenario.ask(delete(unheld(&id))), Err(Refusal::ReservationRequired));
+    assert_eq!(scenario.request(delete(unheld(&id))), Err(Refusal::ReservationRequired));
     let wrong = Target { message: id, reservation: Some(ReservationId::new("0".repeat(32))) };
-    assert_eq!(scenario.ask(delete(wrong)), Err(Refusal::ReservationTimedOut));
+    assert_eq!(scenario.request(delete(wrong)), Err(Refusal::ReservationTimedOut));
     assert_eq!(scenario.size(), 1);
 }
 
@@ -250,7 +251,7 @@ fn reservation_ids_are_case_sensitive() {
     assert_ne!(shouted, delivery.reservation.as_str());
     let target =
         Target { message: delivery.message, reservation: Some(ReservationId::new(shouted)) };
-    assert_eq!(scenario.ask(delete(target)), Err(Refusal::ReservationTimedOut));
+    assert_eq!(scenario.request(delete(target)), Err(Refusal::ReservationTimedOut));
 }
 
 #[test]
@@ -258,8 +259,8 @@ fn ready_and_delayed_messages_are_deleted_without_a_reservation() {
     let mut scenario = Scenario::new();
     let ids = [scenario.post("a"), scenario.post_delayed("b", 5 * SECOND)];
     for id in &ids {
-        assert_eq!(scenario.ask(delete(unheld(id))), Ok(Response::Deleted));
-        assert_eq!(scenario.ask(delete(unheld(id))), Err(Refusal::MessageNotFound));
+        assert_eq!(scenario.request(delete(unheld(id))), Ok(Response::Deleted));
+        assert_eq!(scenario.request(delete(unheld(id))), Err(Refusal::MessageNotFound));
     }
     scenario.pass(5 * SECOND);
     assert!(scenario.reserve(1).is_empty());
@@ -269,10 +270,10 @@ fn ready_and_delayed_messages_are_deleted_without_a_reservation() {
 fn an_id_that_the_broker_cannot_have_assigned_is_not_found() {
     let mut scenario = Scenario::new();
     scenario.post("a");
-    let strange = ["", "1", "+100000000000000001", "99999999999999999999", "0000000000000000001"];
-    for text in strange {
+    let invalid = ["", "1", "+100000000000000001", "99999999999999999999", "0000000000000000001"];
+    for text in invalid {
         let target = unheld(&MessageId::new(text));
-        assert_eq!(scenario.ask(delete(target)), Err(Refusal::MessageNotFound), "{text}");
+        assert_eq!(scenario.request(delete(target)), Err(Refusal::MessageNotFound), "{text}");
     }
 }
 
@@ -283,7 +284,10 @@ fn several_messages_are_deleted_in_one_request() {
     let reserved = held(&scenario.reserve_one());
     let ready = unheld(&scenario.post("b"));
     let targets = vec![reserved.clone(), ready, reserved];
-    assert_eq!(scenario.ask(Request::DeleteMany { queue: q(), targets }), Ok(Response::Deleted));
+    assert_eq!(
+        scenario.request(Request::DeleteMany { queue: q(), targets }),
+        Ok(Response::Deleted)
+    );
     assert_eq!(scenario.size(), 0);
 }
 
@@ -292,10 +296,10 @@ fn several_messages_are_deleted_all_or_none() {
     let mut scenario = Scenario::new();
     let (a, b) = (scenario.post("a"), scenario.post("b"));
     scenario.reserve(1);
-    let gone = MessageId::new("1000000000000000099");
-    for (bad, refusal) in [(a, Refusal::ReservationRequired), (gone, Refusal::MessageNotFound)] {
+    let missing = MessageId::new("1000000000000000099");
+    for (bad, refusal) in [(a, Refusal::ReservationRequired), (missing, Refusal::MessageNotFound)] {
         let targets = vec![unheld(&b), unheld(&bad)];
-        assert_eq!(scenario.ask(Request::DeleteMany { queue: q(), targets }), Err(refusal));
+        assert_eq!(scenario.request(Request::DeleteMany { queue: q(), targets }), Err(refusal));
         assert_eq!(scenario.size(), 2);
     }
 }
@@ -306,9 +310,9 @@ fn delete_each_deletes_every_message_that_it_can() {
     scenario.post("a");
     let mine = held(&scenario.reserve_one());
     let (ready, reserved) = (unheld(&scenario.post("b")), unheld(&mine.message));
-    let gone = unheld(&MessageId::new("1000000000000000099"));
-    let targets = vec![reserved, gone, ready.clone(), mine, ready];
-    let response = scenario.ask(Request::DeleteEach { queue: q(), targets });
+    let missing = unheld(&MessageId::new("1000000000000000099"));
+    let targets = vec![reserved, missing, ready.clone(), mine, ready];
+    let response = scenario.request(Request::DeleteEach { queue: q(), targets });
     let expected = vec![
         Err(Refusal::ReservationRequired),
         Err(Refusal::MessageNotFound),
@@ -324,7 +328,7 @@ fn delete_each_deletes_every_message_that_it_can() {
 fn post_each_posts_every_message_that_is_not_refused() {
     let mut scenario = Scenario::with(BrokerConfig::default().with_max_body(3));
     let messages = ["one", "large", "two"].map(|text| new_message(text, Duration::ZERO)).into();
-    let response = scenario.ask(Request::PostEach { queue: q(), messages });
+    let response = scenario.request(Request::PostEach { queue: q(), messages });
     let id = |number: &str| Ok(MessageId::new(format!("100000000000000000{number}")));
     let expected = vec![id("1"), Err(Refusal::TooLarge), id("2")];
     assert_eq!(response, Ok(Response::PostedEach(expected)));
@@ -336,9 +340,9 @@ fn the_first_invalid_item_of_a_batch_determines_the_refusal() {
     let mut scenario = Scenario::new();
     let reserved = unheld(&scenario.post("a"));
     scenario.reserve_one();
-    let gone = unheld(&MessageId::new("1000000000000000099"));
-    let targets = vec![gone, reserved];
-    let response = scenario.ask(Request::DeleteMany { queue: q(), targets });
+    let missing = unheld(&MessageId::new("1000000000000000099"));
+    let targets = vec![missing, reserved];
+    let response = scenario.request(Request::DeleteMany { queue: q(), targets });
     assert_eq!(response, Err(Refusal::MessageNotFound));
 }
 
@@ -354,7 +358,7 @@ fn a_reserve_can_delete_immediately() {
         delete: true,
     });
     assert_eq!(bodies(&taken), ["a"]);
-    let response = scenario.ask(Request::GetMessage { queue: q(), message: id });
+    let response = scenario.request(Request::GetMessage { queue: q(), message: id });
     assert_eq!(response, Err(Refusal::MessageNotFound));
     assert_eq!(scenario.info(&q()).total_messages, Some(1));
 }
@@ -385,7 +389,7 @@ fn a_message_is_found_by_its_id_in_every_state() {
     let delayed = scenario.post_delayed("delayed", 5 * SECOND);
     let ready = scenario.post("ready");
     for (message, body) in [(reserved, "reserved"), (delayed, "delayed"), (ready, "ready")] {
-        match scenario.ask(Request::GetMessage { queue: q(), message }) {
+        match scenario.request(Request::GetMessage { queue: q(), message }) {
             Ok(Response::Message(view)) => assert_eq!(view.body.as_str(), body),
             other => panic!("{body}: {other:?}"),
         }
@@ -396,7 +400,7 @@ fn a_message_is_found_by_its_id_in_every_state() {
 fn a_message_that_was_never_reserved_has_count_zero() {
     let mut scenario = Scenario::new();
     let message = scenario.post("a");
-    let Ok(Response::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message })
+    let Ok(Response::Message(view)) = scenario.request(Request::GetMessage { queue: q(), message })
     else {
         panic!("a message")
     };

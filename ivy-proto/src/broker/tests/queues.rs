@@ -52,15 +52,15 @@ fn only_posts_and_settings_create_a_queue() {
         Request::Release { queue, target, delay: Duration::ZERO, failed: false },
     ];
     for request in requests {
-        assert_eq!(scenario.ask(request.clone()), Err(Refusal::QueueNotFound), "{request:?}");
+        assert_eq!(scenario.request(request.clone()), Err(Refusal::QueueNotFound), "{request:?}");
     }
 }
 
 #[test]
 fn a_patch_creates_a_missing_queue_unless_the_broker_is_strict() {
-    assert!(Scenario::new().ask(patch(QueueSettings::default())).is_ok());
+    assert!(Scenario::new().request(patch(QueueSettings::default())).is_ok());
     let mut strict = Scenario::with(BrokerConfig::default().with_strict(true));
-    assert_eq!(strict.ask(patch(QueueSettings::default())), Err(Refusal::QueueNotFound));
+    assert_eq!(strict.request(patch(QueueSettings::default())), Err(Refusal::QueueNotFound));
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn put_and_patch_change_only_given_settings() {
     let requests: [fn(QueueSettings) -> Request; 2] = [put, patch];
     for request in requests {
         let mut scenario = Scenario::new();
-        scenario.ask(put(keeping(100 * SECOND))).unwrap();
-        scenario.ask(request(leasing(5 * SECOND))).unwrap();
+        scenario.request(put(keeping(100 * SECOND))).unwrap();
+        scenario.request(request(leasing(5 * SECOND))).unwrap();
         let settings = scenario.info(&q()).settings;
         assert_eq!(settings.message_expiration, Some(100 * SECOND));
         assert_eq!(settings.message_timeout, Some(5 * SECOND));
@@ -84,7 +84,7 @@ fn settings_of_zero_count_as_not_given() {
         message_expiration: Some(Duration::ZERO),
         ..QueueSettings::default()
     };
-    scenario.ask(put(settings)).unwrap();
+    scenario.request(put(settings)).unwrap();
     assert_eq!(scenario.info(&q()).settings.message_timeout, Some(60 * SECOND));
     assert_eq!(scenario.info(&q()).settings.message_expiration, Some(604_800 * SECOND));
 }
@@ -92,16 +92,16 @@ fn settings_of_zero_count_as_not_given() {
 #[test]
 fn whether_a_queue_is_reservable_is_fixed() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(reservable(false))).unwrap();
-    assert!(scenario.ask(put(reservable(false))).is_ok());
-    assert_eq!(scenario.ask(put(reservable(true))), Err(Refusal::KindIsFixed));
-    assert_eq!(scenario.ask(patch(reservable(true))), Err(Refusal::KindIsFixed));
+    scenario.request(put(reservable(false))).unwrap();
+    assert!(scenario.request(put(reservable(false))).is_ok());
+    assert_eq!(scenario.request(put(reservable(true))), Err(Refusal::KindIsFixed));
+    assert_eq!(scenario.request(patch(reservable(true))), Err(Refusal::KindIsFixed));
 }
 
 #[test]
 fn messages_of_an_unreservable_queue_are_not_delivered() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(reservable(false))).unwrap();
+    scenario.request(put(reservable(false))).unwrap();
     scenario.post("a");
     assert!(scenario.reserve(10).is_empty());
     assert_eq!(scenario.peek(&q()), ["a"]);
@@ -110,12 +110,12 @@ fn messages_of_an_unreservable_queue_are_not_delivered() {
 #[test]
 fn a_reserve_on_an_unreservable_queue_waits_its_whole_time() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(reservable(false))).unwrap();
+    scenario.request(put(reservable(false))).unwrap();
     let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
     scenario.post("a");
-    assert_eq!(scenario.given(waiter), None);
+    assert_eq!(scenario.deliveries(waiter), None);
     scenario.pass(10 * SECOND);
-    assert_eq!(scenario.given(waiter), Some((10 * SECOND, Vec::new())));
+    assert_eq!(scenario.deliveries(waiter), Some((10 * SECOND, Vec::new())));
 }
 
 #[test]
@@ -132,9 +132,9 @@ fn the_size_counts_messages_in_every_state() {
 fn the_total_never_falls() {
     let mut scenario = Scenario::new();
     let id = scenario.post("a");
-    scenario.ask(delete(unheld(&id))).unwrap();
+    scenario.request(delete(unheld(&id))).unwrap();
     scenario.post("b");
-    scenario.ask(Request::Clear { queue: q() }).unwrap();
+    scenario.request(Request::Clear { queue: q() }).unwrap();
     let info = scenario.info(&q());
     assert_eq!((info.size, info.total_messages), (Some(0), Some(2)));
 }
@@ -142,7 +142,7 @@ fn the_total_never_falls() {
 #[test]
 fn a_message_expires_in_any_state_by_its_age_since_the_post() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(keeping(100 * SECOND))).unwrap();
+    scenario.request(put(keeping(100 * SECOND))).unwrap();
     scenario.post("reserved");
     let delivery = scenario
         .take(Request::Reserve {
@@ -159,25 +159,25 @@ fn a_message_expires_in_any_state_by_its_age_since_the_post() {
     assert_eq!(scenario.size(), 3);
     scenario.pass(Duration::from_nanos(1));
     assert_eq!(scenario.size(), 0);
-    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::MessageNotFound));
+    assert_eq!(scenario.request(delete(held(&delivery))), Err(Refusal::MessageNotFound));
 }
 
 #[test]
 fn a_message_that_returns_when_it_expires_is_not_delivered() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(keeping(10 * SECOND))).unwrap();
+    scenario.request(put(keeping(10 * SECOND))).unwrap();
     scenario.post_delayed("a", 10 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(20 * SECOND);
-    assert_eq!(scenario.given(waiter), Some((20 * SECOND, Vec::new())));
+    assert_eq!(scenario.deliveries(waiter), Some((20 * SECOND, Vec::new())));
 }
 
 #[test]
 fn a_new_expiration_applies_to_later_posts_only() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(keeping(10 * SECOND))).unwrap();
+    scenario.request(put(keeping(10 * SECOND))).unwrap();
     scenario.post("before");
-    scenario.ask(put(keeping(100 * SECOND))).unwrap();
+    scenario.request(put(keeping(100 * SECOND))).unwrap();
     scenario.post("after");
     scenario.pass(10 * SECOND);
     assert_eq!(scenario.peek(&q()), ["after"]);
@@ -187,7 +187,7 @@ fn a_new_expiration_applies_to_later_posts_only() {
 fn a_new_lease_applies_to_the_next_reserve() {
     let mut scenario = Scenario::new();
     scenario.post("a");
-    scenario.ask(patch(leasing(5 * SECOND))).unwrap();
+    scenario.request(patch(leasing(5 * SECOND))).unwrap();
     scenario.reserve_one();
     scenario.pass(5 * SECOND);
     scenario.reserve_one();
@@ -200,20 +200,20 @@ fn a_cleared_queue_has_no_messages_in_any_state() {
     let delivery = scenario.reserve_one();
     scenario.post("ready");
     scenario.post_delayed("delayed", 5 * SECOND);
-    assert_eq!(scenario.ask(Request::Clear { queue: q() }), Ok(Response::Cleared));
+    assert_eq!(scenario.request(Request::Clear { queue: q() }), Ok(Response::Cleared));
     scenario.pass(100 * SECOND);
     assert!(scenario.reserve(10).is_empty());
-    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::MessageNotFound));
+    assert_eq!(scenario.request(delete(held(&delivery))), Err(Refusal::MessageNotFound));
     assert_eq!(scenario.size(), 0);
 }
 
 #[test]
 fn a_deleted_queue_loses_its_messages_and_settings() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(leasing(5 * SECOND))).unwrap();
+    scenario.request(put(leasing(5 * SECOND))).unwrap();
     scenario.post("a");
-    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
-    assert_eq!(scenario.ask(reserve(1)), Err(Refusal::QueueNotFound));
+    assert_eq!(scenario.request(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
+    assert_eq!(scenario.request(reserve(1)), Err(Refusal::QueueNotFound));
     scenario.post("b");
     assert_eq!(scenario.peek(&q()), ["b"]);
     let info = scenario.info(&q());
@@ -225,10 +225,10 @@ fn listed(prefix: &str, previous: &str, per_page: usize) -> Vec<String> {
     let mut scenario = Scenario::new();
     for queue in ["b", "ab", "a", "Z", "abc", "é"] {
         let settings = QueueSettings::default();
-        scenario.ask(Request::PutQueue { queue: name(queue), settings }).unwrap();
+        scenario.request(Request::PutQueue { queue: name(queue), settings }).unwrap();
     }
     let (prefix, previous) = (prefix.to_owned(), previous.to_owned());
-    match scenario.ask(Request::ListQueues { prefix, previous, per_page }) {
+    match scenario.request(Request::ListQueues { prefix, previous, per_page }) {
         Ok(Response::Queues(names)) => names.iter().map(|name| name.as_str().to_owned()).collect(),
         other => panic!("not a list: {other:?}"),
     }
@@ -261,7 +261,7 @@ fn the_page_size_is_clamped() {
     for number in 0..101 {
         let settings = QueueSettings::default();
         let queue = name(&format!("q{number}"));
-        scenario.ask(Request::PutQueue { queue, settings }).unwrap();
+        scenario.request(Request::PutQueue { queue, settings }).unwrap();
     }
     for (requested, expected) in [(0, 1), (101, 100), (usize::MAX, 100)] {
         let list = Request::ListQueues {
@@ -269,7 +269,7 @@ fn the_page_size_is_clamped() {
             previous: String::new(),
             per_page: requested,
         };
-        let Ok(Response::Queues(names)) = scenario.ask(list) else { panic!("a list") };
+        let Ok(Response::Queues(names)) = scenario.request(list) else { panic!("a list") };
         assert_eq!(names.len(), expected, "{requested}");
     }
 }

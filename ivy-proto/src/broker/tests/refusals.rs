@@ -17,7 +17,7 @@ fn lease(timeout: Duration) -> Request {
 }
 
 fn is_invalid(scenario: &mut Scenario, request: Request) -> bool {
-    matches!(scenario.ask(request), Err(Refusal::Invalid(text)) if !text.is_empty())
+    matches!(scenario.request(request), Err(Refusal::Invalid(text)) if !text.is_empty())
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn values_out_of_range_are_refused_and_the_limits_are_not() {
         (settings(SECOND, 2_592_000 * SECOND), settings(SECOND, 2_592_000 * SECOND + above)),
     ];
     for (inside, outside) in cases {
-        assert!(scenario.ask(inside.clone()).is_ok(), "{inside:?}");
+        assert!(scenario.request(inside.clone()).is_ok(), "{inside:?}");
         assert!(is_invalid(&mut scenario, outside.clone()), "{outside:?}");
     }
 }
@@ -51,7 +51,7 @@ fn values_out_of_range_are_refused_and_the_limits_are_not() {
 #[test]
 fn a_wait_is_at_most_thirty_seconds() {
     let mut scenario = Scenario::new();
-    scenario.ask(put(QueueSettings::default())).unwrap();
+    scenario.request(put(QueueSettings::default())).unwrap();
     let longest = scenario.start(waiting_reserve(1, 30 * SECOND));
     assert_eq!(scenario.response(longest), None);
     assert!(is_invalid(&mut scenario, waiting_reserve(1, 31 * SECOND)));
@@ -64,7 +64,7 @@ fn touch_and_release_have_the_same_ranges() {
     let delivery = scenario.reserve_one();
     assert!(is_invalid(&mut scenario, touch(&delivery, Some(86_401 * SECOND))));
     assert!(is_invalid(&mut scenario, release(&delivery, 604_801 * SECOND)));
-    assert!(scenario.ask(touch(&delivery, Some(86_400 * SECOND))).is_ok());
+    assert!(scenario.request(touch(&delivery, Some(86_400 * SECOND))).is_ok());
 }
 
 #[test]
@@ -103,12 +103,12 @@ fn a_batch_has_one_to_a_hundred_items() {
     };
     assert!(is_invalid(&mut scenario, post(0)));
     assert!(is_invalid(&mut scenario, post(101)));
-    assert!(scenario.ask(post(100)).is_ok());
+    assert!(scenario.request(post(100)).is_ok());
     let targets: Vec<_> = scenario.reserve(100).iter().map(held).collect();
     let delete_many = |targets| Request::DeleteMany { queue: q(), targets };
     assert!(is_invalid(&mut scenario, delete_many(Vec::new())));
     assert!(is_invalid(&mut scenario, delete_many(vec![targets[0].clone(); 101])));
-    assert!(scenario.ask(delete_many(targets)).is_ok());
+    assert!(scenario.request(delete_many(targets)).is_ok());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_length_of_a_json_body_is_that_of_its_text() {
     let mut scenario = Scenario::with(config);
     let mut post = |body| {
         let messages = vec![new_message(body, Duration::ZERO)];
-        scenario.ask(Request::Post { queue: q(), messages }).map(|_| ())
+        scenario.request(Request::Post { queue: q(), messages }).map(|_| ())
     };
     for short in ["", "abcd", r#"\\\"\n\u0000"#, r"\u00e4\u00e4", r"\ud83e\udd80"] {
         assert_eq!(post(short), Ok(()), "{short}");
@@ -138,8 +138,8 @@ fn one_invalid_message_refuses_the_whole_post_and_creates_nothing() {
         ),
     ] {
         let messages = vec![new_message("1234", Duration::ZERO), bad];
-        assert_eq!(scenario.ask(Request::Post { queue: q(), messages }), Err(refusal));
-        assert_eq!(scenario.ask(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
+        assert_eq!(scenario.request(Request::Post { queue: q(), messages }), Err(refusal));
+        assert_eq!(scenario.request(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
     }
 }
 

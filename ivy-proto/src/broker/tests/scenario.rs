@@ -85,7 +85,7 @@ impl Scenario {
     }
 
     /// Sends a request that is answered immediately.
-    pub(super) fn ask(&mut self, request: Request) -> Result<Response, Refusal> {
+    pub(super) fn request(&mut self, request: Request) -> Result<Response, Refusal> {
         let id = self.start(request);
         self.responses.remove(&id).expect("an immediate response").1
     }
@@ -112,7 +112,7 @@ impl Scenario {
     }
 
     /// The messages that a waiting reserve received, if it was answered, and after how long.
-    pub(super) fn given(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
+    pub(super) fn deliveries(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
         match self.response(id)? {
             (at, Ok(Response::Reserved(deliveries))) => Some((at, deliveries)),
             other => panic!("not the response to a reserve: {other:?}"),
@@ -145,7 +145,7 @@ impl Scenario {
 
     pub(super) fn post_delayed(&mut self, body: &str, delay: Duration) -> MessageId {
         let request = Request::Post { queue: q(), messages: vec![new_message(body, delay)] };
-        match self.ask(request) {
+        match self.request(request) {
             Ok(Response::Posted(mut ids)) => ids.remove(0),
             other => panic!("not the response to a post: {other:?}"),
         }
@@ -163,14 +163,14 @@ impl Scenario {
     }
 
     pub(super) fn take(&mut self, request: Request) -> Vec<Delivery> {
-        match self.ask(request) {
+        match self.request(request) {
             Ok(Response::Reserved(deliveries)) => deliveries,
             other => panic!("not the response to a reserve: {other:?}"),
         }
     }
 
     pub(super) fn peek(&mut self, queue: &QueueName) -> Vec<String> {
-        match self.ask(Request::Peek { queue: queue.clone(), count: 100 }) {
+        match self.request(Request::Peek { queue: queue.clone(), count: 100 }) {
             Ok(Response::Peeked(views)) => {
                 views.iter().map(|view| view.body.as_str().to_owned()).collect()
             }
@@ -179,7 +179,7 @@ impl Scenario {
     }
 
     pub(super) fn info(&mut self, queue: &QueueName) -> QueueInfo {
-        match self.ask(Request::GetQueue { queue: queue.clone() }) {
+        match self.request(Request::GetQueue { queue: queue.clone() }) {
             Ok(Response::Queue(info)) => info,
             other => panic!("not the response to a get: {other:?}"),
         }

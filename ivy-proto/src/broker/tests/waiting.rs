@@ -9,7 +9,7 @@ use crate::queue::QueueSettings;
 
 fn with_queue() -> Scenario {
     let mut scenario = Scenario::new();
-    scenario.ask(put(QueueSettings::default())).unwrap();
+    scenario.request(put(QueueSettings::default())).unwrap();
     scenario
 }
 
@@ -18,9 +18,9 @@ fn a_waiting_reserve_is_answered_by_a_post() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(5 * SECOND);
-    assert_eq!(scenario.given(waiter), None);
+    assert_eq!(scenario.deliveries(waiter), None);
     scenario.post("a");
-    let (at, deliveries) = scenario.given(waiter).unwrap();
+    let (at, deliveries) = scenario.deliveries(waiter).unwrap();
     assert_eq!((at, bodies(&deliveries)), (5 * SECOND, vec!["a"]));
 }
 
@@ -30,7 +30,7 @@ fn a_waiting_reserve_is_answered_when_a_delay_ends() {
     scenario.post_delayed("a", 3 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(10 * SECOND);
-    let (at, deliveries) = scenario.given(waiter).unwrap();
+    let (at, deliveries) = scenario.deliveries(waiter).unwrap();
     assert_eq!((at, bodies(&deliveries)), (3 * SECOND, vec!["a"]));
 }
 
@@ -42,7 +42,7 @@ fn a_waiting_reserve_is_answered_when_a_lease_ends() {
     scenario.pass(50 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(20 * SECOND);
-    assert_eq!(scenario.given(waiter).unwrap().0, 60 * SECOND);
+    assert_eq!(scenario.deliveries(waiter).unwrap().0, 60 * SECOND);
 }
 
 #[test]
@@ -51,8 +51,8 @@ fn a_waiting_reserve_is_answered_by_a_release() {
     scenario.post("a");
     let delivery = scenario.reserve_one();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
-    scenario.ask(release(&delivery, Duration::ZERO)).unwrap();
-    assert_eq!(scenario.given(waiter).unwrap().1[0].reserved_count, 2);
+    scenario.request(release(&delivery, Duration::ZERO)).unwrap();
+    assert_eq!(scenario.deliveries(waiter).unwrap().1[0].reserved_count, 2);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_waiting_reserve_is_answered_empty_when_its_wait_ends() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
     scenario.pass(10 * SECOND);
-    assert_eq!(scenario.given(waiter), Some((3 * SECOND, Vec::new())));
+    assert_eq!(scenario.deliveries(waiter), Some((3 * SECOND, Vec::new())));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_message_that_becomes_ready_at_the_end_of_the_wait_is_delivered() {
     scenario.post_delayed("a", 3 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
     scenario.pass(3 * SECOND);
-    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), ["a"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_waiting_reserve_takes_the_first_message_without_waiting_for_more() {
     let waiter = scenario.start(waiting_reserve(10, 20 * SECOND));
     scenario.post("a");
     scenario.post("b");
-    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), ["a"]);
     assert_eq!(scenario.peek(&q()), ["b"]);
 }
 
@@ -89,7 +89,7 @@ fn waiters_are_served_in_order() {
         (0..3).map(|_| scenario.start(waiting_reserve(1, 20 * SECOND))).collect();
     for (waiter, body) in waiters.into_iter().zip(["a", "b", "c"]) {
         scenario.post(body);
-        assert_eq!(bodies(&scenario.given(waiter).unwrap().1), [body]);
+        assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), [body]);
     }
 }
 
@@ -99,10 +99,10 @@ fn one_post_of_several_messages_serves_several_waiters() {
     let waiters: Vec<RequestId> =
         (0..3).map(|_| scenario.start(waiting_reserve(2, 20 * SECOND))).collect();
     let messages = ["a", "b", "c"].map(|body| new_message(body, Duration::ZERO)).to_vec();
-    scenario.ask(Request::Post { queue: q(), messages }).unwrap();
-    let given = waiters.into_iter().map(|waiter| scenario.given(waiter));
+    scenario.request(Request::Post { queue: q(), messages }).unwrap();
+    let received = waiters.into_iter().map(|waiter| scenario.deliveries(waiter));
     let counts: Vec<Option<usize>> =
-        given.map(|given| given.map(|(_, deliveries)| deliveries.len())).collect();
+        received.map(|received| received.map(|(_, deliveries)| deliveries.len())).collect();
     assert_eq!(counts, [Some(2), Some(1), None]);
 }
 
@@ -129,13 +129,13 @@ fn a_waiting_reserve_can_delete_its_messages() {
         delete: true,
     });
     scenario.post("a");
-    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), ["a"]);
     assert_eq!(scenario.size(), 0);
 }
 
 #[test]
 fn a_reserve_on_a_missing_queue_does_not_wait() {
-    let response = Scenario::new().ask(waiting_reserve(1, 20 * SECOND));
+    let response = Scenario::new().request(waiting_reserve(1, 20 * SECOND));
     assert_eq!(response, Err(Refusal::QueueNotFound));
 }
 
@@ -143,7 +143,7 @@ fn a_reserve_on_a_missing_queue_does_not_wait() {
 fn waiters_are_answered_when_their_queue_is_deleted() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
-    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
+    assert_eq!(scenario.request(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
     assert_eq!(scenario.response(waiter), Some((Duration::ZERO, Err(Refusal::QueueNotFound))));
 }
 
@@ -152,21 +152,21 @@ fn a_cleared_queue_keeps_its_waiters() {
     let mut scenario = with_queue();
     scenario.post_delayed("a", 5 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
-    scenario.ask(Request::Clear { queue: q() }).unwrap();
+    scenario.request(Request::Clear { queue: q() }).unwrap();
     scenario.post("b");
-    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["b"]);
+    assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), ["b"]);
 }
 
 #[test]
 fn an_abandoned_wait_gets_no_message_and_no_response() {
     let mut scenario = with_queue();
-    let gone = scenario.start(waiting_reserve(1, 20 * SECOND));
+    let abandoned = scenario.start(waiting_reserve(1, 20 * SECOND));
     let still_there = scenario.start(waiting_reserve(1, 20 * SECOND));
-    scenario.abandon(gone);
+    scenario.abandon(abandoned);
     scenario.post("a");
     scenario.pass(60 * SECOND);
-    assert_eq!(scenario.response(gone), None);
-    assert_eq!(bodies(&scenario.given(still_there).unwrap().1), ["a"]);
+    assert_eq!(scenario.response(abandoned), None);
+    assert_eq!(bodies(&scenario.deliveries(still_there).unwrap().1), ["a"]);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn the_id_of_a_waiting_reserve_cannot_be_reused() {
     let now = scenario.now;
     assert_eq!(scenario.broker.handle_input(second, now), Err(Misuse::RequestInUse(id)));
     scenario.post("a");
-    assert_eq!(bodies(&scenario.given(id).unwrap().1), ["a"]);
+    assert_eq!(bodies(&scenario.deliveries(id).unwrap().1), ["a"]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_late_tick_delivers_ready_messages_with_leases_from_then() {
     scenario.post_delayed("a", 3 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
     scenario.jump(100 * SECOND);
-    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(bodies(&scenario.deliveries(waiter).unwrap().1), ["a"]);
     scenario.pass(59 * SECOND);
     assert!(scenario.reserve(1).is_empty());
 }

@@ -15,7 +15,7 @@ use super::LogLine;
 const ONE_BY_ONE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The limit of kinds that are counted; the oldest is evicted.
-const MOST: usize = 256;
+const MAX_KINDS: usize = 256;
 
 /// The current minute of each recent kind, ordered by start.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Bursts {
             minute.left_out += 1;
             return false;
         }
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_KINDS {
             lines.extend(self.0.pop_front().and_then(|mut oldest| oldest.line()));
         }
         self.0.push_back(Minute { began: now, written: 1, left_out: 0, like: event.clone() });
@@ -98,7 +98,7 @@ fn kind(event: &Event) -> Kind<'_> {
         | Event::QueueShared { queue, .. }
         | Event::PeerFault { queue, .. }
         | Event::IdReused { queue, .. }
-        | Event::OpeningsFailed { queue }
+        | Event::DecryptionsFailed { queue }
         | Event::ServerSideDeadLetter { queue } => (Some(queue), None),
         _ => (None, None),
     };
@@ -190,11 +190,11 @@ mod tests {
     fn evicting_a_kind_writes_its_count() {
         let mut limit = LogLimit::default();
         written(&mut limit, 15, second(0));
-        for number in 0..u32::try_from(MOST).unwrap() {
+        for number in 0..u32::try_from(MAX_KINDS).unwrap() {
             let queue = format!("queue{number}");
             limit.admits(&dead_lettered(&queue, DeadLetterReason::BadJson, 1), second(1));
         }
-        assert_eq!(limit.bursts.0.len(), MOST);
+        assert_eq!(limit.bursts.0.len(), MAX_KINDS);
         assert_eq!(limit.next_due(), Some(Moment::EPOCH));
         let lines = limit.due(second(1));
         assert!(lines[0].to_string().starts_with("5 more within a minute"), "{lines:?}");

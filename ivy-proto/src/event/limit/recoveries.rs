@@ -13,7 +13,7 @@ const LASTS: Duration = Duration::from_secs(10);
 /// A recovery within this time after another one counts as repeated.
 const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 /// The limit of remembered parts; the oldest is evicted.
-const MOST: usize = 256;
+const MAX_KINDS: usize = 256;
 
 /// The last recovery of each part, ordered by time.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Recoveries {
         let known = self.0.iter().position(|recovery| recovery.part == *part);
         let before = known.and_then(|position| self.0.remove(position));
         let repeated = before.is_some_and(|before| now.since(before.at) < REPEATED_WITHIN);
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_KINDS {
             let oldest = self.0.pop_front().filter(|oldest| oldest.waits);
             lines.extend(oldest.map(|mut oldest| oldest.line()));
         }

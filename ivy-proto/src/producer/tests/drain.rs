@@ -41,7 +41,7 @@ fn failed_posts_are_repeated_while_draining() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     drain(&mut scenario);
-    scenario.fail_and_rest(FaultKind::Unreachable);
+    scenario.fail_and_pause(FaultKind::Unreachable);
     let post = scenario.only_post();
     scenario.accept(&post);
     assert!(scenario.has_finished());
@@ -63,7 +63,7 @@ fn at_the_limit_each_call_receives_what_is_known_of_it() {
     scenario.call(call(1));
     scenario.call(call(2));
     scenario.call(call_with_handle(3));
-    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.feed(Input::Drain { limit: Duration::from_secs(5) });
     scenario.pass(Duration::from_secs(5));
     let sent = scenario.sent_results();

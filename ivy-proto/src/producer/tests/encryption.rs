@@ -105,7 +105,7 @@ fn the_time_of_the_call_is_sent_if_the_age_is_limited() {
 }
 
 #[test]
-fn r04_a_notice_reaches_the_caller_only_if_sealed_as_the_policy_requires() {
+fn a_notice_reaches_the_caller_only_if_sealed_as_the_policy_requires() {
     let reply = waiting(Policy::v2()).reply_channel();
     let shared = ChannelName::new("ivy-notifier").unwrap();
     let steps = [Policy::plain(), Policy::legacy(), Policy::bridge(), Policy::v2()];
@@ -139,7 +139,7 @@ fn a_held_notice_is_accepted_only_if_sealed_as_the_policy_requires() {
 }
 
 #[test]
-fn r04_a_notice_for_another_channel_or_a_task_is_ignored() {
+fn a_notice_for_another_channel_or_a_task_is_ignored() {
     let codec = codec(Policy::v2());
     let scenario = waiting(Policy::v2());
     let reply = scenario.reply_channel();

@@ -33,7 +33,7 @@ fn a_message_fails_after_five_tries() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     for _ in 0..4 {
-        scenario.fail_and_rest(FaultKind::Unreachable);
+        scenario.fail_and_pause(FaultKind::Unreachable);
         assert!(scenario.sent_results().is_empty());
     }
     let post = scenario.only_post();
@@ -49,10 +49,10 @@ fn delays_are_random_and_grow_up_to_a_maximum() {
     scenario.call(call(1));
     for round in 0..300 {
         let start = scenario.now();
-        scenario.fail_and_rest(FaultKind::Unreachable);
-        let rest = scenario.now().since(start);
-        assert!(rest <= crate::Backoff::REQUESTS.ceiling(round), "round {round}: {rest:?}");
-        assert!(round < 2 || rest >= Duration::from_millis(500), "round {round}: {rest:?}");
+        scenario.fail_and_pause(FaultKind::Unreachable);
+        let pause = scenario.now().since(start);
+        assert!(pause <= crate::Backoff::REQUESTS.ceiling(round), "round {round}: {pause:?}");
+        assert!(round < 2 || pause >= Duration::from_millis(500), "round {round}: {pause:?}");
     }
 }
 
@@ -186,10 +186,10 @@ fn lost_replies_cost_waiting_calls_no_tries() {
     scenario.feed(Input::Calls(first));
     let post = scenario.only_post();
     scenario.call(call(200));
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.reach_deadline();
     scenario.sent_results();
-    scenario.fail_and_rest(FaultKind::AnswerLost);
+    scenario.fail_and_pause(FaultKind::ResponseLost);
     assert!(scenario.sent_results().is_empty());
 }
 
@@ -198,7 +198,7 @@ fn a_degraded_queue_and_its_recovery_are_reported_once() {
     let mut scenario = Scenario::new(config().with_tries(100));
     scenario.call(call(1));
     for _ in 0..10 {
-        scenario.fail_and_rest(FaultKind::Unreachable);
+        scenario.fail_and_pause(FaultKind::Unreachable);
     }
     let is_degraded = |event: &&Event| matches!(event, Event::Degraded { .. });
     assert_eq!(scenario.events().iter().filter(is_degraded).count(), 1);
@@ -212,7 +212,7 @@ fn a_degraded_queue_and_its_recovery_are_reported_once() {
 fn a_single_failure_is_not_reported_as_degradation() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
-    scenario.fail_and_rest(FaultKind::Unreachable);
+    scenario.fail_and_pause(FaultKind::Unreachable);
     let post = scenario.only_post();
     scenario.accept(&post);
     let is_health =
@@ -225,7 +225,7 @@ fn a_message_that_may_be_stored_is_sent_again_under_the_same_id_and_reported() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.reach_deadline();
     let again = scenario.only_post();
     assert_eq!(again.bodies, post.bodies);
@@ -237,7 +237,7 @@ fn each_resend_is_reported() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     for _ in 0..4 {
-        scenario.fail_and_rest(FaultKind::ServerError);
+        scenario.fail_and_pause(FaultKind::ServerError);
     }
     let resent = |event: &Event| match event {
         Event::Resent { tries, .. } => Some(*tries),
@@ -257,7 +257,7 @@ fn a_task_without_retries_is_not_sent_twice() {
         let mut scenario = Scenario::new(config());
         scenario.call(call);
         let post = scenario.only_post();
-        scenario.fail(&post, fault(FaultKind::AnswerLost));
+        scenario.fail(&post, fault(FaultKind::ResponseLost));
         assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
         scenario.pass(Duration::from_secs(60));
         assert!(scenario.posts().is_empty());
@@ -268,7 +268,7 @@ fn a_task_without_retries_is_not_sent_twice() {
 fn a_task_without_retries_that_was_not_stored_is_sent_again() {
     let mut scenario = Scenario::new(config());
     scenario.call(call_once(1));
-    scenario.fail_and_rest(FaultKind::Unreachable);
+    scenario.fail_and_pause(FaultKind::Unreachable);
     scenario.only_post();
 }
 
@@ -279,7 +279,7 @@ fn the_handle_of_a_call_with_an_unknown_result_still_receives_its_outcome() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call);
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
@@ -290,7 +290,7 @@ fn after_a_lost_reply_a_call_is_never_reported_as_not_sent() {
     let mut scenario = Scenario::new(config().with_tries(2));
     for last in [FaultKind::Unreachable, FaultKind::Unauthorized] {
         scenario.call(call(1));
-        scenario.fail_and_rest(FaultKind::AnswerLost);
+        scenario.fail_and_pause(FaultKind::ResponseLost);
         let post = scenario.only_post();
         scenario.fail(&post, fault(last));
         assert!(scenario.only_sent().unwrap_err().starts_with("Unknown"), "{last:?}");
@@ -434,6 +434,6 @@ fn a_second_reply_is_a_misuse() {
     scenario.call(call(1));
     let post = scenario.only_post();
     scenario.accept(&post);
-    let again = Input::Queue(post.op, Err(fault(FaultKind::AnswerLost)));
+    let again = Input::Queue(post.op, Err(fault(FaultKind::ResponseLost)));
     assert_eq!(scenario.try_feed(again), Err(Misuse::UnknownOp(post.op)));
 }

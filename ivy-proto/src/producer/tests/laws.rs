@@ -21,7 +21,7 @@ use crate::wire::{Codec, Options};
 #[derive(Clone, Debug)]
 enum Step {
     Call { number: u8, queue: u8, reply: u8, retry: bool },
-    Answer { post: usize, with: u8 },
+    Reply { post: usize, with: u8 },
     Subscribed,
     SubscriptionLost,
     Notice { number: u8, good: bool, shared: bool },
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         24 => (0..40u8, 0..3u8, 0..4u8, any::<bool>())
             .prop_map(|(number, queue, reply, retry)| Step::Call { number, queue, reply, retry }),
-        24 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Answer { post, with }),
+        24 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Reply { post, with }),
         8 => Just(Step::Subscribed),
         2 => Just(Step::SubscriptionLost),
         16 => (0..40u8, any::<bool>(), any::<bool>())
@@ -58,14 +58,14 @@ struct Run {
     due: Option<Moment>,
     /// The posts in flight, with their bodies.
     posts: BTreeMap<OpId, Vec<String>>,
-    asked: BTreeSet<OpId>,
+    in_flight: BTreeSet<OpId>,
     /// The sealed bodies that the queue has accepted.
     accepted: BTreeSet<String>,
     called: BTreeMap<TaskId, u32>,
     sent: BTreeMap<TaskId, u32>,
     resumed: BTreeMap<TaskId, u32>,
     finished: bool,
-    answered: Option<OpId>,
+    last_replied: Option<OpId>,
     trace: Vec<String>,
 }
 
@@ -95,13 +95,13 @@ impl Run {
             now: Moment::EPOCH,
             due: None,
             posts: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
             accepted: BTreeSet::new(),
             called: BTreeMap::new(),
             sent: BTreeMap::new(),
             resumed: BTreeMap::new(),
             finished: false,
-            answered: None,
+            last_replied: None,
             trace: Vec::new(),
         }
     }
@@ -129,7 +129,7 @@ impl Run {
             self.trace.push(format!("{output:?}"));
             match output {
                 Output::Queue(op, QueueOp::Post { messages, .. }) => {
-                    assert!(self.asked.insert(op), "an id was used twice");
+                    assert!(self.in_flight.insert(op), "an id was used twice");
                     let bodies: Vec<_> = messages
                         .items()
                         .iter()
@@ -182,7 +182,7 @@ impl Run {
 
     fn check_bounds(&self) {
         assert!(self.producer.pending.unsent() <= OUTBOX);
-        assert!(self.producer.pending.wanted() <= WAITING);
+        assert!(self.producer.pending.awaited() <= WAITING);
         assert!(self.posts.len() <= QUEUES * IN_FLIGHT);
     }
 
@@ -204,9 +204,9 @@ impl Run {
                 }
                 self.feed(Input::Calls(vec![call]));
             }
-            Step::Answer { post, with } => self.answer(post, with),
+            Step::Reply { post, with } => self.reply(post, with),
             Step::Subscribed => self.feed(Input::Subscribed),
-            Step::SubscriptionLost => self.feed(Input::SubscriptionLost(notifier_gone())),
+            Step::SubscriptionLost => self.feed(Input::SubscriptionLost(connection_lost())),
             Step::Notice { number, good, shared } => {
                 let reply = self.producer.subscription.as_ref().unwrap().reply_channel().clone();
                 let shared_channel = ChannelName::new("ivy-notifier").unwrap();
@@ -237,27 +237,27 @@ impl Run {
         }
     }
 
-    fn answer(&mut self, post: usize, with: u8) {
+    fn reply(&mut self, post: usize, with: u8) {
         if self.posts.is_empty() {
             return;
         }
         let op = *self.posts.keys().nth(post % self.posts.len()).unwrap();
         let bodies = self.posts.remove(&op).unwrap();
         let count = bodies.len();
-        self.answered = Some(op);
+        self.last_replied = Some(op);
         let posted = |count| Ok(QueueReply::all_posted(vec![MessageId::new("1"); count]));
-        let answer = match with % 8 {
+        let result = match with % 8 {
             0..=2 => posted(count),
             3 => posted(count + 1),
             4 => Err(fault(FaultKind::Unreachable)),
-            5 => Err(fault(FaultKind::AnswerLost)),
+            5 => Err(fault(FaultKind::ResponseLost)),
             6 => Err(fault(FaultKind::Refused)),
             _ => Err(fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(5))),
         };
         if with % 8 < 3 {
             self.accepted.extend(bodies);
         }
-        self.feed(Input::Queue(op, answer));
+        self.feed(Input::Queue(op, result));
     }
 
     /// Feeds a contract violation of the driver at a later moment.
@@ -324,7 +324,7 @@ proptest! {
             run.misuse(Input::Tick, Misuse::Finished);
             return Ok(());
         }
-        if let Some(op) = run.answered {
+        if let Some(op) = run.last_replied {
             run.misuse(Input::Queue(op, Ok(QueueReply::Posted(vec![]))), Misuse::UnknownOp(op));
         }
         if let Some(op) = run.posts.keys().next().copied() {
@@ -354,7 +354,7 @@ proptest! {
         }
         for _ in 0..200 {
             while !run.posts.is_empty() {
-                run.answer(0, 0);
+                run.reply(0, 0);
             }
             run.feed(Input::Subscribed);
             run.feed_at(Input::Tick, run.due.unwrap_or(run.now));
@@ -370,19 +370,19 @@ proptest! {
     ) {
         const MINUTE: Duration = Duration::from_secs(60);
         let mut run = Run::new([1; 32]);
-        let mut asked = 0;
+        let mut posts = 0;
         let mut number = 0u8;
         for with in with.iter().cycle() {
             number = number.wrapping_add(1);
             run.feed(Input::Calls(vec![call(number)]));
             while !run.posts.is_empty() {
-                asked += 1;
-                run.answer(0, *with);
+                posts += 1;
+                run.reply(0, *with);
             }
             let Some(due) = run.due.filter(|due| *due < Moment::EPOCH + MINUTE) else { break };
             run.feed_at(Input::Tick, due);
         }
-        prop_assert!(asked <= 2 * 60 + 4, "{asked} posts in a minute");
+        prop_assert!(posts <= 2 * 60 + 4, "{posts} posts in a minute");
     }
 
     #[test]
@@ -412,5 +412,5 @@ fn the_last_moment_of_the_clock_is_handled() {
     let mut run = Run::new([1; 32]);
     run.feed(Input::Calls(vec![Call { reply: ReplyTo::Handle, ..call(1) }, call(2)]));
     run.feed_at(Input::Tick, Moment::FOREVER);
-    run.answer(0, 4);
+    run.reply(0, 4);
 }

@@ -145,7 +145,7 @@ fn bodies_are_encoded_by_the_codec() {
 }
 
 #[test]
-fn b22_names_that_crash_peers_of_the_original_are_refused() {
+fn names_that_crash_peers_of_the_original_are_refused() {
     for name in ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "ivy.x"] {
         let task = TaskName::new(name).unwrap();
         let error = error_of(config(), Call { task, ..call(1) });
@@ -183,13 +183,13 @@ fn call_of_units(units: usize) -> Call {
 }
 
 #[test]
-fn b37_a_message_of_exactly_the_originals_limit_is_sent() {
+fn a_message_of_exactly_the_originals_limit_is_sent() {
     let call = call_of_units(POSTED_UTF16_LIMIT);
     assert!(error_of(config().with_node_compatible(true), call).is_none());
 }
 
 #[test]
-fn b38_a_message_one_unit_above_the_limit_is_refused_before_anything_is_sent() {
+fn a_message_one_unit_above_the_limit_is_refused_before_anything_is_sent() {
     let call = call_of_units(POSTED_UTF16_LIMIT + 1);
     match error_of(config().with_node_compatible(true), call) {
         Some(SendError::TooLarge { size: 65_537, limit: 65_536, unit: SizeUnit::Utf16Units }) => {}
@@ -203,7 +203,7 @@ fn a_message_that_no_peer_of_the_original_reads_may_be_larger() {
 }
 
 #[test]
-fn b39_the_size_limit_applies_to_the_encrypted_message() {
+fn the_size_limit_applies_to_the_encrypted_message() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     let config = ProducerConfig::new(Capabilities::broker(), codec);
     match error_of(config, call_of_units(POSTED_UTF16_LIMIT)) {
@@ -215,7 +215,7 @@ fn b39_the_size_limit_applies_to_the_encrypted_message() {
 }
 
 #[test]
-fn b40_a_message_within_the_limit_of_units_may_have_too_many_bytes_for_the_queue() {
+fn a_message_within_the_limit_of_units_may_have_too_many_bytes_for_the_queue() {
     let call = || call_of_text(&"任".repeat(40_000));
     let with_max_body = |bytes| {
         let capabilities = Capabilities::broker().with_max_body(bytes);

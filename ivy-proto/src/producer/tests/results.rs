@@ -108,7 +108,7 @@ fn a_notice_ends_the_repetition_of_a_post_whose_reply_was_lost() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.notice(1, &done());
     assert!(scenario.only_sent().is_ok());
     scenario.pass(Duration::from_secs(10));
@@ -121,7 +121,7 @@ fn a_post_that_fails_after_its_notice_is_not_repeated() {
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
     scenario.notice(1, &done());
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.pass(Duration::from_secs(10));
     assert!(scenario.posts().is_empty());
     assert!(scenario.only_sent().is_ok());
@@ -188,7 +188,7 @@ fn a_held_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
     let post = scenario.only_post();
     scenario.held_notice(1, &unknown_task());
     assert!(scenario.only_sent().is_ok());
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.pass(Duration::from_secs(10));
     assert!(scenario.posts().is_empty(), "no duplicate is posted");
     scenario.notice(1, &done());
@@ -307,7 +307,7 @@ fn callbacks_whose_results_never_arrive_do_not_prevent_calls() {
         scenario.call(call_with_callback(number));
     }
     assert!(scenario.send_errors().is_empty());
-    let evicted = |number| Event::ResultGivenUp { task: task_ref(number), limit: 2 };
+    let evicted = |number| Event::CallbackEvicted { task: task_ref(number), limit: 2 };
     assert_eq!(scenario.events(), [evicted(1), evicted(2), evicted(3)]);
 }
 
@@ -319,7 +319,7 @@ fn with_too_many_callbacks_the_oldest_without_a_handle_is_evicted() {
     scenario.feed(Input::Forget(id(2)));
     scenario.feed(Input::Forget(id(1)));
     scenario.call(call_with_both(3));
-    let evicted = Event::ResultGivenUp { task: task_ref(1), limit: 2 };
+    let evicted = Event::CallbackEvicted { task: task_ref(1), limit: 2 };
     assert_eq!(scenario.events(), [evicted]);
     assert!(scenario.send_errors().is_empty());
 }

@@ -67,7 +67,7 @@ pub(super) fn fault(kind: FaultKind) -> Fault {
     Fault::new(kind)
 }
 
-pub(super) fn notifier_gone() -> NotifyFault {
+pub(super) fn connection_lost() -> NotifyFault {
     NotifyFault::new(NotifyFaultKind::ConnectionLost)
 }
 
@@ -235,7 +235,7 @@ impl Scenario {
     }
 
     /// Fails the next post, and advances to its repetition.
-    pub(super) fn fail_and_rest(&mut self, kind: FaultKind) {
+    pub(super) fn fail_and_pause(&mut self, kind: FaultKind) {
         let post = self.only_post();
         self.fail(&post, fault(kind));
         assert!(matches!(self.reach_deadline(), Timer::Resend(_)));

@@ -79,7 +79,7 @@ fn without_a_subscription_in_time_nothing_is_sent() {
 fn the_error_of_a_call_that_waited_too_long_contains_the_last_failure() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
-    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.pass(Duration::from_secs(10));
     match &scenario.send_errors()[..] {
         [SendError::NotifierUnavailable { fault: Some(fault) }] => {
@@ -94,7 +94,7 @@ fn a_lost_subscription_is_repeated_indefinitely_with_growing_delays() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for round in 0..20 {
         let start = scenario.now();
-        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.feed(Input::SubscriptionLost(connection_lost()));
         assert_eq!(scenario.reach_deadline(), Timer::Subscribe);
         assert_eq!(scenario.subscribes().len(), 1);
         let ceiling = crate::Backoff::NOTIFIER.ceiling(round);
@@ -106,25 +106,25 @@ fn a_lost_subscription_is_repeated_indefinitely_with_growing_delays() {
 fn losing_the_subscription_and_its_recovery_are_reported_once() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for _ in 0..5 {
-        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.feed(Input::SubscriptionLost(connection_lost()));
         scenario.reach_deadline();
     }
     scenario.feed(Input::Subscribed);
     let events = scenario.events();
-    let count = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
+    let count = |expected: Event| events.iter().filter(|event| **event == expected).count();
     assert_eq!(
-        count(Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(notifier_gone()) }),
+        count(Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(connection_lost()) }),
         1
     );
     assert_eq!(count(Event::Recovered { part: Part::Notifier }), 1);
-    assert_eq!(count(Event::NotifierError { fault: notifier_gone() }), 5);
+    assert_eq!(count(Event::NotifierError { fault: connection_lost() }), 5);
 }
 
 /// A subscription that was lost ten times in a row, and has been up again for this long.
 fn recovered_for(duration: Duration) -> Scenario {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for _ in 0..10 {
-        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.feed(Input::SubscriptionLost(connection_lost()));
         scenario.reach_deadline();
     }
     scenario.feed(Input::Subscribed);
@@ -137,10 +137,10 @@ fn recovered_for(duration: Duration) -> Scenario {
 fn after_ten_seconds_of_subscription_the_next_loss_counts_as_the_first() {
     let mut scenario = recovered_for(Duration::from_secs(10));
     let start = scenario.now();
-    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.reach_deadline();
     assert!(scenario.now().since(start) <= Duration::from_millis(100));
-    let why = Trouble::Notifier(notifier_gone());
+    let why = Trouble::Notifier(connection_lost());
     assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier, why }));
 }
 
@@ -150,15 +150,15 @@ fn a_notifier_that_accepts_and_then_disconnects_is_tried_at_growing_intervals() 
     let end = scenario.now() + Duration::from_secs(60);
     let mut rounds = 0;
     while scenario.now() < end {
-        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.feed(Input::SubscriptionLost(connection_lost()));
         scenario.reach_deadline();
         scenario.feed(Input::Subscribed);
         rounds += 1;
     }
     assert!(rounds < 40, "{rounds}");
     let events = scenario.events();
-    let count = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
-    let why = Trouble::Notifier(notifier_gone());
+    let count = |expected: Event| events.iter().filter(|event| **event == expected).count();
+    let why = Trouble::Notifier(connection_lost());
     assert_eq!(count(Event::Degraded { part: Part::Notifier, why }), rounds);
     assert_eq!(count(Event::Recovered { part: Part::Notifier }), rounds);
 }
@@ -166,7 +166,7 @@ fn a_notifier_that_accepts_and_then_disconnects_is_tried_at_growing_intervals() 
 #[test]
 fn calls_made_while_the_subscription_is_down_wait_for_its_return() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
-    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.call(call_with_handle(1));
     assert!(scenario.posts().is_empty());
     scenario.reach_deadline();
@@ -187,7 +187,7 @@ fn a_notifier_that_refuses_the_credentials_is_not_waited_for() {
 #[test]
 fn results_are_still_awaited_after_a_gap() {
     let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.reach_deadline();
     scenario.feed(Input::Subscribed);
     scenario.notice(1, &done());
@@ -207,7 +207,7 @@ fn without_a_notifier_a_call_that_wants_a_result_is_refused() {
 fn unrequested_changes_of_the_subscription_are_ignored() {
     for mut scenario in [Scenario::new(config()), Scenario::new(config_with_notifier())] {
         scenario.feed(Input::Subscribed);
-        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.feed(Input::SubscriptionLost(connection_lost()));
         assert!(scenario.outputs().is_empty());
         assert_eq!(scenario.deadline(), None);
     }

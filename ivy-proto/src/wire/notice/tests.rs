@@ -92,7 +92,7 @@ fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
         )
     );
     let reread = reread(&notice);
-    assert_eq!((reread.outcome(), reread.given_back()), (None, Some(held)));
+    assert_eq!((reread.outcome(), reread.task_held()), (None, Some(held)));
     assert!(!reread.is_success());
 }
 
@@ -100,7 +100,7 @@ fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
 fn the_texts_of_a_released_message_are_truncated() {
     let long = "x".repeat(5000);
     let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
-    let reported = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
+    let reported = reread(&Notice::held(&message(), &name(), &ivy(), &held)).task_held().unwrap();
     assert_eq!((reported.kind.len(), reported.message.len()), (1024, 1024));
 }
 

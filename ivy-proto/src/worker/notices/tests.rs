@@ -43,9 +43,9 @@ impl Scenario {
     }
 
     /// The notifier replies to the first publication in flight.
-    fn answer(&mut self, answer: Result<u64, NotifyFault>) {
+    fn complete(&mut self, result: Result<u64, NotifyFault>) {
         let (op, _) = self.in_flight.pop_front().unwrap();
-        self.notices.published(op, answer, &mut self.fx);
+        self.notices.published(op, result, &mut self.fx);
         self.take_outputs();
     }
 
@@ -67,7 +67,7 @@ impl Scenario {
         }
     }
 
-    fn numbers_under_way(&self) -> Vec<u8> {
+    fn numbers_in_flight(&self) -> Vec<u8> {
         self.in_flight.iter().map(|(_, number)| *number).collect()
     }
 }
@@ -91,7 +91,7 @@ fn if_the_notifier_never_replies_the_oldest_waiting_notice_is_dropped_for_the_ne
         scenario.send(number, KB);
         assert!(scenario.notices.bytes() <= 10 * KB);
     }
-    assert_eq!(scenario.numbers_under_way(), [1, 2, 3, 4, 5]);
+    assert_eq!(scenario.numbers_in_flight(), [1, 2, 3, 4, 5]);
     assert_eq!(scenario.dropped, [6, 7, 8, 9, 10]);
 }
 
@@ -101,14 +101,14 @@ fn waiting_notices_are_published_as_replies_arrive() {
     for number in 1..=4 {
         scenario.send(number, KB);
     }
-    scenario.answer(Ok(1));
-    assert_eq!(scenario.numbers_under_way(), [2, 3]);
-    scenario.answer(Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
-    scenario.notices.rested(&mut scenario.fx);
+    scenario.complete(Ok(1));
+    assert_eq!(scenario.numbers_in_flight(), [2, 3]);
+    scenario.complete(Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
+    scenario.notices.on_pause_ended(&mut scenario.fx);
     scenario.take_outputs();
-    assert_eq!(scenario.numbers_under_way(), [3, 4]);
-    scenario.answer(Ok(1));
-    scenario.answer(Ok(1));
+    assert_eq!(scenario.numbers_in_flight(), [3, 4]);
+    scenario.complete(Ok(1));
+    scenario.complete(Ok(1));
     assert!(scenario.notices.is_idle());
     assert_eq!(scenario.notices.bytes(), 0);
 }
@@ -120,16 +120,16 @@ fn a_notice_larger_than_the_limit_is_still_published() {
         scenario.send(number, KB);
     }
     scenario.send(4, 5 * KB);
-    assert_eq!((scenario.numbers_under_way(), &scenario.dropped[..]), (vec![1], &[2, 3][..]));
-    scenario.answer(Ok(1));
-    assert_eq!(scenario.numbers_under_way(), [4]);
+    assert_eq!((scenario.numbers_in_flight(), &scenario.dropped[..]), (vec![1], &[2, 3][..]));
+    scenario.complete(Ok(1));
+    assert_eq!(scenario.numbers_in_flight(), [4]);
 }
 
 #[test]
 fn a_notice_to_be_retried_counts_as_waiting() {
     let mut scenario = Scenario::keeping(4 * KB);
     scenario.send(1, KB);
-    scenario.answer(Err(NotifyFault::new(NotifyFaultKind::Unreachable)));
+    scenario.complete(Err(NotifyFault::new(NotifyFaultKind::Unreachable)));
     assert_eq!(scenario.notices.bytes(), KB);
     for number in 2..=5 {
         scenario.send(number, KB);
@@ -140,9 +140,9 @@ fn a_notice_to_be_retried_counts_as_waiting() {
 #[test]
 fn the_number_of_notices_is_limited_as_well() {
     let mut scenario = Scenario::keeping(usize::MAX);
-    for _ in 0..=MOST_KEPT {
+    for _ in 0..=MAX_NOTICES {
         scenario.send(1, 1);
     }
-    assert_eq!(scenario.in_flight.len(), MOST_KEPT / 2);
-    assert_eq!((scenario.notices.bytes(), scenario.dropped.len()), (MOST_KEPT, 1));
+    assert_eq!(scenario.in_flight.len(), MAX_NOTICES / 2);
+    assert_eq!((scenario.notices.bytes(), scenario.dropped.len()), (MAX_NOTICES, 1));
 }

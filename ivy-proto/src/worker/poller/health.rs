@@ -32,7 +32,7 @@ impl Queue {
     /// health. A fault that a person must fix makes the queue degraded immediately.
     pub(in crate::worker) fn failed(
         &mut self,
-        needs_a_person: bool,
+        needs_operator: bool,
         at_least: Duration,
         now: Moment,
         rng: &mut Rng,
@@ -40,7 +40,7 @@ impl Queue {
         let backoff = Backoff::REQUESTS.delay(self.failures, rng);
         let failures_before = self.failures;
         self.failures = self.failures.saturating_add(1);
-        if needs_a_person {
+        if needs_operator {
             self.failures = self.failures.max(DEGRADED_AFTER);
         }
         // Repetitions are spaced at two a second, however many wait.

@@ -19,7 +19,7 @@ use crate::name::QueueName;
 use super::config::ServedQueue;
 
 pub(super) use health::Health;
-pub(super) use queue::Rest;
+pub(super) use queue::PauseReason;
 
 use queue::Queue;
 use turns::lowest_comes_first;
@@ -58,13 +58,13 @@ impl Poller {
 
     /// How many slots are promised to the polls in flight.
     pub(super) fn promised(&self) -> usize {
-        self.queues.iter().flat_map(|queue| &queue.asked).sum()
+        self.queues.iter().flat_map(|queue| &queue.requested).sum()
     }
 
     /// How many of them are promised to polls that are likely to return messages immediately.
     pub(super) fn coming(&self) -> usize {
         let overflowing = self.queues.iter().filter(|queue| queue.is_overflowing());
-        overflowing.flat_map(|queue| &queue.asked).sum()
+        overflowing.flat_map(|queue| &queue.requested).sum()
     }
 
     /// Plans the next polls. `free` is the number of slots that are neither taken nor reserved for
@@ -76,14 +76,14 @@ impl Poller {
         holds: impl Fn(&QueueName) -> bool,
     ) -> Vec<PlannedReserve> {
         let mut free = free.saturating_sub(self.promised());
-        let mut asks = Vec::new();
+        let mut reserves = Vec::new();
         if !self.queues.iter().any(|queue| queue.wants_any(free)) {
-            return asks;
+            return reserves;
         }
         let alone = self.queues.len() == 1;
         let lowest_first = lowest_comes_first(self.polls);
         let mut order: Vec<usize> =
-            (0..self.queues.len()).filter(|index| self.may_be_asked(*index, &holds)).collect();
+            (0..self.queues.len()).filter(|index| self.may_be_polled(*index, &holds)).collect();
         order.sort_by_key(|index| self.queues.get(*index).map(|queue| queue.rank(lowest_first)));
         for (turn, index) in order.iter().enumerate() {
             let shares = self.shares(*index, order.get(turn..).unwrap_or_default());
@@ -94,16 +94,16 @@ impl Poller {
             }
             // One of several queues is long-polled only for a single message: while it waits, the
             // others may use the slots.
-            let is_first = alone && queue.asked.is_empty() || queue.is_idle();
+            let is_first = alone && queue.requested.is_empty() || queue.is_idle();
             let wait = if is_first && queue.may_wait() { self.long_poll } else { Duration::ZERO };
             free = free.saturating_sub(count);
-            queue.asked.push(count);
-            asks.push(PlannedReserve { queue: queue.served.name.clone(), count, wait });
+            queue.requested.push(count);
+            reserves.push(PlannedReserve { queue: queue.served.name.clone(), count, wait });
         }
-        if !asks.is_empty() {
+        if !reserves.is_empty() {
             self.polls = self.polls.wrapping_add(1);
         }
-        asks
+        reserves
     }
 }
 

@@ -13,9 +13,9 @@ const POLLS_IN_FLIGHT: usize = 8;
 /// The stride of weight 1. All small weights divide it.
 const ONE_STRIDE: u64 = 720_720 << 20;
 /// The first and the longest pause between two polls, if the backend does not support long polls.
-const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
 /// A poll that takes no longer is unlikely to have waited for a message.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const IMMEDIATE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(in crate::worker) struct Queue {
@@ -23,12 +23,12 @@ pub(in crate::worker) struct Queue {
     /// Whether the backend supports long polls.
     can_wait: bool,
     /// The count that each poll in flight requested.
-    pub(super) asked: Vec<usize>,
+    pub(super) requested: Vec<usize>,
     activity: Activity,
     /// The sum of the strides of its starts: among equally urgent queues, the one with the least
     /// progress is next.
     pub(super) progress: u64,
-    pub(super) resting: Option<Rest>,
+    pub(super) paused: Option<PauseReason>,
     /// It was missing and created, and no reserve has succeeded since.
     was_created: bool,
     pub(super) failures: u32,
@@ -49,7 +49,7 @@ enum Activity {
 
 /// Why a queue is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::worker) enum Rest {
+pub(in crate::worker) enum PauseReason {
     /// It was empty.
     Empty,
     /// Its messages are for other workers, which are to be served first.
@@ -63,10 +63,10 @@ impl Queue {
         Queue {
             served,
             can_wait,
-            asked: Vec::new(),
+            requested: Vec::new(),
             activity: Activity::Idle(0),
             progress: 0,
-            resting: None,
+            paused: None,
             was_created: false,
             failures: 0,
             not_before: Moment::EPOCH,
@@ -100,24 +100,24 @@ impl Queue {
 
     /// Whether it is likely to have messages.
     pub(super) fn is_busy(&self) -> bool {
-        !self.is_idle() && self.resting.is_none()
+        !self.is_idle() && self.paused.is_none()
     }
 
     /// Whether it may be polled for a share of this many free slots.
     pub(super) fn wants_any(&self, free: usize) -> bool {
-        self.asked.is_empty() || free > 0 && self.takes_more_polls()
+        self.requested.is_empty() || free > 0 && self.takes_more_polls()
     }
 
     /// Several polls at a time are useful only if the last one was not enough.
     fn takes_more_polls(&self) -> bool {
-        self.is_overflowing() && self.asked.len() < POLLS_IN_FLIGHT
+        self.is_overflowing() && self.requested.len() < POLLS_IN_FLIGHT
     }
 
     /// How many messages to request; 0 if the queue is not to be polled.
     pub(super) fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
         let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
         let share = usize::try_from(share).unwrap_or(usize::MAX);
-        match (self.asked.len(), self.activity) {
+        match (self.requested.len(), self.activity) {
             (0, Activity::Idle(_)) if !alone => 1,
             (0, _) => share.max(1),
             _ if self.takes_more_polls() => share,
@@ -125,23 +125,23 @@ impl Queue {
         }
     }
 
-    /// Records a reply that contained `brought` messages after `took`. Returns the pause until the
+    /// Records a reply that contained `returned` messages after `took`. Returns the pause until the
     /// next poll if the backend did not wait by itself.
     pub(in crate::worker) fn on_reply(
         &mut self,
         count: usize,
-        brought: usize,
+        returned: usize,
         waited: (Duration, Duration),
         rng: &mut Rng,
     ) -> Option<Duration> {
         self.forget_poll(count);
         self.was_created = false;
-        let (asked_to_wait, took) = waited;
+        let (requested_wait, took) = waited;
         // If the backend waited for a message, it was the only one.
-        let at_once = asked_to_wait.is_zero() || took < AT_ONCE;
-        self.unprocessable.on_reply(brought >= count && at_once);
-        if brought > 0 {
-            self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
+        let at_once = requested_wait.is_zero() || took < IMMEDIATE;
+        self.unprocessable.on_reply(returned >= count && at_once);
+        if returned > 0 {
+            self.activity = if returned >= count { Activity::Overflowing } else { Activity::Busy };
             return None;
         }
         let was_busy = !self.is_idle();
@@ -150,16 +150,16 @@ impl Queue {
             Activity::Busy | Activity::Overflowing => 0,
         };
         self.activity = Activity::Idle(empty_in_a_row);
-        let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
-        if let Some(rest) = self.unprocessable.rest_between_short_polls(rng) {
-            return Some(rest);
+        let did_wait = requested_wait > Duration::ZERO && took >= requested_wait / 2;
+        if let Some(pause) = self.unprocessable.pause_between_short_polls(rng) {
+            return Some(pause);
         }
         // After a burst the queue is polled once more, this time with a wait. The polls of the
         // burst did not request one, so their empty replies do not justify a pause.
-        if did_wait || (asked_to_wait.is_zero() && (was_busy || self.can_wait)) {
+        if did_wait || (requested_wait.is_zero() && (was_busy || self.can_wait)) {
             return None;
         }
-        let ceiling = REST.ceiling(empty_in_a_row);
+        let ceiling = PAUSE.ceiling(empty_in_a_row);
         Some(rng.between(ceiling / 2, ceiling))
     }
 
@@ -173,25 +173,25 @@ impl Queue {
     }
 
     fn forget_poll(&mut self, count: usize) {
-        if let Some(position) = self.asked.iter().position(|asked| *asked == count) {
-            self.asked.swap_remove(position);
+        if let Some(position) = self.requested.iter().position(|requested| *requested == count) {
+            self.requested.swap_remove(position);
         }
     }
 
-    pub(in crate::worker) fn rest(&mut self, why: Rest) {
-        self.resting = self.resting.max(Some(why));
+    pub(in crate::worker) fn pause(&mut self, why: PauseReason) {
+        self.paused = self.paused.max(Some(why));
     }
 
-    pub(in crate::worker) fn rests(&self) -> bool {
-        self.resting.is_some()
+    pub(in crate::worker) fn is_paused(&self) -> bool {
+        self.paused.is_some()
     }
 
-    pub(in crate::worker) fn rests_for(&self, why: Rest) -> bool {
-        self.resting == Some(why)
+    pub(in crate::worker) fn is_paused_for(&self, why: PauseReason) -> bool {
+        self.paused == Some(why)
     }
 
     pub(in crate::worker) fn wake(&mut self) {
-        self.resting = None;
+        self.paused = None;
     }
 
     /// Records that the queue does not exist. Returns whether to create it: not if creating it did

@@ -19,8 +19,11 @@ fn poller(served: Vec<ServedQueue>) -> Poller {
 }
 
 fn plan(poller: &mut Poller, free: usize) -> Vec<(String, usize, Duration)> {
-    let asks = poller.plan(free, |_| false);
-    asks.into_iter().map(|ask| (ask.queue.as_str().to_owned(), ask.count, ask.wait)).collect()
+    let reserves = poller.plan(free, |_| false);
+    reserves
+        .into_iter()
+        .map(|planned| (planned.queue.as_str().to_owned(), planned.count, planned.wait))
+        .collect()
 }
 
 /// A poll of the queue returns as many messages as requested.
@@ -45,8 +48,8 @@ fn a_single_queue_is_polled_for_all_free_slots() {
 #[test]
 fn one_of_several_idle_queues_is_long_polled_for_a_single_message() {
     let mut poller = poller(vec![served("a", 0, 1), served("b", 0, 1)]);
-    let asks = plan(&mut poller, 10);
-    assert_eq!(asks, [("a".to_owned(), 1, LONG_POLL), ("b".to_owned(), 1, LONG_POLL)]);
+    let reserves = plan(&mut poller, 10);
+    assert_eq!(reserves, [("a".to_owned(), 1, LONG_POLL), ("b".to_owned(), 1, LONG_POLL)]);
 }
 
 #[test]
@@ -67,9 +70,9 @@ fn busy_queues_share_by_weight_without_waiting() {
     plan(&mut poller, 8);
     fill(&mut poller, "a", 1);
     fill(&mut poller, "b", 1);
-    let asks = plan(&mut poller, 8);
+    let reserves = plan(&mut poller, 8);
     let zero = Duration::ZERO;
-    assert_eq!(asks, [("a".to_owned(), 6, zero), ("b".to_owned(), 2, zero)]);
+    assert_eq!(reserves, [("a".to_owned(), 6, zero), ("b".to_owned(), 2, zero)]);
 }
 
 #[test]
@@ -114,22 +117,22 @@ fn polls_in_flight_never_promise_more_than_the_free_slots() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     plan(&mut poller, 150);
     fill(&mut poller, "a", 100);
-    let asked: usize =
+    let requested: usize =
         (0..10).flat_map(|_| plan(&mut poller, 150)).map(|(_, count, _)| count).sum();
-    assert_eq!(asked, 150);
+    assert_eq!(requested, 150);
 }
 
 #[test]
 fn a_backend_without_long_polls_is_polled_at_growing_intervals() {
     let mut poller = poller(vec![served("a", 0, 1)]);
-    let mut rests = Vec::new();
+    let mut pauses = Vec::new();
     for _ in 0..10 {
         let count = plan(&mut poller, 10)[0].1;
-        rests.push(starve(&mut poller, "a", count, Duration::ZERO).unwrap());
+        pauses.push(starve(&mut poller, "a", count, Duration::ZERO).unwrap());
     }
-    assert!(rests[0] <= Duration::from_millis(200), "{rests:?}");
-    assert!(rests[9] >= Duration::from_millis(2500), "{rests:?}");
-    assert!(rests.iter().all(|rest| *rest <= Duration::from_secs(5)), "{rests:?}");
+    assert!(pauses[0] <= Duration::from_millis(200), "{pauses:?}");
+    assert!(pauses[9] >= Duration::from_millis(2500), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)), "{pauses:?}");
 }
 
 #[test]

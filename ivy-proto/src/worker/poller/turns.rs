@@ -23,9 +23,9 @@ impl Poller {
         let equals = |queue: &&mut Queue| queue.served.priority == urgency;
         // Rebased on the slowest queue to avoid overflow.
         let rivals = self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue));
-        let hindmost = rivals.map(|queue| queue.progress).min().unwrap_or_default();
+        let slowest = rivals.map(|queue| queue.progress).min().unwrap_or_default();
         for queue in self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue)) {
-            queue.progress -= hindmost;
+            queue.progress -= slowest;
         }
         let next = self
             .queues
@@ -44,13 +44,13 @@ impl Poller {
 
     /// Whether a queue may be polled: it is not paused, holds no message that waits for a slot, and
     /// is not so far ahead that a rival's message should start first.
-    pub(super) fn may_be_asked(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> bool {
+    pub(super) fn may_be_polled(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> bool {
         let Some(queue) = self.queues.get(index) else { return false };
         let mut rivals = self.queues.iter().filter(|other| {
             other.served.priority == queue.served.priority
                 && (other.is_busy() || holds(&other.served.name))
         });
-        queue.resting.is_none()
+        queue.paused.is_none()
             && !holds(&queue.served.name)
             && rivals.all(|rival| {
                 let lead = queue.progress.saturating_sub(rival.progress);
@@ -60,10 +60,10 @@ impl Poller {
 
     /// The weight of a queue, and the sum of the weights of the equally urgent busy queues that are
     /// still to be polled.
-    pub(super) fn shares(&self, index: usize, to_be_asked: &[usize]) -> (u32, u32) {
+    pub(super) fn shares(&self, index: usize, to_be_polled: &[usize]) -> (u32, u32) {
         let Some(queue) = self.queues.get(index) else { return (1, 1) };
         let rivals =
-            to_be_asked.iter().filter_map(|other| self.queues.get(*other)).filter(|other| {
+            to_be_polled.iter().filter_map(|other| self.queues.get(*other)).filter(|other| {
                 other.served.priority == queue.served.priority
                     && other.served.name != queue.served.name
                     && other.is_busy()

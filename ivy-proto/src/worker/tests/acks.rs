@@ -45,7 +45,7 @@ fn a_task_is_reported_as_acknowledged_when_its_message_is_deleted() {
     worker.advance(Duration::from_millis(50));
     assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
     let (op, _) = worker.take_deletes().unwrap();
-    worker.answer(op, Ok(QueueReply::all_deleted(1)));
+    worker.reply(op, Ok(QueueReply::all_deleted(1)));
     assert!(worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
     assert_eq!(worker.worker.load().held, 0);
 }
@@ -59,7 +59,7 @@ fn a_refused_batch_is_deleted_one_by_one() {
     let (first, _) = worker.take_deletes().unwrap();
     let (second, _) = worker.take_deletes().unwrap();
     let (third, _) = worker.take_deletes().unwrap();
-    worker.answer(first, Ok(QueueReply::all_deleted(1)));
+    worker.reply(first, Ok(QueueReply::all_deleted(1)));
     worker.faulty(second, FaultKind::NoMessage);
     worker.faulty(third, FaultKind::LeaseLost);
     assert_eq!(worker.worker.load().held, 0);
@@ -74,9 +74,10 @@ fn each_message_of_a_batch_is_settled_according_to_its_entry() {
     let (batch, receipts) = worker.take_deletes().unwrap();
     let refused = [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::ServerError].map(fault);
     let entries = [Ok(())].into_iter().chain(refused.map(Err)).chain([Ok(())]).collect();
-    worker.answer(batch, Ok(QueueReply::Deleted(entries)));
+    worker.reply(batch, Ok(QueueReply::Deleted(entries)));
     assert_eq!(worker.worker.load().held, 1);
-    let count = |wanted: fn(&Event) -> bool| worker.events.iter().filter(|e| wanted(e)).count();
+    let count =
+        |is_counted: fn(&Event) -> bool| worker.events.iter().filter(|e| is_counted(e)).count();
     assert_eq!(count(|event| matches!(event, Event::Acknowledged { .. })), 3);
     assert_eq!(count(|event| matches!(event, Event::LeaseLost { .. })), 1);
     assert_eq!(count(|event| matches!(event, Event::QueueError { .. })), 1);
@@ -94,7 +95,7 @@ fn a_reply_with_another_number_of_entries_settles_no_message() {
         let mut worker = with_done(3);
         worker.advance(Duration::from_millis(50));
         let (batch, receipts) = worker.take_deletes().unwrap();
-        worker.answer(batch, Ok(QueueReply::all_deleted(count)));
+        worker.reply(batch, Ok(QueueReply::all_deleted(count)));
         assert_eq!(worker.worker.load().held, 3, "{count}");
         worker.advance(Duration::from_secs(1));
         assert_eq!(worker.take_deletes().unwrap().1, receipts, "{count}");
@@ -106,7 +107,7 @@ fn a_batch_that_may_succeed_later_is_sent_again() {
     let mut worker = with_done(3);
     worker.advance(Duration::from_millis(50));
     let (batch, receipts) = worker.take_deletes().unwrap();
-    worker.faulty(batch, FaultKind::AnswerLost);
+    worker.faulty(batch, FaultKind::ResponseLost);
     assert!(worker.take_deletes().is_none());
     worker.advance(Duration::from_secs(1));
     assert_eq!(worker.take_deletes().unwrap().1, receipts);

@@ -175,7 +175,7 @@ fn a_retry_after_of_the_queue_is_limited_to_a_minute() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     let fault = crate::queue::Fault::new(FaultKind::Unavailable).with_retry_after(Duration::MAX);
-    worker.answer(poll, Err(fault));
+    worker.reply(poll, Err(fault));
     worker.advance(Duration::from_secs(60));
     assert!(worker.take_poll().is_some());
 }
@@ -186,7 +186,7 @@ fn an_unavailable_queue_is_polled_after_its_retry_after() {
     let (poll, _) = worker.take_poll().unwrap();
     let rest = Duration::from_secs(7);
     let fault = crate::queue::Fault::new(FaultKind::Unavailable).with_retry_after(rest);
-    worker.answer(poll, Err(fault));
+    worker.reply(poll, Err(fault));
     worker.advance(rest - Duration::from_millis(1));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_millis(1));

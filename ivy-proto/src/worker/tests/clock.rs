@@ -37,10 +37,10 @@ impl Scenario {
         }
         self.advance(Duration::from_millis(50));
         while let Some((op, _)) = self.take_deletes() {
-            self.answer(op, Ok(QueueReply::all_deleted(1)));
+            self.reply(op, Ok(QueueReply::all_deleted(1)));
         }
         while let Some((op, _)) = self.take_release() {
-            self.answer(op, Ok(QueueReply::Released));
+            self.reply(op, Ok(QueueReply::Released));
         }
         dead
     }
@@ -63,7 +63,7 @@ fn a_deadline_is_evaluated_by_the_latest_clock() {
     worker.feed(leap(DAY));
     worker.deliver(&[&expiring()]);
     let (op, _) = worker.take_release().unwrap();
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     worker.deliver(&[&expiring()]);
     assert!(worker.runs.is_empty() && worker.take_post().is_some());
 }
@@ -126,7 +126,7 @@ fn messages_requested_before_the_machine_slept_are_released_and_requested_again(
     assert!(worker.runs.is_empty());
     let (op, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::ZERO);
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     let run = worker.running(&plain_body());
     worker.done(&run);
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::scenario::*;
 use crate::id::OpId;
 
-const LONGEST: Duration = Duration::from_millis(2);
+const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
 const NOTHING: [usize; 0] = [];
 
@@ -45,7 +45,7 @@ fn a_slow_handler_delays_the_poll_for_quick_ones_by_two_milliseconds_at_most() {
     for _ in 0..9 {
         end_one(&mut worker);
     }
-    worker.advance(LONGEST - Duration::from_nanos(1));
+    worker.advance(LONGEST_WAIT - Duration::from_nanos(1));
     assert_eq!(polled(&mut worker), NOTHING);
     worker.advance(Duration::from_nanos(1));
     assert_eq!(polled(&mut worker), [9]);
@@ -112,7 +112,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
     worker.deliver_to(small, &[(&body, 1)]);
     end_one(&mut worker);
     assert_eq!(polled(&mut worker), NOTHING);
-    worker.advance(LONGEST);
+    worker.advance(LONGEST_WAIT);
     assert_eq!(polled(&mut worker), [1]);
 }
 
@@ -120,7 +120,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
 fn a_message_is_prefetched_if_handlers_are_not_quick() {
     let mut worker = full(1);
     assert_eq!(polled(&mut worker), NOTHING);
-    worker.advance(LONGEST);
+    worker.advance(LONGEST_WAIT);
     assert_eq!(polled(&mut worker), [1]);
 }
 
@@ -155,12 +155,12 @@ proptest! {
     ) {
         let mut worker = started_with(config().with_concurrency(slots));
         let body = plain_body();
-        let mut asked = new_polls(&mut worker);
+        let mut in_flight = new_polls(&mut worker);
         let mut free_since = worker.now;
         for step in steps {
             match step {
-                Step::Deliver if !asked.is_empty() => {
-                    let (op, count) = asked.remove(0);
+                Step::Deliver if !in_flight.is_empty() => {
+                    let (op, count) = in_flight.remove(0);
                     worker.deliver_to(op, &vec![(body.as_str(), 1); count]);
                 }
                 Step::End(index) if !worker.runs.is_empty() => {
@@ -171,12 +171,12 @@ proptest! {
                 Step::Pass(time) => worker.advance(time),
                 Step::Deliver | Step::End(_) => {}
             }
-            asked.extend(new_polls(&mut worker));
-            let promised: usize = asked.iter().map(|(_, count)| count).sum();
-            if worker.runs.len() + promised >= slots || asked.len() == 8 {
+            in_flight.extend(new_polls(&mut worker));
+            let promised: usize = in_flight.iter().map(|(_, count)| count).sum();
+            if worker.runs.len() + promised >= slots || in_flight.len() == 8 {
                 free_since = worker.now;
             }
-            prop_assert!(worker.now.since(free_since) < LONGEST);
+            prop_assert!(worker.now.since(free_since) < LONGEST_WAIT);
         }
     }
 }

@@ -38,7 +38,7 @@ fn the_copy_is_posted_first_and_the_message_deleted_second() {
     worker.posted(post);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
+    worker.reply(delete, Ok(QueueReply::all_deleted(1)));
     assert_eq!(worker.worker.load().held, 0);
 }
 
@@ -47,7 +47,7 @@ fn a_copy_whose_reply_was_lost_is_posted_again() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::AnswerLost);
+    worker.faulty(post, FaultKind::ResponseLost);
     worker.advance(Duration::from_secs(1));
     assert!(worker.take_post().is_some());
     assert!(worker.take_deletes().is_none());
@@ -147,7 +147,7 @@ fn a_message_with_too_many_lost_deliveries_is_dead_lettered_without_being_run() 
 }
 
 #[test]
-fn g12_with_an_implausible_clock_no_deadline_passes_and_the_clock_is_reported() {
+fn with_an_implausible_clock_no_deadline_passes_and_the_clock_is_reported() {
     let passed = our_body(1, None).replace("\"id\"", "\"deadline\":1,\"id\"");
     for (year, seconds) in [(1970, 0), (2106, 4_294_967_296)] {
         let mut scenario = started_at(config(), Duration::from_secs(seconds));
@@ -163,7 +163,7 @@ fn g12_with_an_implausible_clock_no_deadline_passes_and_the_clock_is_reported() 
 }
 
 #[test]
-fn b47_a_redelivered_message_runs_again_and_another_body_under_its_id_is_another_task() {
+fn a_redelivered_message_runs_again_and_another_body_under_its_id_is_another_task() {
     let mut scenario = started();
     let five = plain_body();
     let six = five.replace("[5]", "[6]");

@@ -19,7 +19,7 @@ fn an_idle_worker_cancels_its_poll_after_a_second_and_ends() {
     drain(&mut worker);
     worker.advance(Duration::from_secs(1));
     assert_eq!(worker.cancelled_ops, [poll]);
-    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.faulty(poll, FaultKind::ResponseLost);
     assert!(worker.finished);
 }
 
@@ -30,7 +30,7 @@ fn a_poll_that_cannot_lose_a_message_is_cancelled_immediately() {
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
     assert_eq!(worker.cancelled_ops, [poll]);
-    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.faulty(poll, FaultKind::ResponseLost);
     assert!(worker.finished);
 }
 
@@ -42,7 +42,7 @@ fn messages_of_a_late_poll_are_released_immediately() {
     assert!(worker.runs.is_empty());
     let (op, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::ZERO);
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     assert!(
         worker.has_event(|event| matches!(
             event,
@@ -68,13 +68,13 @@ fn draining_waits_for_running_handlers_and_deletes_immediately() {
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.faulty(poll, FaultKind::ResponseLost);
     assert!(!worker.finished);
     worker.done(&run);
     let (notice, _) = worker.take_publication().unwrap();
     worker.published(notice, Ok(1));
     let (delete, _) = worker.take_deletes().expect("no linger while draining");
-    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
+    worker.reply(delete, Ok(QueueReply::all_deleted(1)));
     assert!(worker.finished);
 }
 
@@ -93,11 +93,11 @@ fn at_the_limit_running_handlers_are_cancelled_and_their_messages_released() {
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.faulty(poll, FaultKind::ResponseLost);
     worker.advance_renewing(LIMIT);
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::Drain)]);
     let (op, _) = worker.take_release().unwrap();
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     assert!(worker.finished);
     let cancelled = "the handler was cancelled because the worker's drain limit passed";
     assert_eq!(worker.executed(), [Err(cancelled.to_owned())]);
@@ -150,7 +150,7 @@ fn a_finished_worker_has_no_deadline_and_accepts_no_input() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.faulty(poll, FaultKind::ResponseLost);
     assert!(worker.finished);
     assert_eq!(worker.worker.handle_input(Input::Tick, worker.now), Err(Misuse::Finished));
     assert!(matches!(worker.worker.poll_output(), Output::Wait(None)));

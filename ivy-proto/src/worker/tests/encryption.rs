@@ -87,7 +87,7 @@ fn a_worker_runs_accepted_formats_and_dead_letters_downgrades() {
 }
 
 #[test]
-fn c20_a_frame_of_another_queue_is_dead_lettered_in_the_end() {
+fn a_frame_of_another_queue_is_dead_lettered_in_the_end() {
     let codec = codec(Policy::v2());
     let mut pool = EntropyPool::from_seed(&[1; 32]);
     let envelope = Envelope::parse(&our_body(1, None)).unwrap();
@@ -129,14 +129,14 @@ fn dead_letters_are_sealed_if_the_policy_authenticates_what_it_sends() {
 }
 
 /// The dead letter of a message, after any number of releases.
-fn last_letter_of(worker: &mut Scenario, body: &str) -> Body {
+fn last_dead_letter_of(worker: &mut Scenario, body: &str) -> Body {
     for delivery in 1..=50 {
         worker.deliver_again("1", body, delivery);
         if let Some((_, (_, copy))) = worker.take_post() {
             return copy.body;
         }
         let (release, _) = worker.take_release().expect("it is released");
-        worker.answer(release, Ok(QueueReply::Released));
+        worker.reply(release, Ok(QueueReply::Released));
     }
     panic!("it is released indefinitely");
 }
@@ -152,7 +152,7 @@ fn the_rightful_key_opens_a_dead_letter_that_its_worker_could_not_open() {
         [(other_key, DeadLetterReason::BadTag), (without_key, DeadLetterReason::NoKey)]
     {
         let codec = Codec::new(&encryption).unwrap();
-        let body = last_letter_of(&mut started_with(with_codec(&codec)), &sealed);
+        let body = last_dead_letter_of(&mut started_with(with_codec(&codec)), &sealed);
         assert!(body.as_str().starts_with('{'), "sealed with a key that did not open it");
         let dead = queue().dead_letters().unwrap();
         let content = Content::read(&ReceivedBody::Text(body), &dead, &rightful);
@@ -172,7 +172,7 @@ fn a_redelivered_sealed_dead_letter_is_not_wrapped_again() {
     worker.posted(post);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
+    worker.reply(delete, Ok(QueueReply::all_deleted(1)));
     worker.release_ten_times("1", copy.body.as_str());
     let (_, (_, again)) = worker.take_post().unwrap();
     assert_eq!(again.body, copy.body);
@@ -254,11 +254,11 @@ fn a_message_sealed_with_an_unknown_key_waits_for_the_key() {
     let mut worker = started_with(with_codec(&codec));
     worker.deliver(&[&body]);
     let (release, _) = worker.take_release().expect("another worker may know the key");
-    worker.answer(release, Ok(QueueReply::Released));
+    worker.reply(release, Ok(QueueReply::Released));
     assert!(ring.reload("{}").is_err());
     worker.deliver_counted(&[(&body, 2)]);
     let (release, _) = worker.take_release().expect("the old keyset stays in force");
-    worker.answer(release, Ok(QueueReply::Released));
+    worker.reply(release, Ok(QueueReply::Released));
     let mut keyset = Keyset::new(key_id("k1"), key_secret(1));
     keyset.add(key_id("k3"), KeyStatus::DecryptOnly, key_secret(3)).unwrap();
     ring.replace(keyset);
@@ -275,9 +275,9 @@ fn many_invalid_frames_of_the_original_do_not_pause_a_queue_with_valid_ones() {
     for tried in 0..61 {
         worker.deliver(&[&key.encrypt(&format!("{tried}"))]);
         let (release, _) = worker.take_release().unwrap();
-        worker.answer(release, Ok(QueueReply::Released));
+        worker.reply(release, Ok(QueueReply::Released));
     }
-    assert!(worker.has_event(|event| matches!(event, Event::OpeningsFailed { .. })));
+    assert!(worker.has_event(|event| matches!(event, Event::DecryptionsFailed { .. })));
     assert!(worker.take_poll().is_some(), "the queue is not paused");
 }
 
@@ -294,7 +294,7 @@ fn many_invalid_frames_of_the_original_pause_a_queue_without_valid_ones() {
         worker.deliver(&[&key.encrypt(&format!("{tried}"))]);
         tried += 1;
         let (release, _) = worker.take_release().unwrap();
-        worker.answer(release, Ok(QueueReply::Released));
+        worker.reply(release, Ok(QueueReply::Released));
     }
     assert!(tried <= 61 * 60, "{tried} frames in an hour");
 }
@@ -308,7 +308,7 @@ fn our_body_called(called: Option<u64>) -> String {
 }
 
 #[test]
-fn c23_a_message_that_is_too_old_or_from_the_future_is_not_run() {
+fn a_message_that_is_too_old_or_from_the_future_is_not_run() {
     let now = 1_700_000_000_000;
     let policy = Policy::v2().with_max_age(Duration::from_secs(3600));
     for (called, runs, reason) in [
@@ -332,7 +332,7 @@ fn c23_a_message_that_is_too_old_or_from_the_future_is_not_run() {
 }
 
 #[test]
-fn c24_the_same_frame_is_run_again_unless_it_is_remembered() {
+fn the_same_frame_is_run_again_unless_it_is_remembered() {
     for window in [None, Some(ReplayWindow::default())] {
         let codec = codec(Policy::v2());
         let mut config = with_codec(&codec);

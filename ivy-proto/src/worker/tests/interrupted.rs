@@ -34,7 +34,7 @@ struct Fixture {
     broker: Broker,
     worker: Worker,
     lives: u64,
-    asked: BTreeMap<RequestId, (u64, OpId)>,
+    in_flight: BTreeMap<RequestId, (u64, OpId)>,
     requests: u64,
     runs: Vec<Run>,
     events: Vec<Event>,
@@ -43,47 +43,47 @@ struct Fixture {
 
 impl Fixture {
     fn new(counts: Counts, body: &str) -> Self {
-        let mut place = Fixture {
+        let mut fixture = Fixture {
             counts,
             now: Moment::EPOCH,
             broker: Broker::new(BrokerConfig::default(), [3; 32]),
             worker: worker(0),
             lives: 0,
-            asked: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             requests: 0,
             runs: Vec::new(),
             events: Vec::new(),
             finished: false,
         };
         let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
-        place.ask(Request::Post { queue: queue(), messages: vec![message] });
-        place.feed(Input::Tick);
-        place
+        fixture.request(Request::Post { queue: queue(), messages: vec![message] });
+        fixture.feed(Input::Tick);
+        fixture
     }
 
     /// Sends the broker a request to which it replies immediately.
-    fn ask(&mut self, request: Request) -> Response {
+    fn request(&mut self, request: Request) -> Response {
         let id = RequestId(u64::MAX);
         self.broker.handle_input(broker::Input::Request(id, request), self.now).unwrap();
-        let mut answer = None;
-        while let broker::Output::Response(answered, outcome) = self.broker.poll_output() {
-            if answered == id {
-                answer = Some(outcome.unwrap());
+        let mut response = None;
+        while let broker::Output::Response(responded, outcome) = self.broker.poll_output() {
+            if responded == id {
+                response = Some(outcome.unwrap());
             } else {
-                self.on_reply(answered, outcome.map(|answer| self.reply(answer)));
+                self.on_reply(responded, outcome.map(|response| self.reply(response)));
             }
         }
-        answer.unwrap()
+        response.unwrap()
     }
 
-    fn reply(&self, answer: Response) -> QueueReply {
-        let counts: Vec<u32> = match &answer {
+    fn reply(&self, response: Response) -> QueueReply {
+        let counts: Vec<u32> = match &response {
             Response::Reserved(deliveries) => {
                 deliveries.iter().map(|delivery| delivery.reserved_count).collect()
             }
             _ => Vec::new(),
         };
-        let mut reply = answer.into();
+        let mut reply = response.into();
         if let (QueueReply::Reserved(reserved), Counts::UpperBound) = (&mut reply, self.counts) {
             for (message, count) in reserved.messages.iter_mut().zip(counts) {
                 message.deliveries = DeliveryCount::from_reserved_count(Some(count));
@@ -92,11 +92,11 @@ impl Fixture {
         reply
     }
 
-    fn on_reply(&mut self, id: RequestId, answer: Result<QueueReply, broker::Refusal>) {
-        let Some((life, op)) = self.asked.remove(&id) else { return };
+    fn on_reply(&mut self, id: RequestId, response: Result<QueueReply, broker::Refusal>) {
+        let Some((life, op)) = self.in_flight.remove(&id) else { return };
         if life == self.lives && !self.finished {
             self.worker
-                .handle_input(Input::Queue(op, answer.map_err(Fault::from)), self.now)
+                .handle_input(Input::Queue(op, response.map_err(Fault::from)), self.now)
                 .unwrap();
         }
     }
@@ -110,20 +110,20 @@ impl Fixture {
     fn settle(&mut self) {
         loop {
             match self.worker.poll_output() {
-                Output::Queue(op, ask) => {
+                Output::Queue(op, operation) => {
                     self.requests += 1;
                     let id = RequestId(self.requests);
-                    self.asked.insert(id, (self.lives, op));
-                    let request = broker::Input::Request(id, ask.into());
+                    self.in_flight.insert(id, (self.lives, op));
+                    let request = broker::Input::Request(id, operation.into());
                     self.broker.handle_input(request, self.now).unwrap();
                 }
                 Output::CancelQueue(op) => {
-                    let wanted = (self.lives, op);
-                    let id = self.asked.iter().find(|(_, asked)| **asked == wanted);
+                    let operation = (self.lives, op);
+                    let id = self.in_flight.iter().find(|(_, other)| **other == operation);
                     if let Some(id) = id.map(|(id, _)| *id) {
                         self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
-                        let lost = Fault::new(crate::queue::FaultKind::AnswerLost);
-                        self.asked.remove(&id);
+                        let lost = Fault::new(crate::queue::FaultKind::ResponseLost);
+                        self.in_flight.remove(&id);
                         self.worker.handle_input(Input::Queue(op, Err(lost)), self.now).unwrap();
                     }
                 }
@@ -140,9 +140,9 @@ impl Fixture {
                 }
                 Output::Finished => self.finished = true,
                 Output::Wait(_) => match self.broker.poll_output() {
-                    broker::Output::Response(id, answer) => {
-                        let answer = answer.map(|answer| self.reply(answer));
-                        self.on_reply(id, answer);
+                    broker::Output::Response(id, response) => {
+                        let response = response.map(|response| self.reply(response));
+                        self.on_reply(id, response);
                     }
                     broker::Output::Wait(_) => return,
                 },
@@ -185,7 +185,7 @@ impl Fixture {
 
     fn replace_worker(&mut self) {
         // Nobody waits for the requests of the old worker.
-        for id in std::mem::take(&mut self.asked).into_keys() {
+        for id in std::mem::take(&mut self.in_flight).into_keys() {
             self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
         }
         self.lives += 1;
@@ -208,8 +208,9 @@ impl Fixture {
 
     fn dead_letters(&mut self) -> Vec<DeadLetter> {
         let dead = queue().dead_letters().unwrap();
-        self.ask(Request::PutQueue { queue: dead.clone(), settings: Default::default() });
-        let Response::Peeked(views) = self.ask(Request::Peek { queue: dead, count: 100 }) else {
+        self.request(Request::PutQueue { queue: dead.clone(), settings: Default::default() });
+        let Response::Peeked(views) = self.request(Request::Peek { queue: dead, count: 100 })
+        else {
             panic!("messages");
         };
         views.iter().map(|view| DeadLetter::parse(&view.body).unwrap()).collect()
@@ -243,15 +244,15 @@ fn bodies() -> [String; 2] {
 #[test]
 fn an_interrupted_task_runs_again_after_any_number_of_renewals() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
-        let mut place = Fixture::new(counts, &body);
-        place.pass(HOURS);
-        place.crash();
-        assert!(place.is_running(), "{counts:?}");
-        assert_eq!(place.runs[0].attempt, 1, "{counts:?}: a crash is no attempt");
-        place.pass(HOURS);
-        place.end(done());
-        assert!(place.dead_letters().is_empty(), "{counts:?}");
-        assert!(place.most_lost_reported() <= 1, "{counts:?}");
+        let mut fixture = Fixture::new(counts, &body);
+        fixture.pass(HOURS);
+        fixture.crash();
+        assert!(fixture.is_running(), "{counts:?}");
+        assert_eq!(fixture.runs[0].attempt, 1, "{counts:?}: a crash is no attempt");
+        fixture.pass(HOURS);
+        fixture.end(done());
+        assert!(fixture.dead_letters().is_empty(), "{counts:?}");
+        assert!(fixture.most_lost_reported() <= 1, "{counts:?}");
     }
 }
 
@@ -259,16 +260,16 @@ fn an_interrupted_task_runs_again_after_any_number_of_renewals() {
 fn drains_of_any_number_do_not_count_against_a_task() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
         for renewing in [Duration::ZERO, 4 * LEASE] {
-            let mut place = Fixture::new(counts, &body);
-            let id = place.runs[0].id;
+            let mut fixture = Fixture::new(counts, &body);
+            let id = fixture.runs[0].id;
             for _ in 0..40 {
-                place.pass(renewing);
-                place.drain();
-                assert!(place.is_running(), "{counts:?}");
-                assert_eq!((place.runs[0].attempt, place.runs[0].id), (1, id), "{counts:?}");
+                fixture.pass(renewing);
+                fixture.drain();
+                assert!(fixture.is_running(), "{counts:?}");
+                assert_eq!((fixture.runs[0].attempt, fixture.runs[0].id), (1, id), "{counts:?}");
             }
-            assert_eq!(place.most_lost_reported(), 0, "{counts:?}");
-            assert!(place.dead_letters().is_empty(), "{counts:?}");
+            assert_eq!(fixture.most_lost_reported(), 0, "{counts:?}");
+            assert!(fixture.dead_letters().is_empty(), "{counts:?}");
         }
     }
 }
@@ -276,19 +277,19 @@ fn drains_of_any_number_do_not_count_against_a_task() {
 #[test]
 fn a_drain_between_two_crashes_does_not_change_the_count() {
     for counts in BOTH {
-        let mut place = Fixture::new(counts, &our_body(1, None));
-        place.pass(HOURS);
+        let mut fixture = Fixture::new(counts, &our_body(1, None));
+        fixture.pass(HOURS);
         for lost in 1..=9 {
-            place.crash();
-            assert!(place.is_running(), "{counts:?} {lost}");
-            place.drain();
-            place.drain();
-            assert!(place.is_running(), "{counts:?} {lost}");
+            fixture.crash();
+            assert!(fixture.is_running(), "{counts:?} {lost}");
+            fixture.drain();
+            fixture.drain();
+            assert!(fixture.is_running(), "{counts:?} {lost}");
         }
-        assert!(place.dead_letters().is_empty(), "{counts:?}");
-        place.crash();
-        assert!(!place.is_running(), "{counts:?}");
-        assert_eq!(place.dead_letters()[0].deliveries, 11, "{counts:?}");
+        assert!(fixture.dead_letters().is_empty(), "{counts:?}");
+        fixture.crash();
+        assert!(!fixture.is_running(), "{counts:?}");
+        assert_eq!(fixture.dead_letters()[0].deliveries, 11, "{counts:?}");
     }
 }
 
@@ -296,15 +297,15 @@ fn a_drain_between_two_crashes_does_not_change_the_count() {
 fn a_task_that_crashes_its_workers_is_dead_lettered() {
     for (counts, most) in [(Counts::Exact, 10), (Counts::UpperBound, 15)] {
         for renewing in [Duration::ZERO, 10 * LEASE] {
-            let mut place = Fixture::new(counts, &our_body(1, None));
+            let mut fixture = Fixture::new(counts, &our_body(1, None));
             let mut starts = 0;
-            while place.is_running() {
+            while fixture.is_running() {
                 starts += 1;
-                place.pass(renewing);
-                place.crash();
+                fixture.pass(renewing);
+                fixture.crash();
             }
             assert!((10..=most).contains(&starts), "{counts:?}: {starts} starts");
-            let letters = place.dead_letters();
+            let letters = fixture.dead_letters();
             assert_eq!(letters.len(), 1, "{counts:?}");
             assert_eq!(letters[0].reason, DeadLetterReason::TooManyDeliveries, "{counts:?}");
             assert_eq!((letters[0].attempts, letters[0].deliveries), (0, 11), "{counts:?}");
@@ -314,36 +315,36 @@ fn a_task_that_crashes_its_workers_is_dead_lettered() {
 
 #[test]
 fn a_failed_attempt_restarts_the_count_of_lost_deliveries() {
-    let mut place = Fixture::new(Counts::UpperBound, &our_body(1, None));
-    place.pass(HOURS);
-    place.crash();
-    place.crash();
-    assert_eq!(place.most_lost_reported(), 2);
-    place.end(JobOutcome::Failed("no".into()));
-    place.pass(Duration::from_secs(10));
-    assert_eq!(place.runs[0].attempt, 2);
-    place.events.clear();
-    place.pass(HOURS);
-    place.crash();
-    assert_eq!(place.most_lost_reported(), 1);
+    let mut fixture = Fixture::new(Counts::UpperBound, &our_body(1, None));
+    fixture.pass(HOURS);
+    fixture.crash();
+    fixture.crash();
+    assert_eq!(fixture.most_lost_reported(), 2);
+    fixture.end(JobOutcome::Failed("no".into()));
+    fixture.pass(Duration::from_secs(10));
+    assert_eq!(fixture.runs[0].attempt, 2);
+    fixture.events.clear();
+    fixture.pass(HOURS);
+    fixture.crash();
+    assert_eq!(fixture.most_lost_reported(), 1);
 }
 
 #[test]
 fn attempts_and_lost_deliveries_are_counted_separately() {
     for counts in BOTH {
-        let mut place = Fixture::new(counts, &our_body(1, None));
+        let mut fixture = Fixture::new(counts, &our_body(1, None));
         for attempt in 1..=11 {
-            place.pass(HOURS);
-            place.crash();
-            assert_eq!(place.runs[0].attempt, attempt, "{counts:?}");
-            place.pass(HOURS);
-            place.end(JobOutcome::Failed("no".into()));
-            place.pass(Duration::from_secs(400));
+            fixture.pass(HOURS);
+            fixture.crash();
+            assert_eq!(fixture.runs[0].attempt, attempt, "{counts:?}");
+            fixture.pass(HOURS);
+            fixture.end(JobOutcome::Failed("no".into()));
+            fixture.pass(Duration::from_secs(400));
             if counts == Counts::Exact && attempt == 9 {
                 break;
             }
         }
-        let reasons: Vec<_> = place.dead_letters().iter().map(|letter| letter.reason).collect();
+        let reasons: Vec<_> = fixture.dead_letters().iter().map(|letter| letter.reason).collect();
         match counts {
             Counts::UpperBound => assert_eq!(reasons, [DeadLetterReason::RetriesExhausted]),
             // All attempts use the same message, so they share its lost deliveries.

@@ -63,13 +63,13 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     worker: Worker,
     now: Moment,
-    asked: BTreeMap<OpId, QueueOp>,
+    in_flight: BTreeMap<OpId, QueueOp>,
     publishing: Vec<OpId>,
     running: Vec<JobId>,
     finished: bool,
     messages: u32,
     due: Option<Moment>,
-    answered: Option<OpId>,
+    last_replied: Option<OpId>,
     ended: Option<JobId>,
     trace: Vec<String>,
     /// The numbers of handlers to run, of those that did not accept their arguments, and of those
@@ -125,13 +125,13 @@ impl World {
         let mut world = World {
             worker,
             now: Moment::EPOCH,
-            asked: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             publishing: Vec::new(),
             running: Vec::new(),
             finished: false,
             messages: 0,
             due: None,
-            answered: None,
+            last_replied: None,
             ended: None,
             trace: Vec::new(),
             runs: 0,
@@ -163,9 +163,9 @@ impl World {
                             self.fresh.frame(message.body.as_str(), Some(*job));
                         }
                     }
-                    self.asked.insert(id, op);
+                    self.in_flight.insert(id, op);
                 }
-                Output::CancelQueue(id) => assert!(self.asked.contains_key(&id)),
+                Output::CancelQueue(id) => assert!(self.in_flight.contains_key(&id)),
                 Output::Publish(id, publication) => {
                     self.fresh.op(id);
                     self.fresh.frame(publication.payload.as_str(), None);
@@ -207,11 +207,11 @@ impl World {
                 self.feed(Input::Tick);
             }
             Step::Response(which, how) => {
-                if let Some(id) = pick(self.asked.keys().copied(), which) {
-                    let op = self.asked.remove(&id).unwrap();
-                    self.answered = Some(id);
-                    let answer = self.reply(&op, how);
-                    self.feed(Input::Queue(id, answer));
+                if let Some(id) = pick(self.in_flight.keys().copied(), which) {
+                    let op = self.in_flight.remove(&id).unwrap();
+                    self.last_replied = Some(id);
+                    let reply = self.reply(&op, how);
+                    self.feed(Input::Queue(id, reply));
                 }
             }
             Step::Publish(which, how) => {
@@ -293,12 +293,12 @@ impl World {
             while let Some(op) = self.publishing.pop() {
                 self.feed(Input::Published(op, Ok(1)));
             }
-            while let Some((id, op)) = self.asked.pop_first() {
-                let answer = match op {
+            while let Some((id, op)) = self.in_flight.pop_first() {
+                let reply = match op {
                     QueueOp::Reserve { .. } => QueueReply::Reserved(Reserved::default()),
                     op => self.reply(&op, 255).unwrap(),
                 };
-                self.feed(Input::Queue(id, Ok(answer)));
+                self.feed(Input::Queue(id, Ok(reply)));
                 self.now = self.now + Duration::from_millis(1);
             }
             self.now = self.due.unwrap_or(self.now).max(self.now);
@@ -309,7 +309,7 @@ impl World {
     fn reply(&mut self, op: &QueueOp, how: u8) -> Result<QueueReply, Fault> {
         let kinds = [
             FaultKind::Unreachable,
-            FaultKind::AnswerLost,
+            FaultKind::ResponseLost,
             FaultKind::ServerError,
             FaultKind::Unauthorized,
             FaultKind::LeaseLost,
@@ -412,11 +412,11 @@ proptest! {
             world.misuse(Input::Tick, Misuse::Finished);
             return Ok(());
         }
-        if let Some(op) = world.answered {
+        if let Some(op) = world.last_replied {
             world.misuse(Input::Queue(op, Ok(QueueReply::all_deleted(1))), Misuse::UnknownOp(op));
             world.misuse(Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
         }
-        if let Some(op) = world.asked.keys().next().copied() {
+        if let Some(op) = world.in_flight.keys().next().copied() {
             world.misuse(Input::Queue(op, Ok(QueueReply::Cleared)), Misuse::WrongReply(op));
         }
         if let Some(job) = world.ended {
@@ -463,10 +463,10 @@ proptest! {
     ) {
         const MINUTE: Duration = Duration::from_secs(60);
         let mut world = World::new();
-        let mut asked = 0;
+        let mut polls = 0;
         for how in kinds.iter().cycle() {
-            while let Some((id, op)) = world.asked.pop_first() {
-                asked += usize::from(matches!(op, QueueOp::Reserve { .. }));
+            while let Some((id, op)) = world.in_flight.pop_first() {
+                polls += usize::from(matches!(op, QueueOp::Reserve { .. }));
                 let fault = world.reply(&op, *how).unwrap_err();
                 world.feed(Input::Queue(id, Err(fault)));
             }
@@ -476,7 +476,7 @@ proptest! {
             }
             world.feed(Input::Tick);
         }
-        prop_assert!(asked <= 2 * 60 + 4, "{asked} polls in a minute");
+        prop_assert!(polls <= 2 * 60 + 4, "{polls} polls in a minute");
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn a_touch_whose_reply_was_lost_is_repeated_with_the_old_receipt() {
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
-    worker.faulty(touch, FaultKind::AnswerLost);
+    worker.faulty(touch, FaultKind::ResponseLost);
     worker.advance(Duration::from_millis(1));
     let (again, (receipt, _)) = worker.take_touch().unwrap();
     assert_eq!(receipt.reservation.as_str(), "r1");
@@ -207,7 +207,7 @@ fn no_handler_starts_when_too_little_of_the_lease_is_left() {
     worker.done(&first);
     assert!(worker.runs.is_empty());
     let (op, _) = worker.take_release().unwrap();
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     assert!(worker.has_event(|event| matches!(
         event,
         Event::Released { reason: ReleaseReason::LeaseTooShort, .. }
@@ -259,7 +259,7 @@ fn a_waiting_message_whose_lease_is_lost_leaves_the_order_of_the_others() {
         message: MessageId::new(second.to_string()),
         reservation: ReservationId::new("renewed"),
     };
-    worker.answer(other, Ok(QueueReply::Touched(receipt)));
+    worker.reply(other, Ok(QueueReply::Touched(receipt)));
     worker.done(&alone);
     let run = worker.runs.pop_front().unwrap();
     assert_eq!(run.message.as_str(), second.to_string());

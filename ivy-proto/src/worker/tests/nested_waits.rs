@@ -112,7 +112,7 @@ fn a_wait_that_begins_during_a_drain_is_ended_immediately() {
     assert_eq!(worker.interrupted_jobs, [run.job], "once");
     worker.end(&run, JobOutcome::Panicked("no result".to_owned()));
     let (op, _) = worker.take_release().unwrap();
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     let released =
         |event: &Event| matches!(event, Event::Released { reason: ReleaseReason::Drain, .. });
     assert!(worker.has_event(released));
@@ -140,6 +140,6 @@ fn a_wait_after_the_end_of_its_handler_is_ignored() {
     worker.feed(Input::Drain { limit: 30 * SECOND });
     assert_eq!((reports(&worker), worker.interrupted_jobs.len()), (0, 0));
     for op in std::mem::take(&mut worker.cancelled_ops) {
-        worker.faulty(op, FaultKind::AnswerLost);
+        worker.faulty(op, FaultKind::ResponseLost);
     }
 }

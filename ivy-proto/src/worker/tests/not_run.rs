@@ -14,7 +14,7 @@ fn a_handler_without_a_thread_costs_no_attempt() {
     worker.end(&run, JobOutcome::NotRun);
     let (op, delay) = worker.take_release().unwrap();
     assert_eq!(delay, SECOND);
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     assert!(worker.take_post().is_none(), "no next attempt is posted");
     assert!(worker.executed().is_empty());
     let release = worker
@@ -45,10 +45,10 @@ fn a_draining_worker_releases_a_message_without_a_thread() {
     worker.feed(Input::Drain { limit: 30 * SECOND });
     worker.end(&run, JobOutcome::NotRun);
     let (op, _) = worker.take_release().unwrap();
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     worker.advance(2 * SECOND);
     for op in std::mem::take(&mut worker.cancelled_ops) {
-        worker.faulty(op, crate::queue::FaultKind::AnswerLost);
+        worker.faulty(op, crate::queue::FaultKind::ResponseLost);
     }
     assert!(worker.finished);
 }

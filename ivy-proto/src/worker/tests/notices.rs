@@ -62,7 +62,7 @@ fn release(worker: &mut Scenario, id: &str, body: &str) {
     worker.advance(Duration::from_secs(10));
     worker.deliver_again(id, body, 1);
     let (release, _) = worker.take_release().unwrap();
-    worker.answer(release, Ok(QueueReply::Released));
+    worker.reply(release, Ok(QueueReply::Released));
     // Until then it yields the queue to workers that know the task.
     worker.advance(Duration::from_secs(600));
 }
@@ -73,12 +73,12 @@ fn the_caller_of_a_task_for_another_worker_is_notified_after_its_release() {
     worker.deliver(&[&for_another_worker()]);
     assert!(worker.take_publication().is_none(), "it is not released yet");
     let (release, _) = worker.take_release().unwrap();
-    worker.answer(release, Ok(QueueReply::Released));
+    worker.reply(release, Ok(QueueReply::Released));
     let (op, publication) = worker.take_publication().unwrap();
     assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
     let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
     assert_eq!((notice.outcome(), notice.task_id()), (None, Some(task_id())));
-    let held = notice.given_back().unwrap();
+    let held = notice.task_held().unwrap();
     assert_eq!((held.queue, &*held.kind, held.attempts), (queue(), "UnknownTask", 0));
     assert_eq!(held.message, "this worker has no handler under the task's name");
     worker.published(op, Ok(1));
@@ -116,7 +116,7 @@ fn a_release_for_this_workers_own_reasons_notifies_nobody() {
     worker.feed(Input::Pause);
     worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
     let (release, _) = worker.take_release().unwrap();
-    worker.answer(release, Ok(QueueReply::Released));
+    worker.reply(release, Ok(QueueReply::Released));
     assert!(worker.take_publication().is_none());
 }
 

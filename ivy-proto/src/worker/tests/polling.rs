@@ -41,7 +41,7 @@ fn one_message_beyond_the_slots_is_held_and_the_others_are_released() {
     assert_eq!(worker.worker.load().running, 1);
     let (op, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::ZERO);
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     assert!(
         worker.has_event(|event| matches!(
             event,
@@ -59,7 +59,7 @@ fn an_idle_worker_polls_every_thirty_seconds() {
         if let Some((op, _)) = worker.take_poll() {
             polls += 1;
             worker.advance(Duration::from_secs(30));
-            worker.answer(op, Ok(empty()));
+            worker.reply(op, Ok(empty()));
         }
     }
     assert_eq!(polls, 6, "a poll lasts 30 seconds, and another follows it");
@@ -73,7 +73,7 @@ fn a_missing_queue_is_created_and_then_polled() {
     let (op, ()) =
         worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(())).unwrap();
     assert!(worker.take_poll().is_none());
-    worker.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+    worker.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
     assert!(worker.take_poll().is_some());
 }
 
@@ -123,7 +123,7 @@ fn the_recovery_of_a_queue_is_reported() {
     }
     worker.advance(Duration::from_secs(20));
     let (poll, _) = worker.take_poll().unwrap();
-    worker.answer(poll, Ok(empty()));
+    worker.reply(poll, Ok(empty()));
     assert!(worker.events.contains(&Event::Recovered { part: Part::Queue(queue()) }));
 }
 
@@ -148,7 +148,7 @@ fn a_nudge_ends_the_pause_of_an_empty_queue_but_not_of_a_failing_one() {
     config.capabilities.long_poll = Duration::ZERO;
     let mut worker = started_with(config);
     let (poll, _) = worker.take_poll().unwrap();
-    worker.answer(poll, Ok(empty()));
+    worker.reply(poll, Ok(empty()));
     assert!(worker.take_poll().is_none());
     worker.feed(Input::Nudge(queue()));
     let (poll, _) = worker.take_poll().unwrap();
@@ -167,7 +167,7 @@ fn of_the_pauses_of_concurrent_polls_the_longest_applies() {
     worker.feed(Input::Tick);
     let (second, _) = worker.take_poll().unwrap();
     let alone = Fault::new(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(30));
-    worker.answer(first, Err(alone));
+    worker.reply(first, Err(alone));
     worker.faulty(second, FaultKind::ServerError);
     worker.advance(Duration::from_secs(29));
     assert!(worker.take_poll().is_none());
@@ -185,7 +185,7 @@ fn a_queue_missing_just_after_its_creation_is_polled_with_pauses() {
             let create = worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(()));
             if let Some((op, ())) = create {
                 created += 1;
-                worker.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+                worker.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
             }
         }
         worker.advance(Duration::from_millis(100));
@@ -227,7 +227,7 @@ fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
 }
 
 #[test]
-fn g06_g07_an_invalid_configuration_is_refused_with_the_broken_rule() {
+fn an_invalid_configuration_is_refused_with_the_broken_rule() {
     use crate::name::{QueueName, TaskName};
     let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
     let dead = queue().dead_letters().unwrap();

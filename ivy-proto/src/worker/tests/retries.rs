@@ -31,7 +31,7 @@ fn attempts(config: WorkerConfig, body: &str, took: Duration) -> Vec<u32> {
         worker.posted(op);
         worker.advance(Duration::from_millis(50));
         let (op, _) = worker.take_deletes().unwrap();
-        worker.answer(op, Ok(QueueReply::all_deleted(1)));
+        worker.reply(op, Ok(QueueReply::all_deleted(1)));
         if queue.as_str().ends_with(".dead") {
             return attempts;
         }
@@ -119,7 +119,7 @@ fn a_successor_whose_reply_was_lost_is_posted_again() {
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
     let (post, (_, first)) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::AnswerLost);
+    worker.faulty(post, FaultKind::ResponseLost);
     worker.advance(Duration::from_secs(1));
     let (_, (_, second)) = worker.take_post().unwrap();
     assert_eq!(first.body, second.body);
@@ -197,7 +197,7 @@ fn with_exact_counts_a_failed_task_is_released() {
         });
         let (op, failed) = failed.unwrap();
         assert!(failed, "the release counts as a failed attempt");
-        worker.answer(op, Ok(QueueReply::Released));
+        worker.reply(op, Ok(QueueReply::Released));
     }
     worker.deliver_exactly(&body, 2, 0);
     let run = worker.runs.pop_front().unwrap();

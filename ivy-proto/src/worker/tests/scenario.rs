@@ -78,7 +78,7 @@ pub(super) fn started_at(config: WorkerConfig, unix: Duration) -> Scenario {
         QueueOp::GetQueue { queue } => Some(queue.clone()),
         _ => None,
     }) {
-        scenario.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue))));
+        scenario.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue))));
     }
     scenario
 }
@@ -155,8 +155,8 @@ impl Scenario {
         kind(&op).map(|found| (id, found))
     }
 
-    pub(super) fn answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
-        self.feed(Input::Queue(op, answer));
+    pub(super) fn reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
+        self.feed(Input::Queue(op, result));
     }
 
     pub(super) fn take_poll(&mut self) -> Option<(OpId, usize)> {
@@ -211,13 +211,13 @@ impl Scenario {
         let mut message = self.message(body, 1);
         message.deliveries = DeliveryCount::Exact { failed, lost };
         let reserved = Reserved { messages: vec![message], unusable: 0 };
-        self.answer(op, Ok(QueueReply::Reserved(reserved)));
+        self.reply(op, Ok(QueueReply::Reserved(reserved)));
     }
 
     /// Replies to this poll with these bodies and their delivery counts.
     pub(super) fn deliver_to(&mut self, op: OpId, bodies: &[(&str, u32)]) {
         let messages = bodies.iter().map(|(body, count)| self.message(body, *count)).collect();
-        self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+        self.reply(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
     /// Replies to the poll in flight with the message of this id, which may be a redelivery.
@@ -226,7 +226,7 @@ impl Scenario {
         let mut message = self.message(body, count);
         message.receipt.message = MessageId::new(id);
         let messages = vec![message];
-        self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+        self.reply(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
     /// Lets time pass until the queue is polled again.
@@ -246,7 +246,7 @@ impl Scenario {
             self.until_polled();
             self.deliver_again(id, body, 1);
             let (release, _) = self.take_release().expect("it is released");
-            self.answer(release, Ok(QueueReply::Released));
+            self.reply(release, Ok(QueueReply::Released));
         }
         self.until_polled();
         self.deliver_again(id, body, 1);
@@ -300,21 +300,21 @@ impl Scenario {
     }
 
     pub(super) fn posted(&mut self, op: OpId) {
-        self.answer(op, Ok(QueueReply::all_posted([MessageId::new("99")])));
+        self.reply(op, Ok(QueueReply::all_posted([MessageId::new("99")])));
     }
 
     pub(super) fn faulty(&mut self, op: OpId, kind: FaultKind) {
-        self.answer(op, Err(Fault::new(kind)));
+        self.reply(op, Err(Fault::new(kind)));
     }
 
     pub(super) fn touched(&mut self, op: OpId, reservation: &str) {
         let receipt =
             Receipt { message: MessageId::new("1"), reservation: ReservationId::new(reservation) };
-        self.answer(op, Ok(QueueReply::Touched(receipt)));
+        self.reply(op, Ok(QueueReply::Touched(receipt)));
     }
 
-    pub(super) fn published(&mut self, op: OpId, answer: Result<u64, NotifyFault>) {
-        self.feed(Input::Published(op, answer));
+    pub(super) fn published(&mut self, op: OpId, result: Result<u64, NotifyFault>) {
+        self.feed(Input::Published(op, result));
     }
 
     /// The outcomes of the handlers, as far as reported.
@@ -326,8 +326,8 @@ impl Scenario {
         ends.map(|error| error.map_or(Ok(()), |error| Err(error.to_string()))).collect()
     }
 
-    pub(super) fn has_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
-        self.events.iter().any(wanted)
+    pub(super) fn has_event(&self, matches: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(matches)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::worker::{Input, JobOutcome, Output, Worker, WorkerConfig};
 struct World {
     worker: Worker,
     now: Moment,
-    answer_after: Duration,
+    reply_after: Duration,
     handler_takes: Duration,
     /// The queue whose replies are lost.
     silent: Option<QueueName>,
@@ -34,11 +34,11 @@ enum Due {
 }
 
 impl World {
-    fn new(config: WorkerConfig, answer_after: Duration, handler_takes: Duration) -> Self {
+    fn new(config: WorkerConfig, reply_after: Duration, handler_takes: Duration) -> Self {
         World {
             worker: Worker::new(config, [7; 32], WallClock::default()).unwrap(),
             now: Moment::EPOCH,
-            answer_after,
+            reply_after,
             handler_takes,
             silent: None,
             due: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl World {
                 Output::Queue(id, op) if op.queue() == self.silent.as_ref() => {
                     self.later(op.time_limit(), Due::Lost(id));
                 }
-                Output::Queue(id, op) => self.later(self.answer_after, Due::Response(id, op)),
+                Output::Queue(id, op) => self.later(self.reply_after, Due::Response(id, op)),
                 Output::Run(run) => {
                     *self.started.entry(run.queue).or_default() += 1;
                     self.later(self.handler_takes, Due::End(run.job));
@@ -100,7 +100,7 @@ impl World {
     fn take(&mut self, due: Due) {
         let input = match due {
             Due::Response(id, op) => Input::Queue(id, Ok(self.reply(&op))),
-            Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::AnswerLost))),
+            Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::ResponseLost))),
             Due::End(job) => Input::Job(job, JobOutcome::Done(RawJson::parse("1").unwrap())),
         };
         self.feed(input);
@@ -150,14 +150,14 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 fn a_queue_gets_its_share_for_any_slots_network_and_handlers() {
     for (route, slots) in [("a", 1), ("a", 4), ("a", 10), ("z", 4), ("z", 10)] {
         for handler_takes in [MILLISECOND / 10, MILLISECOND * 10, MILLISECOND * 1000] {
-            for answer_after in [MILLISECOND / 10, MILLISECOND * 20] {
+            for reply_after in [MILLISECOND / 10, MILLISECOND * 20] {
                 let config = weighted(&[(route, 3)], slots);
-                let mut world = World::new(config, answer_after, handler_takes);
-                world.run_for((answer_after + handler_takes) * 200);
+                let mut world = World::new(config, reply_after, handler_takes);
+                world.run_for((reply_after + handler_takes) * 200);
                 let share = world.started(&name(route)) / world.started(&queue());
                 assert!(
                     (2.8..=3.2).contains(&share),
-                    "{share} with {slots} slots, {answer_after:?}, {handler_takes:?}, route {route}"
+                    "{share} with {slots} slots, {reply_after:?}, {handler_takes:?}, route {route}"
                 );
             }
         }

@@ -12,7 +12,7 @@ fn refuse_posts(worker: &mut Scenario) {
         worker.faulty(post, FaultKind::Unreachable);
     }
     while let Some((release, _)) = worker.take_release() {
-        worker.answer(release, Ok(QueueReply::Released));
+        worker.reply(release, Ok(QueueReply::Released));
     }
 }
 

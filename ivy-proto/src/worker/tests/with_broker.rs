@@ -26,7 +26,7 @@ const CALM: Duration = Duration::from_secs(1_800);
 #[derive(Clone, Copy, Debug)]
 struct FaultRates {
     lose_request: u64,
-    lose_answer: u64,
+    lose_response: u64,
     fail: u64,
     hang: u64,
     crash: u64,
@@ -35,8 +35,8 @@ struct FaultRates {
 fn fault_rates() -> impl Strategy<Value = (u64, FaultRates)> {
     let percent = || prop_oneof![Just(0u64), 1u64..40];
     (any::<u64>(), percent(), percent(), percent(), 0u64..10, 0u64..3).prop_map(
-        |(seed, lose_request, lose_answer, fail, hang, crash)| {
-            (seed, FaultRates { lose_request, lose_answer, fail, hang, crash })
+        |(seed, lose_request, lose_response, fail, hang, crash)| {
+            (seed, FaultRates { lose_request, lose_response, fail, hang, crash })
         },
     )
 }
@@ -106,17 +106,17 @@ impl World {
         self.worker.handle_input(input, self.now).unwrap();
         loop {
             match self.worker.poll_output() {
-                Output::Queue(op, ask) => {
+                Output::Queue(op, operation) => {
                     if self.happens(self.fault_rates.lose_request) {
-                        let limit = ask.time_limit();
-                        let lost = Err(Fault::new(FaultKind::AnswerLost));
+                        let limit = operation.time_limit();
+                        let lost = Err(Fault::new(FaultKind::ResponseLost));
                         self.later(limit, Due::Response(op, lost));
                         continue;
                     }
                     self.requested += 1;
                     let id = RequestId(self.requested);
                     self.requests.insert(id, (op, self.incarnation));
-                    let request = broker::Input::Request(id, ask.into());
+                    let request = broker::Input::Request(id, operation.into());
                     self.broker.handle_input(request, self.now).unwrap();
                 }
                 Output::Run(run) => {
@@ -149,21 +149,21 @@ impl World {
                 Output::Wait(_) => break,
             }
         }
-        self.take_answers();
+        self.take_responses();
     }
 
-    fn take_answers(&mut self) {
-        while let broker::Output::Response(id, answer) = self.broker.poll_output() {
+    fn take_responses(&mut self) {
+        while let broker::Output::Response(id, response) = self.broker.poll_output() {
             let Some((op, incarnation)) = self.requests.remove(&id) else { continue };
             if incarnation != self.incarnation {
                 continue;
             }
-            let mut answer = answer.map(QueueReply::from).map_err(Fault::from);
-            if self.happens(self.fault_rates.lose_answer) {
-                answer = Err(Fault::new(FaultKind::AnswerLost));
+            let mut response = response.map(QueueReply::from).map_err(Fault::from);
+            if self.happens(self.fault_rates.lose_response) {
+                response = Err(Fault::new(FaultKind::ResponseLost));
             }
             let delay = Duration::from_millis(self.rng.up_to(300));
-            self.later(delay, Due::Response(op, answer));
+            self.later(delay, Due::Response(op, response));
         }
     }
 
@@ -189,7 +189,7 @@ impl World {
             }
             self.now = next;
             self.broker.handle_input(broker::Input::Tick, self.now).unwrap();
-            self.take_answers();
+            self.take_responses();
             while let Some(entry) = self.due.first_entry()
                 && entry.key().0 <= self.now
             {
@@ -207,7 +207,7 @@ impl World {
 
     fn take(&mut self, due: Due) {
         match due {
-            Due::Response(op, answer) => self.feed(Input::Queue(op, answer)),
+            Due::Response(op, response) => self.feed(Input::Queue(op, response)),
             Due::End(job, outcome) => {
                 let Some(name) = self.job_of.remove(&job) else { return };
                 if matches!(outcome, JobOutcome::Done(_)) {
@@ -220,12 +220,12 @@ impl World {
 
     fn size(&mut self, queue: QueueName) -> u64 {
         let id = RequestId(0);
-        let ask = broker::Input::Request(id, Request::GetQueue { queue });
-        self.broker.handle_input(ask, self.now).unwrap();
+        let request = broker::Input::Request(id, Request::GetQueue { queue });
+        self.broker.handle_input(request, self.now).unwrap();
         loop {
             match self.broker.poll_output() {
-                broker::Output::Response(answered, answer) if answered == id => {
-                    let Ok(broker::Response::Queue(info)) = answer else { return 0 };
+                broker::Output::Response(responded, response) if responded == id => {
+                    let Ok(broker::Response::Queue(info)) = response else { return 0 };
                     return info.size.unwrap();
                 }
                 broker::Output::Response(..) => {}
@@ -239,11 +239,11 @@ impl World {
     fn dead_names(&mut self) -> Vec<String> {
         let queue = queue().dead_letters().unwrap();
         let id = RequestId(0);
-        let ask = broker::Input::Request(id, Request::Peek { queue, count: 100 });
-        self.broker.handle_input(ask, self.now).unwrap();
+        let request = broker::Input::Request(id, Request::Peek { queue, count: 100 });
+        self.broker.handle_input(request, self.now).unwrap();
         let mut names = Vec::new();
-        while let broker::Output::Response(answered, answer) = self.broker.poll_output() {
-            if let (true, Ok(broker::Response::Peeked(views))) = (answered == id, answer) {
+        while let broker::Output::Response(responded, response) = self.broker.poll_output() {
+            if let (true, Ok(broker::Response::Peeked(views))) = (responded == id, response) {
                 for view in views {
                     let letter = crate::wire::DeadLetter::parse(&view.body).unwrap();
                     let body = crate::wire::Envelope::parse(letter.body.as_str()).unwrap();
@@ -270,7 +270,7 @@ proptest! {
     ) {
         let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + STORM);
-        let calm = FaultRates { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        let calm = FaultRates { lose_request: 0, lose_response: 0, fail: 0, hang: 0, crash: 0 };
         world.fault_rates = calm;
         // Handlers that hang without a time limit would hold their slots indefinitely.
         world.crash();
@@ -289,7 +289,7 @@ proptest! {
 
     #[test]
     fn without_faults_every_task_is_run_exactly_once(seed in any::<u64>()) {
-        let fault_rates = FaultRates { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        let fault_rates = FaultRates { lose_request: 0, lose_response: 0, fail: 0, hang: 0, crash: 0 };
         let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + CALM);
         prop_assert_eq!(world.done.len() as u64, TASKS);

@@ -14,10 +14,10 @@ use crate::id::MessageId;
 use crate::name::TaskName;
 use crate::time::Moment;
 
-use super::{Consequence, MANY, REST, lately};
+use super::{Consequence, MANY, PAUSE, is_recent};
 
 /// The most remembered names that this worker has never run. Anyone who can post can invent names.
-const MOST_UNKNOWN: usize = 256;
+const MAX_UNKNOWN: usize = 256;
 /// The interval at which a message is tried while its name is paused.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
@@ -33,7 +33,7 @@ struct TaskMismatch {
     /// Mismatched messages since the last match; at most [`MANY`].
     mismatches: BTreeSet<MessageId>,
     fitted_at: Option<Moment>,
-    rests_until: Option<Moment>,
+    paused_until: Option<Moment>,
     /// When a message was last tried during the pause.
     tried_at: Moment,
     degraded: bool,
@@ -58,21 +58,21 @@ impl Mismatches {
         let name = self.of.entry(task.clone()).or_default();
         name.mismatch_at = now;
         let mut consequence = Consequence::default();
-        if !name.rests(now) {
-            name.rests_until = None;
+        if !name.is_paused(now) {
+            name.paused_until = None;
             if name.mismatches.len() < MANY {
                 name.mismatches.insert(message.clone());
             }
-            if name.mismatches.len() >= MANY && !lately(name.fitted_at, now) {
+            if name.mismatches.len() >= MANY && !is_recent(name.fitted_at, now) {
                 name.mismatches.clear();
-                name.rests_until = Some(now + REST);
+                name.paused_until = Some(now + PAUSE);
                 name.tried_at = now;
                 mismatch.clone_into(&mut name.last_mismatch);
                 consequence.degraded = !std::mem::replace(&mut name.degraded, true);
             }
         }
-        consequence.longest_delay = name.rests(now);
-        consequence.kept = name.degraded;
+        consequence.longest_delay = name.is_paused(now);
+        consequence.must_be_kept = name.degraded;
         consequence
     }
 
@@ -87,13 +87,13 @@ impl Mismatches {
             self.unknown -= 1;
         }
         name.mismatches.clear();
-        name.rests_until = None;
+        name.paused_until = None;
         std::mem::take(&mut name.degraded)
     }
 
     /// Returns the last mismatch if the name is paused and this message is not to be tried.
-    pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
-        let name = self.of.get_mut(task).filter(|name| name.rests(now))?;
+    pub(super) fn paused_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
+        let name = self.of.get_mut(task).filter(|name| name.is_paused(now))?;
         if now.since(name.tried_at) >= BETWEEN_TRIES {
             name.tried_at = now;
             return None;
@@ -104,7 +104,7 @@ impl Mismatches {
     /// Makes room for another name by removing the oldest one that never matched, preferably one
     /// that is not degraded.
     fn make_room(&mut self) {
-        if self.unknown < MOST_UNKNOWN {
+        if self.unknown < MAX_UNKNOWN {
             return;
         }
         let unknown = self.of.iter().filter(|(_, name)| name.fitted_at.is_none());
@@ -117,8 +117,8 @@ impl Mismatches {
 }
 
 impl TaskMismatch {
-    fn rests(&self, now: Moment) -> bool {
-        self.rests_until.is_some_and(|until| now < until)
+    fn is_paused(&self, now: Moment) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
     }
 }
 
@@ -132,10 +132,10 @@ mod tests {
         TaskName::new(name).unwrap()
     }
 
-    fn rests(mismatches: &mut Mismatches, of: &str, now: Moment) -> bool {
+    fn is_paused(mismatches: &mut Mismatches, of: &str, now: Moment) -> bool {
         // The first one may be tried.
-        mismatches.resting_mismatch(&task(of), now);
-        mismatches.resting_mismatch(&task(of), now) == Some("argument 2 is missing")
+        mismatches.paused_mismatch(&task(of), now);
+        mismatches.paused_mismatch(&task(of), now) == Some("argument 2 is missing")
     }
 
     fn add_mismatches(
@@ -157,10 +157,10 @@ mod tests {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         assert_eq!(add_mismatches(&mut mismatches, "mail", 0..19, now), Consequence::default());
         let last = add_mismatches(&mut mismatches, "mail", 19..20, now);
-        assert!(last.longest_delay && last.kept && last.degraded);
-        assert_eq!(last.rest, None, "the queue is not paused");
-        assert!(rests(&mut mismatches, "mail", now + 59 * SECOND));
-        assert!(!rests(&mut mismatches, "other", now));
+        assert!(last.longest_delay && last.must_be_kept && last.degraded);
+        assert_eq!(last.pause, None, "the queue is not paused");
+        assert!(is_paused(&mut mismatches, "mail", now + 59 * SECOND));
+        assert!(!is_paused(&mut mismatches, "other", now));
         assert_eq!(add_mismatches(&mut mismatches, "other", 0..5, now), Consequence::default());
     }
 
@@ -169,9 +169,9 @@ mod tests {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         let later = now + 60 * SECOND;
-        assert!(!rests(&mut mismatches, "mail", later));
+        assert!(!is_paused(&mut mismatches, "mail", later));
         let again = add_mismatches(&mut mismatches, "mail", 20..39, later);
-        assert_eq!((again.longest_delay, again.kept), (false, true));
+        assert_eq!((again.longest_delay, again.must_be_kept), (false, true));
         let last = add_mismatches(&mut mismatches, "mail", 39..40, later);
         assert_eq!((last.longest_delay, last.degraded), (true, false), "reported once");
     }
@@ -182,7 +182,7 @@ mod tests {
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         let is_tried = |after: u64| {
             let now = now + Duration::from_millis(after);
-            mismatches.resting_mismatch(&task("mail"), now).is_none()
+            mismatches.paused_mismatch(&task("mail"), now).is_none()
         };
         assert_eq!(
             [0, 999, 1_000, 1_001, 1_999, 2_000].map(is_tried),
@@ -195,7 +195,7 @@ mod tests {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         assert!(mismatches.fits(&task("mail"), now), "it was degraded");
-        assert!(!rests(&mut mismatches, "mail", now));
+        assert!(!is_paused(&mut mismatches, "mail", now));
         assert!(!mismatches.fits(&task("mail"), now));
     }
 
@@ -214,12 +214,12 @@ mod tests {
     fn invented_names_are_bounded_and_displace_neither_paused_nor_known_names() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         mismatches.fits(&task("known"), now);
-        add_mismatches(&mut mismatches, "resting", 0..20, now);
+        add_mismatches(&mut mismatches, "paused", 0..20, now);
         for number in 0..10_000 {
             add_mismatches(&mut mismatches, &format!("invented{number}"), 0..1, now + SECOND);
         }
-        assert!(mismatches.of.len() <= MOST_UNKNOWN + 1);
-        assert!(rests(&mut mismatches, "resting", now + SECOND));
+        assert!(mismatches.of.len() <= MAX_UNKNOWN + 1);
+        assert!(is_paused(&mut mismatches, "paused", now + SECOND));
         assert!(mismatches.of.contains_key(&task("known")));
     }
 }

@@ -12,7 +12,7 @@
 //! | a task, and this worker has nothing else to do | the worker [yields](yielding) | the worker that knows it comes first |
 //!
 //! Nobody can pause a queue or a name by posting messages while messages of the same kind are also
-//! processed: "lately" means within the last minute, [`LATELY`].
+//! processed: "lately" means within the last minute, [`RECENTLY`].
 
 mod flood;
 mod mismatches;
@@ -34,9 +34,9 @@ use yielding::Yielding;
 /// This many unprocessable messages in a row suggest that this worker lacks something.
 const MANY: usize = 20;
 /// How long a name or a queue is paused; in a backlog the first pauses of a queue are shorter.
-pub(super) const REST: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
 /// How recent a processable message must be to prove that this worker can process its kind.
-const LATELY: Duration = Duration::from_secs(60);
+const RECENTLY: Duration = Duration::from_secs(60);
 
 /// What an unprocessable message calls into question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +57,17 @@ pub(super) struct Consequence {
     /// Release it with the longest delay.
     pub(super) longest_delay: bool,
     /// It must not be dead-lettered, because this worker may be at fault.
-    pub(super) kept: bool,
+    pub(super) must_be_kept: bool,
     /// The queue, or the task's name, has just become degraded.
     pub(super) degraded: bool,
     /// Pause the queue for this long.
-    pub(super) rest: Option<Duration>,
+    pub(super) pause: Option<Duration>,
 }
 
 /// The unprocessable messages of one physical queue.
 #[derive(Debug, Default)]
 pub(super) struct UnprocessableMessages {
-    understood_at: Option<Moment>,
+    processed_at: Option<Moment>,
     streak: Streak,
     mismatches: Mismatches,
     flood: Flood,
@@ -80,8 +80,8 @@ pub(super) struct UnprocessableMessages {
 impl UnprocessableMessages {
     /// Records a message that could be opened and has a handler. Returns whether the queue was
     /// degraded.
-    pub(super) fn understood(&mut self, now: Moment) -> bool {
-        self.understood_at = Some(now);
+    pub(super) fn record_processed(&mut self, now: Moment) -> bool {
+        self.processed_at = Some(now);
         self.streak.end()
     }
 
@@ -93,7 +93,7 @@ impl UnprocessableMessages {
     }
 
     /// Records an unprocessable message.
-    pub(super) fn not_understood(
+    pub(super) fn record_unprocessable(
         &mut self,
         message: &MessageId,
         cause: UnprocessableCause<'_>,
@@ -105,7 +105,7 @@ impl UnprocessableMessages {
                 self.mismatches.mismatch(task, message, mismatch, now)
             }
             UnprocessableCause::Queue => {
-                self.streak.record(message, self.understood_lately(now), self.backlog)
+                self.streak.record(message, self.processed_recently(now), self.backlog)
             }
         };
         consequence.longest_delay |= flooded;
@@ -113,13 +113,13 @@ impl UnprocessableMessages {
     }
 
     /// Returns the last mismatch if a message of this name is to be released untried.
-    pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
-        self.mismatches.resting_mismatch(task, now)
+    pub(super) fn paused_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
+        self.mismatches.paused_mismatch(task, now)
     }
 
     /// Whether a message of the queue could be processed within the last minute.
-    pub(super) fn understood_lately(&self, now: Moment) -> bool {
-        lately(self.understood_at, now)
+    pub(super) fn processed_recently(&self, now: Moment) -> bool {
+        is_recent(self.processed_at, now)
     }
 
     /// Records the release of a message of another program, while the queue is polled.
@@ -139,24 +139,24 @@ impl UnprocessableMessages {
     }
 
     /// The pause after a short poll that returned nothing.
-    pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
-        self.yielding.rest_between_short_polls(rng)
+    pub(super) fn pause_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
+        self.yielding.pause_between_short_polls(rng)
     }
 
     /// How long to leave the queue to others, if the worker is to yield now. Call it only while the
     /// queue is polled.
     pub(super) fn yields(&mut self, rng: &mut Rng) -> Option<Duration> {
-        self.yielding.rest(rng)
+        self.yielding.yield_for(rng)
     }
 
     /// Whether to report now, once, that another program uses the queue as well: its tasks arrive,
     /// and none of this worker's.
     pub(super) fn reports_sharing(&mut self, now: Moment) -> bool {
-        let has_work = self.yielding.worked_lately(now);
+        let has_work = self.yielding.worked_recently(now);
         !has_work && !std::mem::replace(&mut self.reported_sharing, true)
     }
 }
 
-fn lately(at: Option<Moment>, now: Moment) -> bool {
-    at.is_some_and(|at| now.since(at) < LATELY)
+fn is_recent(at: Option<Moment>, now: Moment) -> bool {
+    at.is_some_and(|at| now.since(at) < RECENTLY)
 }

@@ -15,14 +15,14 @@ use std::time::Duration;
 use crate::id::MessageId;
 use crate::retry::Backoff;
 
-use super::{Consequence, MANY, REST};
+use super::{Consequence, MANY, PAUSE};
 
 /// The most messages that are counted.
-const MOST: usize = 10_240;
+const MAX_LIMIT: usize = 10_240;
 /// The factor by which the limit grows after each pause in a backlog.
 const GROWTH: usize = 4;
 /// How long the queue is paused in a backlog.
-const RESTS_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, REST);
+const PAUSES_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, PAUSE);
 
 #[derive(Debug)]
 pub(super) struct Streak {
@@ -31,23 +31,23 @@ pub(super) struct Streak {
     /// How many of them pause the queue.
     limit: usize,
     /// How often it was paused in a backlog.
-    rests: u32,
+    pauses: u32,
     degraded: bool,
 }
 
 impl Default for Streak {
     fn default() -> Self {
-        Streak { messages: BTreeSet::new(), limit: MANY, rests: 0, degraded: false }
+        Streak { messages: BTreeSet::new(), limit: MANY, pauses: 0, degraded: false }
     }
 }
 
 impl Streak {
-    /// Counts an unprocessable message. `understood_lately`: other messages of the queue could be
+    /// Counts an unprocessable message. `processed_recently`: other messages of the queue could be
     /// processed lately; `backlog`: more messages follow.
     pub(super) fn record(
         &mut self,
         message: &MessageId,
-        understood_lately: bool,
+        processed_recently: bool,
         backlog: bool,
     ) -> Consequence {
         if self.messages.len() < self.limit {
@@ -55,25 +55,25 @@ impl Streak {
         }
         let full = self.messages.len() >= self.limit;
         let mut consequence = Consequence::default();
-        if full && !understood_lately {
+        if full && !processed_recently {
             self.messages.clear();
-            consequence.rest = Some(self.next_rest(backlog));
+            consequence.pause = Some(self.next_pause(backlog));
             // Degraded again after a pause: paused again without another event.
             consequence.degraded = !std::mem::replace(&mut self.degraded, true);
         }
         consequence.longest_delay = full || self.degraded;
-        consequence.kept = self.degraded;
+        consequence.must_be_kept = self.degraded;
         consequence
     }
 
-    fn next_rest(&mut self, backlog: bool) -> Duration {
+    fn next_pause(&mut self, backlog: bool) -> Duration {
         if !backlog {
-            return REST;
+            return PAUSE;
         }
-        self.limit = (self.limit * GROWTH).min(MOST);
-        let rest = RESTS_IN_BACKLOG.ceiling(self.rests);
-        self.rests = self.rests.saturating_add(1);
-        rest
+        self.limit = (self.limit * GROWTH).min(MAX_LIMIT);
+        let pause = PAUSES_IN_BACKLOG.ceiling(self.pauses);
+        self.pauses = self.pauses.saturating_add(1);
+        pause
     }
 
     /// Ends the streak after a processable message. Returns whether the queue was degraded.
@@ -90,20 +90,20 @@ mod tests {
     /// The state of a queue whose messages this worker cannot process.
     #[derive(Clone, Copy)]
     struct Queue {
-        understood_lately: bool,
+        processed_recently: bool,
         backlog: bool,
     }
 
-    const TRICKLE: Queue = Queue { understood_lately: false, backlog: false };
-    const BACKLOG: Queue = Queue { understood_lately: false, backlog: true };
-    const UNDERSTOOD: Queue = Queue { understood_lately: true, backlog: true };
+    const TRICKLE: Queue = Queue { processed_recently: false, backlog: false };
+    const BACKLOG: Queue = Queue { processed_recently: false, backlog: true };
+    const PROCESSED: Queue = Queue { processed_recently: true, backlog: true };
 
     fn add(streak: &mut Streak, numbers: std::ops::Range<u32>, queue: Queue) -> Consequence {
-        let Queue { understood_lately, backlog } = queue;
+        let Queue { processed_recently, backlog } = queue;
         let mut last = Consequence::default();
         for number in numbers {
             let message = MessageId::new(number.to_string());
-            last = streak.record(&message, understood_lately, backlog);
+            last = streak.record(&message, processed_recently, backlog);
         }
         last
     }
@@ -113,7 +113,7 @@ mod tests {
         let mut streak = Streak::default();
         assert_eq!(add(&mut streak, 0..19, TRICKLE), Consequence::default());
         let last = add(&mut streak, 19..20, TRICKLE);
-        assert_eq!((last.rest, last.degraded, last.kept), (Some(REST), true, true));
+        assert_eq!((last.pause, last.degraded, last.must_be_kept), (Some(PAUSE), true, true));
         assert!(last.longest_delay);
         assert!(streak.end(), "it was degraded");
         assert!(!streak.end());
@@ -124,35 +124,35 @@ mod tests {
         let mut streak = Streak::default();
         add(&mut streak, 0..20, TRICKLE);
         let last = add(&mut streak, 20..39, TRICKLE);
-        assert_eq!((last.rest, last.kept), (None, true));
+        assert_eq!((last.pause, last.must_be_kept), (None, true));
         let last = add(&mut streak, 39..40, TRICKLE);
-        assert_eq!((last.rest, last.degraded), (Some(REST), false), "reported once");
+        assert_eq!((last.pause, last.degraded), (Some(PAUSE), false), "reported once");
     }
 
     #[test]
     fn in_a_backlog_the_pauses_and_the_number_of_tries_grow() {
         let mut streak = Streak::default();
-        let (mut tried, mut rests) = (Vec::new(), Vec::new());
+        let (mut tried, mut pauses) = (Vec::new(), Vec::new());
         for number in 0..10_000 {
-            if let Some(rest) = add(&mut streak, number..number + 1, BACKLOG).rest {
+            if let Some(pause) = add(&mut streak, number..number + 1, BACKLOG).pause {
                 tried.push(number + 1);
-                rests.push(rest);
+                pauses.push(pause);
             }
         }
         assert_eq!(tried, [20, 100, 420, 1_700, 6_820]);
-        assert_eq!(rests, [5, 10, 20, 40, 60].map(Duration::from_secs));
+        assert_eq!(pauses, [5, 10, 20, 40, 60].map(Duration::from_secs));
         streak.end();
-        assert_eq!(add(&mut streak, 0..20, BACKLOG).rest, Some(RESTS_IN_BACKLOG.ceiling(0)));
+        assert_eq!(add(&mut streak, 0..20, BACKLOG).pause, Some(PAUSES_IN_BACKLOG.ceiling(0)));
     }
 
     #[test]
     fn while_other_messages_are_processed_the_queue_continues_and_these_are_delayed() {
         let mut streak = Streak::default();
-        let last = add(&mut streak, 0..100, UNDERSTOOD);
+        let last = add(&mut streak, 0..100, PROCESSED);
         let longest = Consequence { longest_delay: true, ..Consequence::default() };
         assert_eq!(last, longest);
         assert!(!streak.end());
-        assert_eq!(add(&mut streak, 0..19, UNDERSTOOD), Consequence::default());
+        assert_eq!(add(&mut streak, 0..19, PROCESSED), Consequence::default());
     }
 
     #[test]

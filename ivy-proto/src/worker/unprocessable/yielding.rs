@@ -17,10 +17,10 @@ use std::time::Duration;
 use crate::rng::Rng;
 use crate::time::Moment;
 
-use super::lately;
+use super::is_recent;
 
 /// How long to stop polling: at least until the first released message is available again.
-const REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 /// The pause between two short polls: at most as long as for a backend without long polls.
 const BETWEEN_SHORT_POLLS: (Duration, Duration) =
     (Duration::from_millis(2_500), Duration::from_secs(5));
@@ -29,7 +29,7 @@ const BETWEEN_SHORT_POLLS: (Duration, Duration) =
 const SHORT_POLLS: u32 = 15;
 /// The factor by which the limit of other programs' messages in a backlog grows.
 const GROWTH: u32 = 4;
-const MOST_AT_ONCE: u32 = 16_384;
+const MAX_FOREIGN: u32 = 16_384;
 
 #[derive(Debug)]
 pub(super) struct Yielding {
@@ -38,7 +38,7 @@ pub(super) struct Yielding {
     /// How many messages of other programs were received since the worker last yielded.
     foreign: u32,
     /// The limit of such messages in a backlog.
-    most_foreign: u32,
+    max_foreign: u32,
     /// Whether the last reply contained as many messages as requested, without a wait.
     backlog: bool,
     /// How many short polls remain before the next long poll.
@@ -47,7 +47,7 @@ pub(super) struct Yielding {
 
 impl Default for Yielding {
     fn default() -> Self {
-        Yielding { worked_at: None, foreign: 0, most_foreign: 1, backlog: false, short_polls: 0 }
+        Yielding { worked_at: None, foreign: 0, max_foreign: 1, backlog: false, short_polls: 0 }
     }
 }
 
@@ -57,13 +57,13 @@ impl Yielding {
         *self = Yielding { worked_at: Some(now), ..Yielding::default() };
     }
 
-    pub(super) fn worked_lately(&self, now: Moment) -> bool {
-        lately(self.worked_at, now)
+    pub(super) fn worked_recently(&self, now: Moment) -> bool {
+        is_recent(self.worked_at, now)
     }
 
     /// Records the release of a message of another program.
     pub(super) fn saw_foreign_message(&mut self, now: Moment) {
-        if !self.worked_lately(now) {
+        if !self.worked_recently(now) {
             self.foreign = self.foreign.saturating_add(1);
         }
     }
@@ -71,7 +71,7 @@ impl Yielding {
     pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
         if !backlog {
-            self.most_foreign = 1;
+            self.max_foreign = 1;
             self.short_polls = self.short_polls.saturating_sub(1);
         }
     }
@@ -82,22 +82,22 @@ impl Yielding {
     }
 
     /// The pause after a short poll that returned nothing.
-    pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
+    pub(super) fn pause_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
         let (shortest, longest) = BETWEEN_SHORT_POLLS;
         self.polls_without_waiting().then(|| rng.between(shortest, longest))
     }
 
     /// Yields if it is time. Returns how long to stop polling.
-    pub(super) fn rest(&mut self, rng: &mut Rng) -> Option<Duration> {
-        let goes_on = self.backlog && self.foreign < self.most_foreign;
-        if self.foreign == 0 || goes_on {
+    pub(super) fn yield_for(&mut self, rng: &mut Rng) -> Option<Duration> {
+        let continues = self.backlog && self.foreign < self.max_foreign;
+        if self.foreign == 0 || continues {
             return None;
         }
         (self.foreign, self.short_polls) = (0, SHORT_POLLS);
         if self.backlog {
-            self.most_foreign = (self.most_foreign * GROWTH).min(MOST_AT_ONCE);
+            self.max_foreign = (self.max_foreign * GROWTH).min(MAX_FOREIGN);
         }
-        Some(rng.between(REST.0, REST.1))
+        Some(rng.between(PAUSE.0, PAUSE.1))
     }
 }
 
@@ -107,21 +107,21 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn rest(yielding: &mut Yielding) -> Option<Duration> {
-        yielding.rest(&mut Rng::from_number(1))
+    fn yield_for(yielding: &mut Yielding) -> Option<Duration> {
+        yielding.yield_for(&mut Rng::from_number(1))
     }
 
     /// A single message of another program arrives.
     fn meet(yielding: &mut Yielding, now: Moment) -> Option<Duration> {
         yielding.on_reply(false);
         yielding.saw_foreign_message(now);
-        rest(yielding)
+        yield_for(yielding)
     }
 
     #[test]
     fn an_idle_worker_yields_until_the_message_is_available_again_and_then_polls_without_waiting() {
         let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
-        assert_eq!(rest(&mut yielding), None);
+        assert_eq!(yield_for(&mut yielding), None);
         assert!(!yielding.polls_without_waiting());
         assert!(meet(&mut yielding, now).unwrap() >= 5 * SECOND);
         for _ in 0..SHORT_POLLS {
@@ -148,7 +148,7 @@ mod tests {
         for _ in 0..1_000 {
             yielding.on_reply(true);
             yielding.saw_foreign_message(Moment::EPOCH);
-            away += rest(&mut yielding).unwrap_or_default();
+            away += yield_for(&mut yielding).unwrap_or_default();
         }
         assert!(away <= 60 * SECOND, "{away:?}");
     }

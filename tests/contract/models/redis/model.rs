@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ivy_sim::redis::{ClientId, Command, Server, Value};
 
-use super::drawn::{KEYS, Step};
+use super::comparable;
+use super::random_steps::{KEYS, Step};
 use super::real::packed;
-use super::seen;
 
 pub(super) struct Model {
     server: Server,
@@ -32,11 +32,11 @@ impl Model {
         let now = Duration::from_millis(millis);
         self.waited = false;
         match step {
-            Step::Ask(commands) => self.ask(self.short, commands, now),
+            Step::Send(commands) => self.request(self.short, commands, now),
             Step::Wait(commands, meanwhile) => {
-                let mut seen = self.ask(self.waiter, commands, now);
+                let mut seen = self.request(self.waiter, commands, now);
                 self.waited = self.server.next_wait_ends().is_some();
-                seen.extend(self.ask(self.short, meanwhile, now));
+                seen.extend(self.request(self.short, meanwhile, now));
                 if let Some(ends) = self.server.next_wait_ends() {
                     self.server.tick(ends);
                 }
@@ -64,7 +64,7 @@ impl Model {
         self.waited
     }
 
-    fn ask(&mut self, client: ClientId, commands: &[Command], now: Duration) -> Vec<String> {
+    fn request(&mut self, client: ClientId, commands: &[Command], now: Duration) -> Vec<String> {
         let bytes = packed(commands, &self.waiter.0.to_string());
         self.server.receive(client, &bytes, now);
         self.server.wake(now);
@@ -76,7 +76,7 @@ impl Model {
         let mut parser = redis::Parser::new();
         let mut seen = Vec::new();
         while let Ok(value) = parser.parse_value(&mut replies) {
-            seen.push(seen::answer(&value, self.start + self.ahead));
+            seen.push(comparable::reply_text(&value, self.start + self.ahead));
         }
         seen
     }
@@ -84,7 +84,7 @@ impl Model {
     /// The contents of all keys.
     pub(super) fn keys(&self) -> Vec<(&'static str, Vec<String>)> {
         let start = self.start + self.ahead;
-        let text = |bytes: &[u8]| seen::text(bytes, start);
+        let text = |bytes: &[u8]| comparable::text(bytes, start);
         let held = KEYS.map(|key| {
             let held = match self.server.store().get(key.as_bytes()) {
                 None => Vec::new(),
@@ -94,7 +94,9 @@ impl Model {
                 }
                 Some(Value::SortedSet(set)) => {
                     let members = set.iter();
-                    members.flat_map(|(member, at)| [text(member), seen::time(at, start)]).collect()
+                    members
+                        .flat_map(|(member, at)| [text(member), comparable::time(at, start)])
+                        .collect()
                 }
             };
             (key, held)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ivy_sim::redis::{Command, Kind};
 use redis::Value;
 
-use super::drawn::{KEYS, Step, WAITER, command};
-use super::seen;
+use super::comparable;
+use super::random_steps::{KEYS, Step, WAITER, command};
 
 /// Moves all times back. If the memory is full, the server allows a script to continue that has
 /// already written.
@@ -44,8 +44,8 @@ impl Real {
     /// Starts with an empty server.
     pub(super) fn connect(port: u16) -> Self {
         let mut operator = Client::connect(port);
-        operator.obey(&["FLUSHALL"]);
-        operator.obey(&["SCRIPT", "FLUSH"]);
+        operator.execute(&["FLUSHALL"]);
+        operator.execute(&["SCRIPT", "FLUSH"]);
         let (short, waiter) = (Client::connect(port), Client::connect(port));
         let start = operator.now();
         Real { short, waiter, operator, start, last: start }
@@ -69,7 +69,7 @@ impl Real {
     pub(super) fn follow(&mut self, step: &Step, waits: bool) -> Vec<String> {
         let mut seen = Vec::new();
         match step {
-            Step::Ask(commands) => seen = self.short.ask(commands, "", self.start),
+            Step::Send(commands) => seen = self.short.request(commands, "", self.start),
             Step::Wait(commands, meanwhile) => {
                 self.waiter.send(commands, "");
                 if waits {
@@ -78,23 +78,23 @@ impl Real {
                 let read = if waits { 0 } else { commands.len() };
                 seen.extend((0..read).map(|_| self.waiter.read(self.start)));
                 let number = self.waiter.number.clone();
-                seen.extend(self.short.ask(meanwhile, &number, self.start));
+                seen.extend(self.short.request(meanwhile, &number, self.start));
                 seen.extend((read..commands.len()).map(|_| self.waiter.read(self.start)));
             }
             Step::Pass(time) => {
                 let mut pass = command(&["EVAL", PASS, &KEYS.len().to_string()]);
                 pass.extend(command(&KEYS));
                 pass.extend(command(&[&time.as_millis().to_string()]));
-                self.operator.obey(&["CONFIG", "SET", "replica-read-only", "no"]);
+                self.operator.execute(&["CONFIG", "SET", "replica-read-only", "no"]);
                 assert_eq!(self.operator.value(&pass), Value::Nil);
-                self.operator.obey(&["CONFIG", "SET", "replica-read-only", "yes"]);
+                self.operator.execute(&["CONFIG", "SET", "replica-read-only", "yes"]);
             }
             Step::ErrorState(kind) => {
                 let full = if *kind == Some(Kind::Full) { "1" } else { "0" };
-                self.operator.obey(&["CONFIG", "SET", "maxmemory", full]);
+                self.operator.execute(&["CONFIG", "SET", "maxmemory", full]);
                 match kind {
-                    Some(Kind::ReadOnly) => self.operator.obey(&["REPLICAOF", "127.0.0.1", "1"]),
-                    _ => self.operator.obey(&["REPLICAOF", "NO", "ONE"]),
+                    Some(Kind::ReadOnly) => self.operator.execute(&["REPLICAOF", "127.0.0.1", "1"]),
+                    _ => self.operator.execute(&["REPLICAOF", "NO", "ONE"]),
                 }
             }
         }
@@ -138,9 +138,12 @@ impl Real {
             let text = |(place, value): (usize, &Value)| match value {
                 Value::BulkString(text) if is_score(place) => {
                     let score = String::from_utf8_lossy(text);
-                    seen::time(score.parse().expect("the score is a whole number"), self.start)
+                    comparable::time(
+                        score.parse().expect("the score is a whole number"),
+                        self.start,
+                    )
                 }
-                Value::BulkString(text) => seen::text(text, self.start),
+                Value::BulkString(text) => comparable::text(text, self.start),
                 other => panic!("{key} contains {other:?}"),
             };
             (key, texts.iter().enumerate().map(text).collect())
@@ -173,22 +176,22 @@ impl Client {
     }
 
     fn read(&mut self, start: i64) -> String {
-        seen::answer(&self.read_value(), start)
+        comparable::reply_text(&self.read_value(), start)
     }
 
-    fn ask(&mut self, commands: &[Command], waiter: &str, start: i64) -> Vec<String> {
+    fn request(&mut self, commands: &[Command], waiter: &str, start: i64) -> Vec<String> {
         self.send(commands, waiter);
         commands.iter().map(|_| self.read(start)).collect()
     }
 
-    fn value(&mut self, asked: &Command) -> Value {
-        self.send(std::slice::from_ref(asked), "");
+    fn value(&mut self, query: &Command) -> Value {
+        self.send(std::slice::from_ref(query), "");
         self.read_value()
     }
 
-    fn obey(&mut self, parts: &[&str]) {
-        let said = self.value(&command(parts));
-        assert!(!matches!(said, Value::ServerError(_)), "{parts:?}: {said:?}");
+    fn execute(&mut self, parts: &[&str]) {
+        let reply = self.value(&command(parts));
+        assert!(!matches!(reply, Value::ServerError(_)), "{parts:?}: {reply:?}");
     }
 
     /// The server's clock, in milliseconds.

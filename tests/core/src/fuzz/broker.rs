@@ -15,12 +15,12 @@ use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 enum Step {
     Pass { millis: u16 },
     ClockBack { millis: u16 },
-    Ask { id: u8, ask: Ask },
+    Request { id: u8, operation: Operation },
     Abandon { id: u8 },
 }
 
 #[derive(Arbitrary, Debug)]
-enum Ask {
+enum Operation {
     Post { queue: u8, count: u8, delay: u8 },
     Reserve { queue: u8, count: u8, lease: u8, wait: u8, delete: bool },
     Delete { target: Claim },
@@ -50,7 +50,7 @@ struct Claim {
 pub fn broker_inputs(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if input.is_empty() {
             break;
         }
@@ -61,7 +61,7 @@ pub fn broker_inputs(input: &[u8]) {
 }
 
 /// So few that no message expires, and that each list runs quickly.
-const MOST_STEPS: usize = 300;
+const MAX_STEPS: usize = 300;
 
 const QUEUES: [&str; 3] = ["a", "b", "dead"];
 
@@ -72,11 +72,11 @@ struct World {
     now: Moment,
     /// Requests without a reply so far.
     open: BTreeMap<RequestId, Request>,
-    answers: Vec<(RequestId, Result<Response, Refusal>)>,
+    responses: Vec<(RequestId, Result<Response, Refusal>)>,
     /// The messages that exist, with who holds each until when.
     messages: BTreeMap<MessageId, Option<(ReservationId, Moment)>>,
     /// The contents of a queue that is about to be cleared.
-    doomed: BTreeSet<MessageId>,
+    to_be_cleared: BTreeSet<MessageId>,
     /// All messages that ever existed.
     known: Vec<(MessageId, Option<ReservationId>)>,
 }
@@ -97,9 +97,9 @@ impl World {
             unpolled: broker(),
             now: Moment::EPOCH,
             open: BTreeMap::new(),
-            answers: Vec::new(),
+            responses: Vec::new(),
             messages: BTreeMap::new(),
-            doomed: BTreeSet::new(),
+            to_be_cleared: BTreeSet::new(),
             known: Vec::new(),
         }
     }
@@ -115,8 +115,8 @@ impl World {
                 let earlier = Moment::from_nanos(self.now.as_nanos().saturating_sub(back));
                 self.feed(Input::Tick, earlier);
             }
-            Step::Ask { id, ask } => {
-                let request = self.request(ask);
+            Step::Request { id, operation } => {
+                let request = self.request(operation);
                 let id = RequestId(id.into());
                 let input = Input::Request(id, request.clone());
                 if self.open.contains_key(&id) {
@@ -124,7 +124,7 @@ impl World {
                 }
                 if let Request::Clear { queue } | Request::DeleteQueue { queue } = &request {
                     self.feed(Input::Tick, self.now);
-                    self.doomed = self.found_in(queue);
+                    self.to_be_cleared = self.found_in(queue);
                 }
                 self.open.insert(id, request);
                 self.feed(input, self.now);
@@ -136,26 +136,26 @@ impl World {
         }
     }
 
-    fn request(&self, ask: Ask) -> Request {
-        match ask {
-            Ask::Post { queue: name, count, delay } => Request::Post {
+    fn request(&self, operation: Operation) -> Request {
+        match operation {
+            Operation::Post { queue: name, count, delay } => Request::Post {
                 queue: queue(name),
                 messages: (0..count % 8)
                     .map(|_| NewMessage { body: Body::new("body"), delay: seconds(delay) })
                     .collect(),
             },
-            Ask::Reserve { queue: name, count, lease, wait, delete } => Request::Reserve {
+            Operation::Reserve { queue: name, count, lease, wait, delete } => Request::Reserve {
                 queue: queue(name),
                 count: count.into(),
                 timeout: Some(seconds(lease.max(1))),
                 wait: seconds(wait),
                 delete,
             },
-            Ask::Delete { target } => {
+            Operation::Delete { target } => {
                 let (queue, target) = self.target(&target);
                 Request::Delete { queue, target }
             }
-            Ask::DeleteMany { targets, each } => {
+            Operation::DeleteMany { targets, each } => {
                 let name = queue(targets[0].queue);
                 let targets = targets.iter().map(|target| self.target(target).1).collect();
                 match each {
@@ -163,18 +163,18 @@ impl World {
                     false => Request::DeleteMany { queue: name, targets },
                 }
             }
-            Ask::Touch { target, lease } => {
+            Operation::Touch { target, lease } => {
                 let (queue, target) = self.target(&target);
                 Request::Touch { queue, target, timeout: Some(seconds(lease.max(1))) }
             }
-            Ask::Release { target, delay, failed } => {
+            Operation::Release { target, delay, failed } => {
                 let (queue, target) = self.target(&target);
                 Request::Release { queue, target, delay: seconds(delay), failed }
             }
-            Ask::Peek { queue: name } => Request::Peek { queue: queue(name), count: 100 },
-            Ask::Clear { queue: name } => Request::Clear { queue: queue(name) },
-            Ask::DeleteQueue { queue: name } => Request::DeleteQueue { queue: queue(name) },
-            Ask::Configure { queue: name, dead_letters, most } => {
+            Operation::Peek { queue: name } => Request::Peek { queue: queue(name), count: 100 },
+            Operation::Clear { queue: name } => Request::Clear { queue: queue(name) },
+            Operation::DeleteQueue { queue: name } => Request::DeleteQueue { queue: queue(name) },
+            Operation::Configure { queue: name, dead_letters, most } => {
                 let mut settings = QueueSettings::default();
                 settings.dead_letter = dead_letters.map(|dead| DeadLetterSetting {
                     queue: Some(queue(dead)),
@@ -210,9 +210,9 @@ impl World {
         self.unpolled.handle_input(input, at).expect("no misuse");
         loop {
             match self.broker.poll_output() {
-                Output::Response(id, answer) => {
-                    self.check(id, &answer);
-                    self.answers.push((id, answer));
+                Output::Response(id, response) => {
+                    self.check(id, &response);
+                    self.responses.push((id, response));
                 }
                 Output::Wait(deadline) => {
                     assert!(deadline.is_none_or(|deadline| deadline.at > self.now));
@@ -222,10 +222,10 @@ impl World {
         }
     }
 
-    fn check(&mut self, id: RequestId, answer: &Result<Response, Refusal>) {
+    fn check(&mut self, id: RequestId, response: &Result<Response, Refusal>) {
         let request = self.open.remove(&id).expect("only an open request gets a reply");
-        let Ok(answer) = answer else { return };
-        match (request, answer) {
+        let Ok(response) = response else { return };
+        match (request, response) {
             (Request::Post { messages, .. }, Response::Posted(ids)) => {
                 assert_eq!(ids.len(), messages.len());
                 for id in ids {
@@ -273,10 +273,10 @@ impl World {
             }
             (Request::Clear { .. }, Response::Cleared)
             | (Request::DeleteQueue { .. }, Response::QueueDeleted) => {
-                self.messages.retain(|message, _| !self.doomed.contains(message));
+                self.messages.retain(|message, _| !self.to_be_cleared.contains(message));
             }
             (Request::PutQueue { .. }, Response::Queue(_)) => {}
-            (request, answer) => panic!("{answer:?} is no reply to {request:?}"),
+            (request, response) => panic!("{response:?} is no reply to {request:?}"),
         }
     }
 
@@ -323,10 +323,10 @@ impl World {
     /// Nothing was lost, and polling late loses nothing.
     fn end(mut self) {
         let mut late = Vec::new();
-        while let Output::Response(id, answer) = self.unpolled.poll_output() {
-            late.push((id, answer));
+        while let Output::Response(id, response) = self.unpolled.poll_output() {
+            late.push((id, response));
         }
-        assert_eq!(late, self.answers, "polling late changes something");
+        assert_eq!(late, self.responses, "polling late changes something");
         let found = (0..3).flat_map(|name| self.found_in(&queue(name))).collect::<Vec<_>>();
         let distinct: BTreeSet<_> = found.iter().cloned().collect();
         assert_eq!(distinct.len(), found.len(), "a message is in two queues");

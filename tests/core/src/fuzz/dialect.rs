@@ -123,26 +123,26 @@ pub fn all_ops() -> Vec<QueueOp> {
 }
 
 /// A JSON response with this status.
-pub fn answer(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
-    answer_with(status, &[("content-type", "application/json")], body)
+pub fn response(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
+    response_with(status, &[("content-type", "application/json")], body)
 }
 
 /// A response with this status and these headers.
-pub fn answer_with(
+pub fn response_with(
     status: u16,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Response<Bytes> {
-    let mut answer = Response::builder().status(status);
+    let mut response = Response::builder().status(status);
     for (name, value) in headers {
-        answer = answer.header(*name, *value);
+        response = response.header(*name, *value);
     }
-    answer.body(body.into()).unwrap()
+    response.body(body.into()).unwrap()
 }
 
 /// Decodes a response to the operation, which must be valid.
 pub fn decode(op: &QueueOp, status: u16, body: &str) -> Result<QueueReply, Fault> {
-    dialect().decode(op, answer(status, body.to_owned()))
+    dialect().decode(op, response(status, body.to_owned()))
 }
 
 /// The fault that the response must be.

@@ -11,10 +11,10 @@ const LONGEST_FAULT: usize = 8192;
 /// A three-digit status, header lines, an empty line and the body. Input without this head is the
 /// body of a success.
 pub fn ironmq_response(input: &[u8]) {
-    let answer = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
-    let succeeded = matches!(answer.status().as_u16(), 200 | 201);
+    let response = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
+    let succeeded = matches!(response.status().as_u16(), 200 | 201);
     for op in all_ops() {
-        match dialect().decode(&op, answer.clone()) {
+        match dialect().decode(&op, response.clone()) {
             Ok(reply) => {
                 assert!(succeeded, "{op:?}: {reply:?}");
                 assert_proved(&op, &reply);
@@ -32,12 +32,12 @@ pub fn ironmq_response(input: &[u8]) {
 fn read_head(input: &[u8]) -> Option<Response<Bytes>> {
     let end = input.windows(2).position(|bytes| bytes == b"\n\n")?;
     let mut lines = input[..end].split(|byte| *byte == b'\n');
-    let mut answer = Response::new(Bytes::copy_from_slice(&input[end + 2..]));
-    *answer.status_mut() = StatusCode::from_bytes(lines.next()?).ok()?;
+    let mut response = Response::new(Bytes::copy_from_slice(&input[end + 2..]));
+    *response.status_mut() = StatusCode::from_bytes(lines.next()?).ok()?;
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        answer.headers_mut().append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
+        response.headers_mut().append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
     }
-    Some(answer)
+    Some(response)
 }

@@ -20,7 +20,7 @@ use super::{any_fault, pick};
 enum Step {
     Call { calls: Vec<NewCall> },
     CallAgain { which: u8 },
-    Answer { which: u8, how: How },
+    Reply { which: u8, how: ReplyKind },
     Subscribed,
     SubscriptionLost { how: u8 },
     Notice { which: u8, good: bool, shared: bool },
@@ -30,8 +30,8 @@ enum Step {
     ToDeadline,
     ClockBack { millis: u16 },
     Drain { seconds: u8 },
-    AnswerTwice,
-    AnswerAnotherQuestion { which: u8 },
+    ReplyTwice,
+    WrongReply { which: u8 },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -46,9 +46,9 @@ struct NewCall {
 
 /// How the queue replies to a post.
 #[derive(Arbitrary, Debug)]
-enum How {
+enum ReplyKind {
     Accepted,
-    OneIdTooMany,
+    TooManyIds,
     Fault { kind: u8, retry_after: Option<u16> },
 }
 
@@ -107,7 +107,7 @@ struct World {
     due: Option<Moment>,
     calls: BTreeMap<TaskId, Known>,
     posts: BTreeMap<OpId, Vec<TaskId>>,
-    answered: Option<OpId>,
+    last_replied: Option<OpId>,
     reply_channel: Option<ChannelName>,
     finished: bool,
     outputs: Vec<String>,
@@ -133,7 +133,7 @@ impl World {
             due: None,
             calls: BTreeMap::new(),
             posts: BTreeMap::new(),
-            answered: None,
+            last_replied: None,
             reply_channel: None,
             finished: false,
             outputs: Vec::new(),
@@ -155,9 +155,9 @@ impl World {
                     self.feed(|| Input::Calls(vec![call.clone()]));
                 }
             }
-            Step::Answer { which, how } => {
+            Step::Reply { which, how } => {
                 if let Some(op) = pick(self.posts.keys().copied(), which) {
-                    self.answer(op, &how);
+                    self.reply_to(op, &how);
                 }
             }
             Step::Subscribed => self.feed(|| Input::Subscribed),
@@ -194,13 +194,13 @@ impl World {
             Step::Drain { seconds } => {
                 self.feed(|| Input::Drain { limit: Duration::from_secs(seconds.into()) });
             }
-            Step::AnswerTwice => {
-                if let Some(op) = self.answered {
+            Step::ReplyTwice => {
+                if let Some(op) = self.last_replied {
                     let accepted = || Ok(QueueReply::Posted(Vec::new()));
                     self.misuse(|| Input::Queue(op, accepted()), Misuse::UnknownOp(op));
                 }
             }
-            Step::AnswerAnotherQuestion { which } => {
+            Step::WrongReply { which } => {
                 if let Some(op) = pick(self.posts.keys().copied(), which) {
                     let reply = || Ok(QueueReply::all_deleted(1));
                     self.misuse(|| Input::Queue(op, reply()), Misuse::WrongReply(op));
@@ -248,17 +248,17 @@ impl World {
         call
     }
 
-    fn answer(&mut self, op: OpId, how: &How) {
+    fn reply_to(&mut self, op: OpId, how: &ReplyKind) {
         let ids = self.posts.remove(&op).unwrap_or_default();
-        self.answered = Some(op);
+        self.last_replied = Some(op);
         let posted = |count| Ok(QueueReply::all_posted(vec![MessageId::new("1"); count]));
-        let answer = match how {
-            How::Accepted => posted(ids.len()),
-            How::OneIdTooMany => posted(ids.len() + 1),
-            How::Fault { kind, retry_after } => Err(any_fault(*kind, *retry_after)),
+        let result = match how {
+            ReplyKind::Accepted => posted(ids.len()),
+            ReplyKind::TooManyIds => posted(ids.len() + 1),
+            ReplyKind::Fault { kind, retry_after } => Err(any_fault(*kind, *retry_after)),
         };
-        let effect = match (how, &answer) {
-            (How::Accepted, _) => None,
+        let effect = match (how, &result) {
+            (ReplyKind::Accepted, _) => None,
             (_, Err(fault)) => Some(fault.effect()),
             _ => Some(Effect::Unknown),
         };
@@ -269,7 +269,7 @@ impl World {
             known.may_be_stored |= effect == Some(Effect::Unknown);
             known.refused = effect == Some(Effect::Refused);
         }
-        self.feed(|| Input::Queue(op, answer.clone()));
+        self.feed(|| Input::Queue(op, result.clone()));
     }
 
     fn channel(&self, is_shared: bool) -> Option<ChannelName> {

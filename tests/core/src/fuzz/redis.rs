@@ -34,7 +34,7 @@ enum Step {
         which: u8,
     },
     /// The server replies to everything that was sent, in pieces of this many bytes.
-    Answers {
+    Replies {
         which: u8,
         piece: u8,
     },
@@ -70,7 +70,7 @@ enum Step {
 pub fn redis_session(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if input.is_empty() {
             break;
         }
@@ -79,17 +79,17 @@ pub fn redis_session(input: &[u8]) {
     }
 }
 
-const MOST_STEPS: usize = 300;
+const MAX_STEPS: usize = 300;
 
 /// More outputs than any input can cause.
-const MOST_OUTPUTS: usize = 10_000;
+const MAX_OUTPUTS: usize = 10_000;
 
 const PASSWORD: &str = "correct-horse-battery";
 
 struct World {
     session: RedisSession,
     now: Moment,
-    tickets: u64,
+    last_command_id: u64,
     publishing: BTreeSet<CommandId>,
     subscribed: BTreeSet<CommandId>,
     executing: BTreeSet<CommandId>,
@@ -98,7 +98,7 @@ struct World {
     lines: BTreeMap<ConnectionId, Server>,
     known: BTreeSet<ConnectionId>,
     received: usize,
-    heard: usize,
+    delivered: usize,
 }
 
 /// The other end of a connection.
@@ -125,7 +125,7 @@ impl World {
         World {
             session: RedisSession::new(address, SessionStart::default()),
             now: Moment::EPOCH,
-            tickets: 0,
+            last_command_id: 0,
             publishing: BTreeSet::new(),
             subscribed: BTreeSet::new(),
             executing: BTreeSet::new(),
@@ -133,32 +133,32 @@ impl World {
             lines: BTreeMap::new(),
             known: BTreeSet::new(),
             received: 0,
-            heard: 0,
+            delivered: 0,
         }
     }
 
     fn take(&mut self, step: Step) {
         match step {
             Step::Publish { channel: number, size } => {
-                let ticket = self.ticket();
-                self.publishing.insert(ticket);
+                let command_id = self.command_id();
+                self.publishing.insert(command_id);
                 let payload = Body::new("x".repeat(size.into()));
                 let publication = Publication { channel: channel(number), payload };
-                self.feed(Input::Publish(ticket, publication));
+                self.feed(Input::Publish(command_id, publication));
             }
             Step::Subscribe { channels } => {
-                let ticket = self.ticket();
-                self.subscribed.insert(ticket);
-                self.feed(Input::Subscribe(ticket, channels.map(channel).to_vec()));
+                let command_id = self.command_id();
+                self.subscribed.insert(command_id);
+                self.feed(Input::Subscribe(command_id, channels.map(channel).to_vec()));
             }
             Step::Cancel { which } => {
-                let tickets = self.publishing.iter().chain(&self.subscribed);
-                let tickets: Vec<CommandId> = tickets.chain(&self.executing).copied().collect();
-                if let Some(ticket) = pick(tickets.into_iter(), which) {
+                let commands = self.publishing.iter().chain(&self.subscribed);
+                let commands: Vec<CommandId> = commands.chain(&self.executing).copied().collect();
+                if let Some(command_id) = pick(commands.into_iter(), which) {
                     // What was sent before may still get a reply.
-                    self.subscribed.remove(&ticket);
-                    self.executing.remove(&ticket);
-                    self.feed(Input::Cancel(ticket));
+                    self.subscribed.remove(&command_id);
+                    self.executing.remove(&command_id);
+                    self.feed(Input::Cancel(command_id));
                 }
             }
             Step::Opened { which } => {
@@ -167,11 +167,11 @@ impl World {
                     self.feed(Input::Opened(line));
                 }
             }
-            Step::Answers { which, piece } => {
+            Step::Replies { which, piece } => {
                 if let Some(line) = self.line(which, true) {
                     let sent = std::mem::take(&mut self.lines.entry(line).or_default().sent);
-                    let answers = answers(&String::from_utf8_lossy(&sent));
-                    for piece in answers.as_bytes().chunks(usize::from(piece.max(1))) {
+                    let replies = replies(&String::from_utf8_lossy(&sent));
+                    for piece in replies.as_bytes().chunks(usize::from(piece.max(1))) {
                         self.receive(line, piece);
                     }
                 }
@@ -203,17 +203,17 @@ impl World {
                 self.feed(Input::Tick);
             }
             Step::Execute { kind, number } => {
-                let ticket = self.ticket();
-                self.executing.insert(ticket);
+                let command_id = self.command_id();
+                self.executing.insert(command_id);
                 let op = operations::operation(kind, number, &self.receipt);
-                self.feed(Input::Execute(ticket, op));
+                self.feed(Input::Execute(command_id, op));
             }
         }
     }
 
-    fn ticket(&mut self) -> CommandId {
-        self.tickets += 1;
-        CommandId(self.tickets)
+    fn command_id(&mut self) -> CommandId {
+        self.last_command_id += 1;
+        CommandId(self.last_command_id)
     }
 
     fn line(&self, which: u8, is_open: bool) -> Option<ConnectionId> {
@@ -232,7 +232,7 @@ impl World {
 
     fn feed(&mut self, input: Input<'_>) {
         self.session.handle_input(input, self.now);
-        for _ in 0..MOST_OUTPUTS {
+        for _ in 0..MAX_OUTPUTS {
             if self.poll() {
                 return;
             }
@@ -256,24 +256,24 @@ impl World {
             Output::Close(line) => {
                 assert!(self.lines.remove(&line).is_some(), "a connection is closed twice");
             }
-            Output::Published(ticket, outcome) => {
-                assert!(self.publishing.remove(&ticket), "no publication waits for this reply");
+            Output::Published(command_id, outcome) => {
+                assert!(self.publishing.remove(&command_id), "no publication waits for this reply");
                 if let Err(fault) = outcome {
                     holds_no_password(&format!("{fault:?}"));
                     is_short(&fault);
                 }
             }
-            Output::SubscriptionEvent(ticket, heard) => {
-                assert!(self.subscribed.contains(&ticket), "there is no such subscription");
-                match heard {
+            Output::SubscriptionEvent(command_id, event) => {
+                assert!(self.subscribed.contains(&command_id), "there is no such subscription");
+                match event {
                     SubscriptionEvent::Subscribed => {}
                     SubscriptionEvent::Notice { payload, .. } => {
-                        self.heard += payload.len();
-                        let most = self.received * self.tickets as usize;
-                        assert!(self.heard <= most, "more is delivered than was received");
+                        self.delivered += payload.len();
+                        let largest = self.received * self.last_command_id as usize;
+                        assert!(self.delivered <= largest, "more is delivered than was received");
                     }
                     SubscriptionEvent::Lost(fault) => {
-                        self.subscribed.remove(&ticket);
+                        self.subscribed.remove(&command_id);
                         holds_no_password(&format!("{fault:?}"));
                         is_short(&fault);
                     }
@@ -309,9 +309,9 @@ fn holds_no_password(text: &str) {
 }
 
 /// The replies of a Redis server to these commands.
-fn answers(sent: &str) -> String {
+fn replies(sent: &str) -> String {
     let mut words = sent.split("\r\n");
-    let mut answers = String::new();
+    let mut replies = String::new();
     while let Some(count) = words.next().and_then(|head| head.strip_prefix('*')) {
         let count: usize = count.parse().expect("a command");
         let command: Vec<&str> = (0..count)
@@ -320,12 +320,12 @@ fn answers(sent: &str) -> String {
                 words.next().unwrap_or_default()
             })
             .collect();
-        answers += &answer(&command);
+        replies += &reply(&command);
     }
-    answers
+    replies
 }
 
-fn answer(command: &[&str]) -> String {
+fn reply(command: &[&str]) -> String {
     match command {
         ["PUBLISH", ..] => ":1\r\n".to_owned(),
         ["PING", ..] => "+PONG\r\n".to_owned(),
@@ -337,7 +337,7 @@ fn answer(command: &[&str]) -> String {
                 format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{channel}\r\n:{count}\r\n")
             })
             .collect(),
-        _ => operations::answer(command).unwrap_or_else(|| "+OK\r\n".to_owned()),
+        _ => operations::reply(command).unwrap_or_else(|| "+OK\r\n".to_owned()),
     }
 }
 

@@ -27,7 +27,7 @@ enum Step {
     Pass { millis: u16 },
     ToDeadline,
     ClockBack { millis: u16 },
-    Response { which: u8, how: How },
+    Response { which: u8, how: ReplyKind },
     Published { which: u8, how: u8 },
     Ended { which: u8, how: u8 },
     Pause,
@@ -36,16 +36,16 @@ enum Step {
     ResumeNotifier,
     Nudge,
     Drain { seconds: u8 },
-    AnswerTwice,
-    AnswerAnotherQuestion { which: u8 },
+    ReplyTwice,
+    WrongReply { which: u8 },
     EndTwice,
 }
 
 /// How the queue replies.
 #[derive(Arbitrary, Debug)]
-enum How {
+enum ReplyKind {
     Fault { kind: u8, retry_after: Option<u16> },
-    Well { letters: Vec<QueuedMessage>, unusable: u8 },
+    Success { messages: Vec<QueuedMessage>, unusable: u8 },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -86,8 +86,8 @@ struct World {
     unpolled: Worker,
     now: Moment,
     due: Option<Moment>,
-    asked: BTreeMap<OpId, QueueOp>,
-    answered: Option<OpId>,
+    in_flight: BTreeMap<OpId, QueueOp>,
+    last_replied: Option<OpId>,
     publishing: Vec<OpId>,
     /// The running handlers, each with its message.
     running: BTreeMap<JobId, MessageId>,
@@ -135,8 +135,8 @@ impl World {
             unpolled: worker(),
             now: Moment::EPOCH,
             due: None,
-            asked: BTreeMap::new(),
-            answered: None,
+            in_flight: BTreeMap::new(),
+            last_replied: None,
             publishing: Vec::new(),
             running: BTreeMap::new(),
             ended: None,
@@ -157,8 +157,8 @@ impl World {
             }
             Step::ClockBack { millis } => self.clock_back(millis),
             Step::Response { which, how } => {
-                if let Some(op) = pick(self.asked.keys().copied(), which) {
-                    self.answer(op, how);
+                if let Some(op) = pick(self.in_flight.keys().copied(), which) {
+                    self.reply_to(op, how);
                 }
             }
             Step::Published { which, how } => {
@@ -180,15 +180,15 @@ impl World {
             Step::Drain { seconds } => {
                 self.feed(|| Input::Drain { limit: Duration::from_secs(seconds.into()) });
             }
-            Step::AnswerTwice => {
-                if let Some(op) = self.answered {
-                    let fault = || Err(Fault::new(FaultKind::AnswerLost));
+            Step::ReplyTwice => {
+                if let Some(op) = self.last_replied {
+                    let fault = || Err(Fault::new(FaultKind::ResponseLost));
                     self.misuse(|| Input::Queue(op, fault()), Misuse::UnknownOp(op));
                     self.misuse(|| Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
                 }
             }
-            Step::AnswerAnotherQuestion { which } => {
-                if let Some(op) = pick(self.asked.keys().copied(), which) {
+            Step::WrongReply { which } => {
+                if let Some(op) = pick(self.in_flight.keys().copied(), which) {
                     let reply = || Ok(QueueReply::QueueDeleted);
                     self.misuse(|| Input::Queue(op, reply()), Misuse::WrongReply(op));
                 }
@@ -256,11 +256,11 @@ impl World {
     fn note(&mut self, output: Output) {
         assert!(!self.finished, "{output:?} after the end");
         match output {
-            Output::Queue(op, ask) => {
-                self.deliveries.asked(op, &ask, self.now);
-                assert!(self.asked.insert(op, ask).is_none(), "an id was used twice");
+            Output::Queue(op, operation) => {
+                self.deliveries.on_request(op, &operation, self.now);
+                assert!(self.in_flight.insert(op, operation).is_none(), "an id was used twice");
             }
-            Output::CancelQueue(op) => assert!(self.asked.contains_key(&op)),
+            Output::CancelQueue(op) => assert!(self.in_flight.contains_key(&op)),
             Output::Publish(op, publication) => {
                 self.deliveries.published(&publication);
                 self.publishing.push(op);
@@ -279,24 +279,29 @@ impl World {
         }
     }
 
-    fn answer(&mut self, op: OpId, how: How) {
-        let Some(ask) = self.asked.remove(&op) else { return };
-        self.answered = Some(op);
-        let answer = match how {
-            How::Fault { kind, retry_after } => Err(any_fault(kind, retry_after)),
-            How::Well { letters, unusable } => {
-                Ok(self.reply(&ask, &letters, usize::from(unusable)))
+    fn reply_to(&mut self, op: OpId, how: ReplyKind) {
+        let Some(operation) = self.in_flight.remove(&op) else { return };
+        self.last_replied = Some(op);
+        let result = match how {
+            ReplyKind::Fault { kind, retry_after } => Err(any_fault(kind, retry_after)),
+            ReplyKind::Success { messages, unusable } => {
+                Ok(self.reply(&operation, &messages, usize::from(unusable)))
             }
         };
-        self.deliveries.answered(op, &ask, &answer, self.now);
-        self.feed(|| Input::Queue(op, answer.clone()));
+        self.deliveries.on_reply(op, &operation, &result, self.now);
+        self.feed(|| Input::Queue(op, result.clone()));
     }
 
-    fn reply(&mut self, ask: &QueueOp, letters: &[QueuedMessage], unusable: usize) -> QueueReply {
-        match ask {
+    fn reply(
+        &mut self,
+        operation: &QueueOp,
+        messages: &[QueuedMessage],
+        unusable: usize,
+    ) -> QueueReply {
+        match operation {
             QueueOp::Post { .. } => QueueReply::all_posted([MessageId::new("99")]),
             QueueOp::Reserve { queue, .. } => {
-                let messages = letters.iter().map(|queued| self.deliveries.deliver(queue, queued));
+                let messages = messages.iter().map(|queued| self.deliveries.deliver(queue, queued));
                 QueueReply::Reserved(Reserved { messages: messages.collect(), unusable })
             }
             QueueOp::Touch { receipt, .. } => QueueReply::Touched(self.deliveries.renew(receipt)),

@@ -35,7 +35,7 @@ fn a_keyset_is_written_and_read_back() {
 }
 
 #[test]
-fn c26_each_problem_has_its_own_error() {
+fn each_problem_has_its_own_error() {
     let good = || entry("a", "enabled", ONE);
     assert_eq!(error(&format!(r#"{{"keys":[{}]}}"#, good())), BadKeyset::NoPrimary);
     assert_eq!(error(&keyset("null", &[good()])), BadKeyset::NoPrimary);
@@ -59,7 +59,7 @@ fn c26_each_problem_has_its_own_error() {
 }
 
 #[test]
-fn c26_a_secret_must_be_32_to_64_bytes_that_are_not_all_zero() {
+fn a_secret_must_be_32_to_64_bytes_that_are_not_all_zero() {
     let reported = |bytes: &[u8]| match error(&keyset(
         "\"a\"",
         &[entry("a", "enabled", &STANDARD.encode(bytes))],
@@ -110,7 +110,7 @@ fn a_keyset_cannot_be_changed_into_an_invalid_one() {
 }
 
 #[test]
-fn c26_a_file_that_others_may_read_or_write_is_refused() {
+fn a_file_that_others_may_read_or_write_is_refused() {
     for mode in [0o600, 0o400, 0o640, 0o100_600, 0o440] {
         assert_eq!(Keyset::check_mode(mode), Ok(()), "{mode:o}");
     }

@@ -40,7 +40,7 @@ pub(super) fn operation(kind: u8, number: u8, receipt: &Receipt) -> QueueOp {
 }
 
 /// What a server answers that holds a message: to scripts, all that any script does.
-pub(super) fn answer(command: &[&str]) -> Option<String> {
+pub(super) fn reply(command: &[&str]) -> Option<String> {
     let element = "-AbCdEfG01234567890000body";
     Some(match command {
         ["EVALSHA", ..] => "-NOSCRIPT No matching script.\r\n".to_owned(),

@@ -33,7 +33,7 @@ enum Content {
     Ours {
         attempt: u8,
         lost: u8,
-        answer: bool,
+        wants_result: bool,
         deadline: bool,
     },
     Once,
@@ -141,9 +141,9 @@ impl Deliveries {
         Receipt { message: receipt.message.clone(), reservation }
     }
 
-    pub(super) fn asked(&mut self, op: OpId, ask: &QueueOp, now: Moment) {
+    pub(super) fn on_request(&mut self, op: OpId, operation: &QueueOp, now: Moment) {
         self.requests.insert(op, now);
-        match ask {
+        match operation {
             QueueOp::Touch { receipt, .. } | QueueOp::Release { receipt, .. } => {
                 self.used(op, receipt);
             }
@@ -171,18 +171,18 @@ impl Deliveries {
     }
 
     /// Records what a reply means before the worker receives it.
-    pub(super) fn answered(
+    pub(super) fn on_reply(
         &mut self,
         op: OpId,
-        ask: &QueueOp,
-        answer: &Result<QueueReply, Fault>,
+        operation: &QueueOp,
+        result: &Result<QueueReply, Fault>,
         now: Moment,
     ) {
         let asked_at = self.requests.remove(&op).expect("the request was sent");
         for grant in self.grants.iter_mut().filter(|grant| grant.in_use == Some(op)) {
             grant.in_use = None;
         }
-        match (ask, answer) {
+        match (operation, result) {
             (QueueOp::Reserve { lease, wait, .. }, Ok(_)) => {
                 let granted_at = if wait.is_zero() { asked_at } else { now };
                 for grant in std::mem::take(&mut self.arriving) {
@@ -280,8 +280,8 @@ impl Content {
         let text = match self {
             Content::Fast => task("fast", ""),
             Content::Slow => task("slow", ""),
-            Content::Ours { attempt, lost, answer, deadline } => {
-                let channel = if *answer { "ivy-notifier.r." } else { "elsewhere." };
+            Content::Ours { attempt, lost, wants_result, deadline } => {
+                let channel = if *wants_result { "ivy-notifier.r." } else { "elsewhere." };
                 let seconds = UNIX_AT_START.as_secs() + u64::from(*deadline) * 120;
                 let ivy = format!(
                     r#""ivy":{{"v":1,"id":"{number:A>22}","reply":"{channel}{:A>22}","attempt":{},"lost":{lost},"deadline":{seconds}000}}"#,

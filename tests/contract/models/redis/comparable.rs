@@ -8,7 +8,7 @@ const STEP: i64 = 1_000_000;
 const TIMES: i64 = 1_000_000_000_000;
 
 /// A reply, in words.
-pub(super) fn answer(value: &Value, start: i64) -> String {
+pub(super) fn reply_text(value: &Value, start: i64) -> String {
     match value {
         Value::Nil => "nil".to_owned(),
         Value::Int(number) => number.to_string(),
@@ -16,13 +16,13 @@ pub(super) fn answer(value: &Value, start: i64) -> String {
         Value::Okay => "\"OK\"".to_owned(),
         Value::BulkString(bytes) => text(bytes, start),
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(|value| answer(value, start)).collect();
+            let values: Vec<String> = values.iter().map(|value| reply_text(value, start)).collect();
             format!("[{}]", values.join(", "))
         }
         Value::ServerError(error) => {
-            let said = format!("-{} {}", error.code(), error.details().unwrap_or_default());
+            let error_text = format!("-{} {}", error.code(), error.details().unwrap_or_default());
             // The rest names the script and the line.
-            said.split(" script: ").next().unwrap_or_default().to_owned()
+            error_text.split(" script: ").next().unwrap_or_default().to_owned()
         }
         other => panic!("unexpected reply {other:?}"),
     }

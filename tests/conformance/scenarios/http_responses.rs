@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ivy_proto::event::Event;
-use ivy_proto::queue::Oddity;
+use ivy_proto::queue::ResponseDeviation;
 use ivy_proto::{ErrorKind, Rng};
 use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then};
 
@@ -17,15 +17,15 @@ const POINTS: usize = 20;
 
 /// The operations that an application requests of a server, each with the body of a successful
 /// response.
-const ASKED: [(Ask, &str); 4] = [
-    (Ask::Send, r#"{"ids":["6000653546228216707"],"msg":"Messages put on queue."}"#),
-    (Ask::Clear, r#"{"msg":"Cleared"}"#),
-    (Ask::Info, r#"{"queue":{"name":"QUEUE","type":"pull","size":3,"total_messages":5}}"#),
-    (Ask::Peek, r#"{"messages":[{"id":"1","body":"b","reserved_count":0}]}"#),
+const OPERATIONS: [(Operation, &str); 4] = [
+    (Operation::Send, r#"{"ids":["6000653546228216707"],"msg":"Messages put on queue."}"#),
+    (Operation::Clear, r#"{"msg":"Cleared"}"#),
+    (Operation::Info, r#"{"queue":{"name":"QUEUE","type":"pull","size":3,"total_messages":5}}"#),
+    (Operation::Peek, r#"{"messages":[{"id":"1","body":"b","reserved_count":0}]}"#),
 ];
 
 #[derive(Clone, Copy, Debug)]
-enum Ask {
+enum Operation {
     Send,
     Clear,
     Info,
@@ -35,17 +35,17 @@ enum Ask {
 fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedHttp, Fixture<H>) {
     let server = ScriptedHttp::start();
     let url = format!("ironmq+http://token@127.0.0.1:{}/project", server.port());
-    let fixture = fixture.at(|place| place.queue = url);
+    let fixture = fixture.at(|config| config.queue = url);
     (server, fixture)
 }
 
 /// Runs the operation and returns how it ended.
-fn ask<H: Harness>(fixture: &Fixture<H>, ask: Ask) -> Result<(), ErrorKind> {
-    let ended = match ask {
-        Ask::Send => fixture.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
-        Ask::Clear => fixture.ivy.clear(fixture.name),
-        Ask::Info => fixture.ivy.info(fixture.name).map(drop),
-        Ask::Peek => fixture.ivy.peek(fixture.name).map(drop),
+fn run<H: Harness>(fixture: &Fixture<H>, operation: Operation) -> Result<(), ErrorKind> {
+    let ended = match operation {
+        Operation::Send => fixture.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
+        Operation::Clear => fixture.ivy.clear(fixture.name),
+        Operation::Info => fixture.ivy.info(fixture.name).map(drop),
+        Operation::Peek => fixture.ivy.peek(fixture.name).map(drop),
     };
     ended.map_err(|error| error.kind())
 }
@@ -57,7 +57,7 @@ fn fresh_queue() -> &'static str {
 }
 
 /// The same response in several encodings.
-fn answers(body: &str) -> Vec<Vec<u8>> {
+fn encodings(body: &str) -> Vec<Vec<u8>> {
     let length = body.len();
     let (head, tail) = body.split_at(length / 2);
     let chunks = format!("{:x}\r\n{head}\r\n{:x}\r\n{tail}\r\n0\r\n\r\n", head.len(), tail.len());
@@ -101,40 +101,40 @@ fn broken_off(bytes: Vec<u8>) -> ScriptedResponse {
 
 /// Fifty responses, each cut at twenty positions: none is a success, and what was to be sent may
 /// have been.
-pub(crate) fn h16_a_truncated_response_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_truncated_response_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(16);
     let mut seen = 0;
-    for (what, body) in ASKED {
-        for answer in answers(&body.replace("QUEUE", fixture.name)) {
-            server.answer(whole(answer.clone()));
-            let text = String::from_utf8_lossy(&answer);
-            assert_eq!(ask(&fixture, what), Ok(()), "{what:?} {text}");
+    for (what, body) in OPERATIONS {
+        for response in encodings(&body.replace("QUEUE", fixture.name)) {
+            server.respond(whole(response.clone()));
+            let text = String::from_utf8_lossy(&response);
+            assert_eq!(run(&fixture, what), Ok(()), "{what:?} {text}");
             seen += 1;
             // After the last chunk, the final empty line is optional.
-            let most = answer.len() - b"\r\n".len();
+            let longest = response.len() - b"\r\n".len();
             for _ in 0..POINTS {
-                let cut = &answer[..below(&mut rng, most)];
-                server.answer(broken_off(cut.to_vec()));
-                let kind = ask(&fixture, what).unwrap_err();
-                if let Ask::Send = what {
+                let cut = &response[..below(&mut rng, longest)];
+                server.respond(broken_off(cut.to_vec()));
+                let kind = run(&fixture, what).unwrap_err();
+                if let Operation::Send = what {
                     assert_eq!(kind, ErrorKind::Unknown, "{}", String::from_utf8_lossy(cut));
                 }
             }
         }
     }
-    assert!(seen >= 50, "{seen} answers");
+    assert!(seen >= 50, "{seen} responses");
 }
 
 /// The same responses, damaged: whatever the damage does, the outcome is a reply or an error, and
 /// the next request is not affected.
-pub(crate) fn h13_a_damaged_response_affects_no_other_request<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_damaged_response_affects_no_other_request<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(13);
-    for (what, body) in ASKED {
-        for answer in answers(&body.replace("QUEUE", fixture.name)) {
+    for (what, body) in OPERATIONS {
+        for response in encodings(&body.replace("QUEUE", fixture.name)) {
             for _ in 0..POINTS {
-                let mut bytes = answer.clone();
+                let mut bytes = response.clone();
                 let at = below(&mut rng, bytes.len());
                 let byte = u8::try_from(below(&mut rng, 256)).unwrap();
                 match below(&mut rng, 4) {
@@ -143,20 +143,20 @@ pub(crate) fn h13_a_damaged_response_affects_no_other_request<H: Harness>(fixtur
                     2 => drop(bytes.remove(at)),
                     _ => bytes.extend_from_within(at..),
                 }
-                server.answer(broken_off(bytes));
-                let _ = ask(&fixture, what);
+                server.respond(broken_off(bytes));
+                let _ = run(&fixture, what);
             }
-            server.answer(whole(answer));
+            server.respond(whole(response));
             // A connection that the server closed after an accepted response may be reused in the
             // same moment; that request is then lost.
-            let _ = ask(&fixture, what);
-            assert_eq!(ask(&fixture, what), Ok(()), "{what:?}");
+            let _ = run(&fixture, what);
+            assert_eq!(run(&fixture, what), Ok(()), "{what:?}");
         }
     }
 }
 
 /// Lengths that disagree, invalid chunks, heads without an end, and bytes that are not HTTP at all.
-pub(crate) fn h12_h13_h14_h24_h25_invalid_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn invalid_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let body = r#"{"msg":"Cleared"}"#;
     let sized = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").into_bytes();
@@ -166,7 +166,7 @@ pub(crate) fn h12_h13_h14_h24_h25_invalid_http_is_an_error<H: Harness>(fixture: 
     let many = "X-Y: z\r\n".repeat(10_000);
     let large = "z".repeat(1024 * 1024);
     let huge = [sized("Content-Length: 1073741824"), vec![b'x'; 1024 * 1024]].concat();
-    for answer in [
+    for response in [
         huge,
         sized("Content-Length: 18"),
         sized("Content-Length: 5"),
@@ -191,29 +191,29 @@ pub(crate) fn h12_h13_h14_h24_h25_invalid_http_is_an_error<H: Harness>(fixture: 
         b"HTTP/1.1 2OO OK\r\n\r\n{}".to_vec(),
         Vec::new(),
     ] {
-        let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
-        server.answer(broken_off(answer));
-        assert!(ask(&fixture, Ask::Clear).is_err(), "{shown:?}");
+        let shown = String::from_utf8_lossy(&response[..response.len().min(200)]).into_owned();
+        server.respond(broken_off(response));
+        assert!(run(&fixture, Operation::Clear).is_err(), "{shown:?}");
     }
-    server.answer(whole(sized("Content-Length: 17")));
-    assert_eq!(ask(&fixture, Ask::Clear), Ok(()));
+    server.respond(whole(sized("Content-Length: 17")));
+    assert_eq!(run(&fixture, Operation::Clear), Ok(()));
 }
 
 /// Deviations of old servers and careless proxies are accepted and reported.
-pub(crate) fn h02_h03_an_unusual_response_is_accepted_and_reported<H: Harness>(
-    fixture: &Fixture<H>,
-) {
+pub(crate) fn an_unusual_response_is_accepted_and_reported<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut watch = fixture.watch();
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
-    server.answer(whole(answer.to_vec()));
-    assert_eq!(ask(&fixture, Ask::Peek), Ok(()));
-    for expected in [Oddity::NoMessages, Oddity::ContentType] {
-        let told = watch.until(|event| match event {
-            Event::OddAnswer { queue: Some(queue), oddity } => Some((queue.to_string(), *oddity)),
+    let response = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
+    server.respond(whole(response.to_vec()));
+    assert_eq!(run(&fixture, Operation::Peek), Ok(()));
+    for expected in [ResponseDeviation::NoMessages, ResponseDeviation::ContentType] {
+        let reported = watch.until(|event| match event {
+            Event::UnexpectedResponse { queue: Some(queue), deviation } => {
+                Some((queue.to_string(), *deviation))
+            }
             _ => None,
         });
-        assert_eq!(told, (fixture.name.to_owned(), expected));
+        assert_eq!(reported, (fixture.name.to_owned(), expected));
     }
 }
 
@@ -223,27 +223,27 @@ pub(crate) fn a_response_in_pieces_is_the_same_response<H: Harness>(fixture: &Fi
     let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"msg\":\"x\"}";
     let chunked =
         b"HTTP/1.1 200 \r\nTransfer-Encoding:chunked\r\n\r\nb\r\n{\"msg\":\"x\"}\r\n0\r\n\r\n";
-    for answer in [&sized[..], chunked] {
-        for second in 1..answer.len() {
+    for response in [&sized[..], chunked] {
+        for second in 1..response.len() {
             for first in 1..=second {
-                let (before, last) = answer.split_at(second);
+                let (before, last) = response.split_at(second);
                 let (start, middle) = before.split_at(first);
                 let pieces = [start, middle, last].map(<[u8]>::to_vec).to_vec();
-                server.answer(ScriptedResponse { pieces, then: Then::Listen });
-                assert_eq!(ask(&fixture, Ask::Clear), Ok(()), "{first} {second}");
+                server.respond(ScriptedResponse { pieces, then: Then::Listen });
+                assert_eq!(run(&fixture, Operation::Clear), Ok(()), "{first} {second}");
             }
         }
     }
 }
 
 /// A response that never ends is cancelled, and its connection is not reused.
-pub(crate) fn h15_h26_an_endless_response_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn an_endless_response_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 17000\r\n\r\n".to_vec();
-    server.answer(ScriptedResponse { pieces: vec![endless], then: Then::Drip });
-    assert!(ask(&fixture, Ask::Clear).is_err());
+    server.respond(ScriptedResponse { pieces: vec![endless], then: Then::Drip });
+    assert!(run(&fixture, Operation::Clear).is_err());
     let before = server.connections();
-    server.answer(whole(answers(r#"{"msg":"Cleared"}"#).remove(0)));
-    assert_eq!(ask(&fixture, Ask::Clear), Ok(()));
+    server.respond(whole(encodings(r#"{"msg":"Cleared"}"#).remove(0)));
+    assert_eq!(run(&fixture, Operation::Clear), Ok(()));
     assert_eq!(server.connections(), before + 1);
 }

@@ -17,7 +17,7 @@ pub(super) const WAITER: &[u8] = b"WAITER";
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Commands that are sent in one piece.
-    Ask(Vec<Command>),
+    Send(Vec<Command>),
     /// Commands on another connection, on which they wait; and the commands that are sent
     /// meanwhile.
     Wait(Vec<Command>, Vec<Command>),
@@ -25,35 +25,35 @@ pub(super) enum Step {
     ErrorState(Option<Kind>),
 }
 
-pub(super) fn drawn(seed: u64) -> Vec<Step> {
-    let mut drawing = Drawing { rng: Rng::from_number(seed), messages: 0, reserves: 0 };
-    let mut steps: Vec<Step> = (0..STEPS).map(|_| drawing.step()).collect();
+pub(super) fn random_steps(seed: u64) -> Vec<Step> {
+    let mut generator = Generator { rng: Rng::from_number(seed), messages: 0, reserves: 0 };
+    let mut steps: Vec<Step> = (0..STEPS).map(|_| generator.step()).collect();
     steps.push(Step::ErrorState(None));
     steps
 }
 
-struct Drawing {
+struct Generator {
     rng: Rng,
     messages: u64,
     reserves: u64,
 }
 
-impl Drawing {
+impl Generator {
     fn step(&mut self) -> Step {
         match self.rng.up_to(19) {
-            0..=2 => Step::Ask(vec![self.push()]),
-            3 | 4 => Step::Ask(vec![self.post()]),
+            0..=2 => Step::Send(vec![self.push()]),
+            3 | 4 => Step::Send(vec![self.post()]),
             5..=8 => {
                 let commands = (0..=self.rng.up_to(1)).map(|_| self.reserve());
-                Step::Ask(commands.collect())
+                Step::Send(commands.collect())
             }
-            9 | 10 => Step::Ask(vec![self.touch()]),
-            11 => Step::Ask(vec![self.release()]),
-            12 => Step::Ask(self.delete()),
-            13 => Step::Ask(vec![self.look()]),
-            14 => Step::Ask(self.sizes()),
+            9 | 10 => Step::Send(vec![self.touch()]),
+            11 => Step::Send(vec![self.release()]),
+            12 => Step::Send(self.delete()),
+            13 => Step::Send(vec![self.peek()]),
+            14 => Step::Send(self.sizes()),
             15 => self.wait(),
-            16 => Step::Ask(self.strange()),
+            16 => Step::Send(self.unexpected()),
             17 | 18 => Step::Pass(Duration::from_secs(1_000 * (1 + self.rng.up_to(3)))),
             _ => Step::ErrorState(match self.rng.up_to(4) {
                 0 => Some(Kind::Full),
@@ -156,7 +156,7 @@ impl Drawing {
         vec![fields, leases]
     }
 
-    fn look(&mut self) -> Command {
+    fn peek(&mut self) -> Command {
         match self.rng.up_to(3) {
             0 => {
                 let mut peek = self.script(Script::Peek, 4);
@@ -227,7 +227,7 @@ impl Drawing {
     }
 
     /// Commands that ivy never sends.
-    fn strange(&mut self) -> Vec<Command> {
+    fn unexpected(&mut self) -> Vec<Command> {
         let key = KEYS[self.rng.up_to(4) as usize];
         match self.rng.up_to(6) {
             0 => vec![command(&["RPUSH", "q:r", "", "", "short"])],

@@ -24,17 +24,17 @@ impl Process {
 
 /// The id of the process that first used an object.
 #[derive(Debug, Default)]
-pub(crate) struct FirstUse(AtomicU32);
+pub(crate) struct ForkCheck(AtomicU32);
 
 /// No process has this id.
 const NONE: u32 = 0;
 
-impl FirstUse {
+impl ForkCheck {
     /// Claims it for this process.
     ///
     /// # Errors
     /// [`Cause::Forked`] if another process used it before.
-    pub(crate) fn here(&self) -> Result<(), Cause> {
+    pub(crate) fn claim(&self) -> Result<(), Cause> {
         let Process(this) = Process::current();
         match self.0.compare_exchange(NONE, this, Ordering::Relaxed, Ordering::Relaxed) {
             Err(first) if first != this => Err(Cause::Forked),

@@ -39,12 +39,12 @@ fn each_variable_yields_to_the_ones_before_it() {
 
 #[test]
 fn variables_win_over_files_and_the_nearer_file_wins() {
-    let near = r#"{"token":"near"}"#;
-    let far = r#"{"token":"far","project_id":"far"}"#;
+    let in_current_folder = r#"{"token":"near"}"#;
+    let in_home_folder = r#"{"token":"far","project_id":"far"}"#;
     let environment = environment()
         .with("HOME", "/home/ada")
-        .with_file("/home/ada/.iron.json", far)
-        .with_file("./iron.json", near);
+        .with_file("/home/ada/.iron.json", in_home_folder)
+        .with_file("./iron.json", in_current_folder);
     let (address, token) = environment.project();
     assert_eq!((address.project(), token.expose()), ("far", "near"));
     let (_, token) = environment.with("IRONMQ_TOKEN", "variable").project();
@@ -137,7 +137,7 @@ fn a_token_without_a_project_or_a_project_without_a_token_is_an_error() {
 }
 
 #[test]
-fn g04_a_token_may_end_in_one_line_break_and_contain_nothing_invisible() {
+fn a_token_may_end_in_one_line_break_and_contain_nothing_invisible() {
     let token = |text: &str| both().with("IRON_MQ_TOKEN", text);
     for text in ["abc", "abc\n", "abc\r\n"] {
         assert_eq!(token(text).project().1.expose(), "abc");

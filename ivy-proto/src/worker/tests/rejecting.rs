@@ -20,7 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Takes the requested release, and returns its delay in seconds.
 fn take_released(worker: &mut Scenario) -> u64 {
     let (op, delay) = worker.take_release().expect("it is released");
-    worker.answer(op, Ok(QueueReply::Released));
+    worker.reply(op, Ok(QueueReply::Released));
     delay.as_secs()
 }
 
@@ -39,11 +39,11 @@ fn work(worker: &mut Scenario) {
     worker.done(&run);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
+    worker.reply(delete, Ok(QueueReply::all_deleted(1)));
 }
 
 #[test]
-fn b24_an_unknown_task_is_released_ten_times_with_growing_delays_and_then_dead_lettered() {
+fn an_unknown_task_is_released_ten_times_with_growing_delays_and_then_dead_lettered() {
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
@@ -222,7 +222,7 @@ fn a_worker_without_work_yields_the_queue_after_a_task_of_another_program() {
     };
     let (op, wait) = worker.take(wait_of_poll).unwrap();
     assert_eq!(wait, Duration::ZERO, "it polls without waiting");
-    worker.answer(op, Ok(QueueReply::Reserved(Reserved::default())));
+    worker.reply(op, Ok(QueueReply::Reserved(Reserved::default())));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(5));
     assert!(worker.take_poll().is_some());
@@ -343,10 +343,10 @@ fn a_worker_with_a_superfluous_key_does_not_empty_a_plaintext_queue() {
             worker.posted(post);
             worker.advance(Duration::from_millis(50));
             let (delete, _) = worker.take_deletes().unwrap();
-            worker.answer(delete, Ok(QueueReply::all_deleted(1)));
+            worker.reply(delete, Ok(QueueReply::all_deleted(1)));
         }
         if let Some((release, _)) = worker.take_release() {
-            worker.answer(release, Ok(QueueReply::Released));
+            worker.reply(release, Ok(QueueReply::Released));
         }
     }
     assert_eq!(dead_lettered, 19, "none after twenty in a row");
@@ -376,13 +376,13 @@ fn wait_behind(unknown: usize) -> Duration {
             messages.push(worker.numbered(unknown, &valid, 1));
         }
         let reserved = Reserved { messages, unusable: 0 };
-        worker.answer(poll, Ok(QueueReply::Reserved(reserved)));
+        worker.reply(poll, Ok(QueueReply::Reserved(reserved)));
         while let Some((op, (receipt, delay))) = worker.take_release_of() {
             let index: usize = receipt.message.as_str().parse().unwrap();
             if let Some(message) = hidden.get_mut(index) {
                 message.0 = worker.now + delay;
             }
-            worker.answer(op, Ok(QueueReply::Released));
+            worker.reply(op, Ok(QueueReply::Released));
         }
         if !worker.runs.is_empty() {
             return worker.now.since(started_at);

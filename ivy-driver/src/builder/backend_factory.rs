@@ -8,7 +8,7 @@ use ivy_proto::config::{NotifierConfig, QueueConfig};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::guarded::{GuardedNotifier, GuardedQueue};
+use crate::guarded_backend::{GuardedNotifier, GuardedQueue};
 use crate::memory_notifier::MemoryNotifier;
 use crate::memory_queue::MemoryQueue;
 use crate::random::random;
@@ -23,17 +23,17 @@ const NOT_BUILT_IN: &str = "this kind of backend is not built in";
 const NO_HTTP: &str =
     "the queue is reached over HTTP, and no HTTP client is compiled in; turn on the feature `http`";
 /// What backends are created with.
-pub(super) struct Making<R> {
+pub(super) struct BackendFactory<R> {
     clock: Clock<R>,
     roots: OwnRoots,
     events: EventSink,
     /// The sessions of the queue, which the notifier may share.
-    of_queue: Option<(SessionFactory, SessionBackend<R>)>,
+    queue_session: Option<(SessionFactory, SessionBackend<R>)>,
 }
 
-impl<R: Runtime> Making<R> {
+impl<R: Runtime> BackendFactory<R> {
     pub(super) fn new(clock: Clock<R>, roots: OwnRoots, events: EventSink) -> Self {
-        Making { clock, roots, events, of_queue: None }
+        BackendFactory { clock, roots, events, queue_session: None }
     }
 
     pub(super) fn queue(&mut self, named: &QueueConfig) -> Result<Arc<dyn Queue>, Error<R>> {
@@ -49,7 +49,7 @@ impl<R: Runtime> Making<R> {
                 }
                 QueueImpl::Session(sessions, capabilities) => {
                     let session = self.session(sessions)?;
-                    self.of_queue = Some((sessions.clone(), session.clone()));
+                    self.queue_session = Some((sessions.clone(), session.clone()));
                     let queue = SessionQueue::new(session, (**capabilities).clone());
                     Arc::new(GuardedQueue::<R>::new(Arc::new(queue)))
                 }
@@ -65,8 +65,8 @@ impl<R: Runtime> Making<R> {
         Ok(match named {
             NotifierConfig::Memory => Arc::new(MemoryNotifier::default()),
             NotifierConfig::Backend(backend) => match backend.implementation() {
-                NotifierImpl::Session(sessions) => match &self.of_queue {
-                    Some((of_queue, session)) if of_queue == sessions => Arc::new(session.clone()),
+                NotifierImpl::Session(sessions) => match &self.queue_session {
+                    Some((factory, session)) if factory == sessions => Arc::new(session.clone()),
                     _ => Arc::new(self.session(sessions)?),
                 },
                 NotifierImpl::Notifier(notifier) => {

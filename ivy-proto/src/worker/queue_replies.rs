@@ -12,15 +12,15 @@ use crate::retry::LONGEST_RETRY_AFTER;
 use super::Worker;
 use super::effects::OpPurpose;
 use super::io::Timer;
-use super::poller::{Health, Rest};
+use super::poller::{Health, PauseReason};
 
 /// How long a queue is paused after it refused the credentials.
-const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
+const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
 
 impl Worker {
-    pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+    pub(super) fn on_reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
         let Some(purpose) = self.fx.in_flight.remove(&op) else { return };
-        match reply_for(&purpose, answer) {
+        match reply_for(&purpose, result) {
             Ok(reply) => self.on_success(purpose, reply),
             Err(fault) => self.on_fault(purpose, &fault),
         }
@@ -51,9 +51,9 @@ impl Worker {
                 }
             }
             (
-                OpPurpose::Poll { queue, count, wait, asked_at, wall },
+                OpPurpose::Poll { queue, count, wait, requested_at, wall },
                 QueueReply::Reserved(reserved),
-            ) => self.take_in(&queue, count, wait, (asked_at, wall), reserved),
+            ) => self.take_in(&queue, count, wait, (requested_at, wall), reserved),
             (OpPurpose::Touch { job, renewal }, QueueReply::Touched(receipt)) => {
                 self.touched(job, receipt, renewal);
             }
@@ -77,7 +77,7 @@ impl Worker {
         match purpose {
             // The first poll meets and handles the same fault.
             OpPurpose::Inspect(_) => {}
-            OpPurpose::Create(queue) => self.rest_failed_queue(&queue, fault),
+            OpPurpose::Create(queue) => self.pause_failed_queue(&queue, fault),
             OpPurpose::Poll { queue, count, .. } => self.poll_failed(&queue, count, fault),
             OpPurpose::Touch { job, .. } => self.touch_failed(job, fault),
             OpPurpose::Post(job) => self.post_failed(job, fault),
@@ -95,44 +95,44 @@ impl Worker {
             return;
         }
         if fault.kind() != FaultKind::NoQueue {
-            return self.rest_failed_queue(queue, fault);
+            return self.pause_failed_queue(queue, fault);
         }
         if self.config.creates_queues {
             let Some(served) = self.poller.queue(queue) else { return };
             if !served.is_missing() {
-                return self.rest_failed_queue(queue, fault);
+                return self.pause_failed_queue(queue, fault);
             }
-            served.rest(Rest::Trouble);
+            served.pause(PauseReason::Trouble);
             let op = QueueOp::CreateQueue { queue: queue.clone() };
             return self.fx.execute(OpPurpose::Create(queue.clone()), op);
         }
         // A missing queue is treated as an empty one that replied without waiting.
         let waited = (self.config.capabilities.long_poll, Duration::ZERO);
-        let rest = self
+        let pause = self
             .poller
             .queue(queue)
             .and_then(|served| served.on_reply(count, 0, waited, &mut self.fx.rng));
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
-        if let Some(rest) = rest {
-            self.rest_queue(queue, rest, Rest::Empty);
+        if let Some(pause) = pause {
+            self.pause_queue(queue, pause, PauseReason::Empty);
         }
     }
 
-    fn rest_failed_queue(&mut self, queue: &QueueName, fault: &Fault) {
-        let rest = self.queue_failed(queue, fault);
-        self.rest_queue(queue, rest, Rest::Trouble);
+    fn pause_failed_queue(&mut self, queue: &QueueName, fault: &Fault) {
+        let pause = self.queue_failed(queue, fault);
+        self.pause_queue(queue, pause, PauseReason::Trouble);
     }
 
     /// Reports a failed request to this queue, and returns the delay until it may be repeated.
     pub(super) fn queue_failed(&mut self, queue: &QueueName, fault: &Fault) -> Duration {
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         let at_least = match fault.kind() {
-            FaultKind::Unauthorized => UNAUTHORIZED_REST,
+            FaultKind::Unauthorized => UNAUTHORIZED_PAUSE,
             _ => fault.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER),
         };
         let now = self.fx.now;
         let Some(served) = self.poller.queue(queue) else { return at_least };
-        let (delay, health) = served.failed(needs_a_person(fault), at_least, now, &mut self.fx.rng);
+        let (delay, health) = served.failed(needs_operator(fault), at_least, now, &mut self.fx.rng);
         if health == Health::Degraded {
             let why = Trouble::Queue(fault.clone());
             self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
@@ -156,30 +156,30 @@ impl Worker {
 
 /// The reply to an operation. For an operation on a single message the entry of that message
 /// decides, so a refused entry is a failed operation.
-fn reply_for(purpose: &OpPurpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
-    Ok(match (purpose, answer?) {
-        (OpPurpose::Post(_), QueueReply::Posted(answered))
-            if planted(Bug::MissingEntryIsDone) && answered.is_empty() =>
+fn reply_for(purpose: &OpPurpose, result: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
+    Ok(match (purpose, result?) {
+        (OpPurpose::Post(_), QueueReply::Posted(replied))
+            if planted(Bug::MissingEntryIsDone) && replied.is_empty() =>
         {
-            QueueReply::Posted(answered)
+            QueueReply::Posted(replied)
         }
-        (OpPurpose::Post(_), QueueReply::Posted(answered)) => {
-            only_entry(answered)?;
+        (OpPurpose::Post(_), QueueReply::Posted(replied)) => {
+            only_entry(replied)?;
             QueueReply::Posted(Vec::new())
         }
-        (OpPurpose::Delete(_), QueueReply::Deleted(answered)) => {
-            only_entry(answered)?;
+        (OpPurpose::Delete(_), QueueReply::Deleted(replied)) => {
+            only_entry(replied)?;
             QueueReply::Deleted(Vec::new())
         }
-        (OpPurpose::DeleteMany { jobs, .. }, QueueReply::Deleted(answered)) => {
-            QueueReply::Deleted(entries(answered, jobs.len())?)
+        (OpPurpose::DeleteMany { jobs, .. }, QueueReply::Deleted(replied)) => {
+            QueueReply::Deleted(entries(replied, jobs.len())?)
         }
         (_, reply) => reply,
     })
 }
 
 /// Whether the fault is unlikely to pass by itself, so it is reported immediately.
-fn needs_a_person(fault: &Fault) -> bool {
+fn needs_operator(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls)
 }
 

@@ -19,20 +19,20 @@ async fn each_recorded_notice_survives_being_split<R: Runtime>() {
     let channel = ChannelName::new("ivy-notifier").unwrap();
     let mut rng = Rng::from_number(22);
     for notice in NOTICES {
-        let mut heard = client.subscribe(vec![channel.clone()]);
-        assert!(matches!(heard.next().await, Some(SubscriptionEvent::Subscribed)));
+        let mut events = client.subscribe(vec![channel.clone()]);
+        assert!(matches!(events.next().await, Some(SubscriptionEvent::Subscribed)));
         for _ in 0..PAIRS {
             redis.publish_in_pieces(channel.as_str(), notice.as_bytes(), |message| {
                 cut_at_two(message, &mut rng)
             });
-            match heard.next().await {
+            match events.next().await {
                 Some(SubscriptionEvent::Notice { payload, .. }) => {
                     assert_eq!(payload, notice.as_bytes())
                 }
                 other => panic!("{other:?}"),
             }
         }
-        drop(heard);
+        drop(events);
         redis.disconnect_subscribers();
     }
 }

@@ -36,17 +36,17 @@ async fn each_recorded_response_survives_being_split(client: Option<Box<dyn Http
     let address = address.with_port(server.port()).unwrap();
     let dialect = IronMq::new(&address, Token::new(TOKEN).unwrap());
     let mut rng = Rng::from_number(21);
-    for Recorded { op, status, body, reply } in recorded::answers() {
-        for answer in as_http(status, &body) {
+    for Recorded { op, status, body, reply } in recorded::responses() {
+        for response in as_http(status, &body) {
             for _ in 0..PAIRS {
-                let pieces = cut_at_two(&answer, &mut rng);
-                server.answer(ScriptedResponse { pieces: pieces.clone(), then: Then::Listen });
-                let Step::Ask(request) = dialect.ask(&op, Duration::ZERO) else {
+                let pieces = cut_at_two(&response, &mut rng);
+                server.respond(ScriptedResponse { pieces: pieces.clone(), then: Then::Listen });
+                let Step::Send(request) = dialect.start(&op, Duration::ZERO) else {
                     panic!("each operation is a request")
                 };
-                let came = client.send(request);
-                let came = came.await.and_then(|came| dialect.decode(&op, came));
-                assert_eq!(came.as_ref(), Ok(&reply), "{pieces:?}");
+                let result = client.send(request);
+                let result = result.await.and_then(|result| dialect.decode(&op, result));
+                assert_eq!(result.as_ref(), Ok(&reply), "{pieces:?}");
             }
         }
     }

@@ -13,10 +13,10 @@ use crate::name::QueueName;
 
 /// How many messages and tasks are remembered. A forgotten one is counted from the start again, so
 /// it is released more often, never less.
-const MOST: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Releases {
+pub(super) struct ReleaseCounts {
     messages: Counts<(QueueName, MessageId)>,
     /// By task, because a copy that replaces a message has another message id.
     tasks: Counts<TaskId>,
@@ -29,7 +29,7 @@ struct Counts<Key: Eq + Hash> {
     oldest_first: VecDeque<Key>,
 }
 
-impl Releases {
+impl ReleaseCounts {
     /// How often the message was released so far.
     pub(super) fn of(&self, queue: &QueueName, message: &MessageId) -> u32 {
         self.messages.of(&(queue.clone(), message.clone()))
@@ -59,7 +59,7 @@ impl<Key: Clone + Eq + Hash> Counts<Key> {
             return;
         }
         self.oldest_first.push_back(key);
-        if self.oldest_first.len() > MOST
+        if self.oldest_first.len() > MAX_REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.of.remove(&oldest);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn each_message_has_its_own_count() {
-        let mut releases = Releases::default();
+        let mut releases = ReleaseCounts::default();
         let id = MessageId::new("7");
         for count in 0..12 {
             assert_eq!(releases.of(&queue("a"), &id), count);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_task_is_found_by_any_of_its_messages() {
-        let mut releases = Releases::default();
+        let mut releases = ReleaseCounts::default();
         assert!(!releases.has(task(1)));
         releases.record(&queue("a"), &MessageId::new("7"), task(1));
         assert!(releases.has(task(1)) && !releases.has(task(2)));
@@ -107,12 +107,15 @@ mod tests {
 
     #[test]
     fn the_oldest_message_is_evicted() {
-        let mut releases = Releases::default();
-        for number in 0..=MOST {
+        let mut releases = ReleaseCounts::default();
+        for number in 0..=MAX_REMEMBERED {
             releases.record(&queue("a"), &MessageId::new(number.to_string()), task(1));
         }
         let messages = &releases.messages;
-        assert_eq!((messages.of.len(), messages.oldest_first.len()), (MOST, MOST));
+        assert_eq!(
+            (messages.of.len(), messages.oldest_first.len()),
+            (MAX_REMEMBERED, MAX_REMEMBERED)
+        );
         assert_eq!(releases.of(&queue("a"), &MessageId::new("0")), 0);
         assert_eq!(releases.of(&queue("a"), &MessageId::new("1")), 1);
     }

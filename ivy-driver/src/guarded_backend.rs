@@ -47,14 +47,16 @@ impl<R: Runtime> Queue for GuardedQueue<R> {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
         let limit = op.time_limit();
         let executed = guarded::<R, _>(limit, || self.queue.execute(op));
-        let lost = |detail| Err(Fault::new(FaultKind::AnswerLost).with_detail(detail));
-        executed.map(move |answer| answer.unwrap_or_else(lost)).boxed()
+        let lost = |detail| Err(Fault::new(FaultKind::ResponseLost).with_detail(detail));
+        executed.map(move |result| result.unwrap_or_else(lost)).boxed()
     }
 
     fn watch(&self) -> Option<BoxStream<QueueEvent>> {
-        let watched = catch_unwind(AssertUnwindSafe(|| self.queue.watch())).map_err(of).ok()??;
+        let watched = catch_unwind(AssertUnwindSafe(|| self.queue.watch()))
+            .map_err(describe_panic)
+            .ok()??;
         // The stream ends if it panics.
-        Some(Contained::new(watched).filter_map(|event| future::ready(event.ok())).boxed())
+        Some(CatchPanics::new(watched).filter_map(|event| future::ready(event.ok())).boxed())
     }
 }
 
@@ -79,19 +81,20 @@ impl<R> GuardedNotifier<R> {
 impl<R: Runtime> Notifier for GuardedNotifier<R> {
     fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
         let published = guarded::<R, _>(PUBLISH_LIMIT, || self.notifier.publish(publication));
-        published.map(|answer| answer.unwrap_or_else(|detail| Err(lost(detail)))).boxed()
+        published.map(|result| result.unwrap_or_else(|detail| Err(lost(detail)))).boxed()
     }
 
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
         match catch_unwind(AssertUnwindSafe(|| self.notifier.subscribe(channels))) {
-            Ok(heard) => {
-                let heard = Contained::new(heard).map(|heard| {
-                    heard.unwrap_or_else(|detail| SubscriptionEvent::Lost(lost(detail)))
+            Ok(events) => {
+                let events = CatchPanics::new(events).map(|event| {
+                    event.unwrap_or_else(|detail| SubscriptionEvent::Lost(lost(detail)))
                 });
-                stream::once(begun::<R>(heard.boxed())).flatten().boxed()
+                stream::once(limit_first_event::<R>(events.boxed())).flatten().boxed()
             }
             Err(panic) => {
-                stream::once(future::ready(SubscriptionEvent::Lost(lost(of(panic))))).boxed()
+                stream::once(future::ready(SubscriptionEvent::Lost(lost(describe_panic(panic)))))
+                    .boxed()
             }
         }
     }
@@ -110,22 +113,22 @@ fn lost(detail: &'static str) -> NotifyFault {
 /// The result of a backend, or why there is none.
 fn guarded<R: Runtime, T: Send + 'static>(
     limit: Duration,
-    ask: impl FnOnce() -> BoxFuture<T>,
+    start: impl FnOnce() -> BoxFuture<T>,
 ) -> BoxFuture<Result<T, &'static str>> {
-    let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
+    let started = catch_unwind(AssertUnwindSafe(start)).map_err(describe_panic);
     async move {
-        let answer = timeout::<R, _>(limit, Contained::new(asked?)).await;
-        answer.unwrap_or(Err("the backend did not respond in time"))
+        let result = timeout::<R, _>(limit, CatchPanics::new(started?)).await;
+        result.unwrap_or(Err("the backend did not respond in time"))
     }
     .boxed()
 }
 
 /// A subscription that is lost if it reports nothing in time.
-async fn begun<R: Runtime>(
-    mut heard: BoxStream<SubscriptionEvent>,
+async fn limit_first_event<R: Runtime>(
+    mut events: BoxStream<SubscriptionEvent>,
 ) -> BoxStream<SubscriptionEvent> {
-    match timeout::<R, _>(SUBSCRIBE_LIMIT, heard.next()).await {
-        Some(first) => stream::iter(first).chain(heard).boxed(),
+    match timeout::<R, _>(SUBSCRIBE_LIMIT, events.next()).await {
+        Some(first) => stream::iter(first).chain(events).boxed(),
         None => {
             let lost = lost("the backend did not subscribe in time");
             stream::once(future::ready(SubscriptionEvent::Lost(lost))).boxed()
@@ -134,11 +137,11 @@ async fn begun<R: Runtime>(
 }
 
 /// A future or stream of a backend. It may panic when polled and when dropped.
-struct Contained<P>(Option<P>);
+struct CatchPanics<P>(Option<P>);
 
-impl<P> Contained<P> {
+impl<P> CatchPanics<P> {
     fn new(polled: P) -> Self {
-        Contained(Some(polled))
+        CatchPanics(Some(polled))
     }
 
     fn guard<T>(
@@ -150,7 +153,7 @@ impl<P> Contained<P> {
             Ok(polled) => polled.map(|output| Some(Ok(output))),
             Err(panic) => {
                 self.end();
-                Poll::Ready(Some(Err(of(panic))))
+                Poll::Ready(Some(Err(describe_panic(panic))))
             }
         }
     }
@@ -163,16 +166,16 @@ impl<P> Contained<P> {
     }
 }
 
-impl<F: Future + Unpin> Future for Contained<F> {
+impl<F: Future + Unpin> Future for CatchPanics<F> {
     type Output = Result<F::Output, &'static str>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answered = ready!(self.guard(|future| future.poll_unpin(context)));
-        Poll::Ready(answered.unwrap_or(Err("the backend's future was polled after completion")))
+        let output = ready!(self.guard(|future| future.poll_unpin(context)));
+        Poll::Ready(output.unwrap_or(Err("the backend's future was polled after completion")))
     }
 }
 
-impl<S: Stream + Unpin> Stream for Contained<S> {
+impl<S: Stream + Unpin> Stream for CatchPanics<S> {
     type Item = Result<S::Item, &'static str>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -181,7 +184,7 @@ impl<S: Stream + Unpin> Stream for Contained<S> {
     }
 }
 
-impl<P> Drop for Contained<P> {
+impl<P> Drop for CatchPanics<P> {
     fn drop(&mut self) {
         self.end();
     }
@@ -189,7 +192,7 @@ impl<P> Drop for Contained<P> {
 
 /// The description of a panic. Its text is left out because it may contain a payload; the panic
 /// hook has shown it.
-pub(crate) fn of(panic: Box<dyn Any + Send>) -> &'static str {
+pub(crate) fn describe_panic(panic: Box<dyn Any + Send>) -> &'static str {
     discard_panic(panic);
     "the backend panicked"
 }
@@ -204,10 +207,10 @@ mod tests {
 
     /// The faults of a backend.
     #[derive(Clone, Copy, Debug)]
-    enum Broken {
-        PanicsAtOnce,
-        PanicsLater,
-        NeverAnswers,
+    enum BrokenBackend {
+        PanicsImmediately,
+        PanicsWhenPolled,
+        NeverCompletes,
         PanicsWhenDropped,
     }
 
@@ -219,45 +222,45 @@ mod tests {
         }
     }
 
-    impl Broken {
-        fn answer<T: Send + 'static>(self) -> BoxFuture<T> {
+    impl BrokenBackend {
+        fn output<T: Send + 'static>(self) -> BoxFuture<T> {
             match self {
-                Broken::PanicsAtOnce => panic!("out of cheese"),
-                Broken::PanicsLater => Box::pin(async { panic!("out of cheese") }),
-                Broken::NeverAnswers => future::pending().boxed(),
-                Broken::PanicsWhenDropped => Box::pin(async {
-                    let _bomb = PanicsOnDrop;
+                BrokenBackend::PanicsImmediately => panic!("out of cheese"),
+                BrokenBackend::PanicsWhenPolled => Box::pin(async { panic!("out of cheese") }),
+                BrokenBackend::NeverCompletes => future::pending().boxed(),
+                BrokenBackend::PanicsWhenDropped => Box::pin(async {
+                    let _panics = PanicsOnDrop;
                     future::pending().await
                 }),
             }
         }
     }
 
-    impl Queue for Broken {
+    impl Queue for BrokenBackend {
         fn capabilities(&self) -> Capabilities {
             Capabilities::broker()
         }
 
         fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
-            self.answer()
+            self.output()
         }
     }
 
-    impl Notifier for Broken {
+    impl Notifier for BrokenBackend {
         fn publish(&self, _: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
-            self.answer()
+            self.output()
         }
 
         fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
-            stream::once(self.answer()).boxed()
+            stream::once(self.output()).boxed()
         }
     }
 
-    const ALL: [(Broken, &str); 4] = [
-        (Broken::PanicsAtOnce, "panicked"),
-        (Broken::PanicsLater, "panicked"),
-        (Broken::NeverAnswers, "in time"),
-        (Broken::PanicsWhenDropped, "in time"),
+    const ALL: [(BrokenBackend, &str); 4] = [
+        (BrokenBackend::PanicsImmediately, "panicked"),
+        (BrokenBackend::PanicsWhenPolled, "panicked"),
+        (BrokenBackend::NeverCompletes, "in time"),
+        (BrokenBackend::PanicsWhenDropped, "in time"),
     ];
 
     #[tokio::test(start_paused = true)]
@@ -266,7 +269,7 @@ mod tests {
             let queue = GuardedQueue::<Tokio>::new(Arc::new(broken));
             let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
             let fault = queue.execute(op).await.unwrap_err();
-            assert_eq!(fault.kind(), FaultKind::AnswerLost);
+            assert_eq!(fault.kind(), FaultKind::ResponseLost);
             assert!(fault.to_string().contains(reason), "{fault}");
         }
     }
@@ -287,9 +290,9 @@ mod tests {
     async fn a_subscription_that_panics_or_is_silent_is_lost() {
         for (broken, _) in ALL {
             let notifier = GuardedNotifier::<Tokio>::new(Arc::new(broken));
-            let mut heard = notifier.subscribe(Vec::new());
-            assert!(matches!(heard.next().await, Some(SubscriptionEvent::Lost(_))));
-            assert!(heard.next().await.is_none());
+            let mut events = notifier.subscribe(Vec::new());
+            assert!(matches!(events.next().await, Some(SubscriptionEvent::Lost(_))));
+            assert!(events.next().await.is_none());
         }
     }
 }

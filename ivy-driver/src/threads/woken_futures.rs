@@ -12,13 +12,13 @@ use async_task::Runnable;
 
 /// How often a thread that is otherwise done runs a future more than once, or the futures that it
 /// wakes.
-const MORE_TURNS: usize = 8;
+const EXTRA_TURNS: usize = 8;
 
 thread_local! {
     /// Whether this thread runs the futures that it wakes.
-    static HELPS: Cell<bool> = const { Cell::new(false) };
+    static RUNS_WOKEN: Cell<bool> = const { Cell::new(false) };
     /// Whether this thread runs a future right now.
-    static IS_AT_WORK: Cell<bool> = const { Cell::new(false) };
+    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
     /// The pending work of this thread. Inaccessible while the thread ends.
     static WOKEN: WokenFutures = const { WokenFutures::new() };
 }
@@ -45,86 +45,86 @@ impl WokenFutures {
 /// next.
 ///
 /// The work must not block.
-pub fn helping<T>(work: impl FnOnce() -> T) -> T {
-    let helper = Helper::begin();
+pub fn run_woken_by<T>(work: impl FnOnce() -> T) -> T {
+    let runner = WokenFutureRunner::begin();
     let result = work();
-    helper.end(|| true);
+    runner.end(|| true);
     result
 }
 
 /// While it lives, this thread runs the futures that it wakes.
-pub(super) struct Helper {
+pub(super) struct WokenFutureRunner {
     /// The previous setting.
     before: bool,
 }
 
-impl Helper {
+impl WokenFutureRunner {
     pub(super) fn begin() -> Self {
         let has_room = WOKEN.try_with(|_| ()).is_ok();
-        Helper { before: HELPS.replace(has_room) }
+        WokenFutureRunner { before: RUNS_WOKEN.replace(has_room) }
     }
 
     /// Runs the woken futures until they wait, and then the futures that they woke while
     /// `has_time`, for a limited number of turns.
     pub(super) fn end(self, has_time: impl Fn() -> bool) {
-        let mut more_turns = MORE_TURNS;
+        let mut extra_turns = EXTRA_TURNS;
         let mut left = WOKEN.try_with(|futures| futures.woken.borrow().len()).unwrap_or(0);
         while let Some(woken) = next() {
             if left > 0 {
                 left -= 1;
-            } else if more_turns > 0 && has_time() {
-                more_turns -= 1;
+            } else if extra_turns > 0 && has_time() {
+                extra_turns -= 1;
             } else {
-                keep(woken);
+                enqueue(woken);
                 return;
             }
-            let is_not_done = work_on(woken);
-            if is_not_done && more_turns > 0 {
-                more_turns -= 1;
+            let is_not_done = run_one(woken);
+            if is_not_done && extra_turns > 0 {
+                extra_turns -= 1;
                 left += 1;
             }
         }
     }
 }
 
-impl Drop for Helper {
+impl Drop for WokenFutureRunner {
     fn drop(&mut self) {
-        rouse_all();
-        HELPS.set(false);
+        unpark_deferred();
+        RUNS_WOKEN.set(false);
         while let Some(woken) = next() {
             woken.schedule();
         }
-        HELPS.set(self.before);
+        RUNS_WOKEN.set(self.before);
     }
 }
 
 /// Accepts a woken future, unless this thread has no time.
-pub(super) fn take(woken: Runnable) -> Result<(), Runnable> {
-    if !HELPS.get() {
+pub(super) fn try_enqueue(woken: Runnable) -> Result<(), Runnable> {
+    if !RUNS_WOKEN.get() {
         return Err(woken);
     }
-    keep(woken);
+    enqueue(woken);
     Ok(())
 }
 
 /// Queues a woken future for this thread, which must be a helping one.
-pub(super) fn keep(woken: Runnable) {
+pub(super) fn enqueue(woken: Runnable) {
     WOKEN.with(|futures| futures.woken.borrow_mut().push_back(woken));
 }
 
 /// Runs one of the futures that this thread has woken. Returns whether there was one.
-pub(super) fn work_on_next() -> bool {
-    next().map(work_on).is_some()
+pub(super) fn run_next() -> bool {
+    next().map(run_one).is_some()
 }
 
 /// Runs a future. Returns whether it was woken meanwhile and is queued for this thread again.
-fn work_on(woken: Runnable) -> bool {
+fn run_one(woken: Runnable) -> bool {
     let is_overdue = WOKEN.with(|futures| !futures.sleepers.borrow().is_empty());
-    let before = IS_AT_WORK.replace(true);
+    let before = IS_RUNNING.replace(true);
     let is_woken_again = woken.run();
-    IS_AT_WORK.set(before);
+    IS_RUNNING.set(before);
     if !before && (is_overdue || !is_woken_again) {
-        rouse_all();
+        unpark_deferred();
     }
     is_woken_again
 }
@@ -135,24 +135,24 @@ fn next() -> Option<Runnable> {
 
 /// A sleeping thread, or a group of threads of which one is to wake.
 pub(super) trait Sleeper: Send + Sync {
-    fn rouse(&self);
+    fn unpark(&self);
 }
 
 /// Wakes a thread after the current future has run. Woken earlier, it might take this thread's core
 /// only to wait for what the current future has yet to do.
-pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
-    if IS_AT_WORK.get() {
+pub(super) fn unpark_after_current(sleeper: Arc<dyn Sleeper>) {
+    if IS_RUNNING.get() {
         WOKEN.with(|futures| futures.sleepers.borrow_mut().push_back(sleeper));
     } else {
-        sleeper.rouse();
+        sleeper.unpark();
     }
 }
 
 /// Wakes all threads whose wake-up was deferred.
-pub(super) fn rouse_all() {
+pub(super) fn unpark_deferred() {
     let next =
         || WOKEN.try_with(|futures| futures.sleepers.borrow_mut().pop_front()).ok().flatten();
     while let Some(sleeper) = next() {
-        sleeper.rouse();
+        sleeper.unpark();
     }
 }

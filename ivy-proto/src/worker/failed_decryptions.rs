@@ -11,13 +11,13 @@ use crate::name::QueueName;
 use crate::time::Moment;
 
 /// Up to this many failures in a minute are considered mistakes.
-const MOST: u32 = 60;
+const MAX_FAILURES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub(super) struct FailedOpenings(BTreeMap<QueueName, (Moment, u32)>);
+pub(super) struct FailedDecryptions(BTreeMap<QueueName, (Moment, u32)>);
 
-impl FailedOpenings {
+impl FailedDecryptions {
     /// Counts a failure. Returns whether the limit is exceeded; then the count restarts.
     pub(super) fn record(&mut self, queue: &QueueName, now: Moment) -> bool {
         let (since, count) = self.0.entry(queue.clone()).or_insert((now, 0));
@@ -25,7 +25,7 @@ impl FailedOpenings {
             (*since, *count) = (now, 0);
         }
         *count += 1;
-        if *count <= MOST {
+        if *count <= MAX_FAILURES {
             return false;
         }
         (*since, *count) = (now, 0);

@@ -3,7 +3,7 @@
 use std::io;
 
 /// The most interim responses (status 100 to 199) before the response to a request.
-const MOST_INTERIM: u32 = 10;
+const MAX_INFORMATIONAL: u32 = 10;
 /// The position of the first digit of the status in `HTTP/1.1 200 OK`.
 const STATUS: usize = 9;
 
@@ -11,21 +11,21 @@ const STATUS: usize = 9;
 /// and a server that sends them without end would keep a client busy until the time limit of its
 /// request.
 #[derive(Debug, Default)]
-pub struct InterimResponses {
+pub struct InformationalResponses {
     seen: u32,
     /// How many bytes of a head have arrived.
     position: usize,
     /// How many bytes of a line have arrived, without its line break.
     in_line: usize,
-    is_interim: bool,
+    is_informational: bool,
     /// Whether the final response has begun, in which nothing is counted.
     is_over: bool,
 }
 
-impl InterimResponses {
+impl InformationalResponses {
     /// Begins a new request: the next bytes are the response to it.
     pub fn begin(&mut self) {
-        *self = InterimResponses::default();
+        *self = InformationalResponses::default();
     }
 
     /// Reads the next bytes.
@@ -38,12 +38,12 @@ impl InterimResponses {
                 return Ok(());
             }
             if self.position == STATUS {
-                self.is_interim = *byte == b'1';
-                self.is_over = !self.is_interim;
+                self.is_informational = *byte == b'1';
+                self.is_over = !self.is_informational;
             }
             self.position += 1;
             match byte {
-                b'\n' if self.in_line == 0 && self.is_interim => self.ended()?,
+                b'\n' if self.in_line == 0 && self.is_informational => self.ended()?,
                 b'\n' => self.in_line = 0,
                 b'\r' => {}
                 _ => self.in_line += 1,
@@ -55,11 +55,11 @@ impl InterimResponses {
     /// Counts an interim response whose head has ended.
     fn ended(&mut self) -> io::Result<()> {
         let seen = self.seen + 1;
-        if seen > MOST_INTERIM {
-            let error = format!("it sent more than {MOST_INTERIM} interim responses");
+        if seen > MAX_INFORMATIONAL {
+            let error = format!("it sent more than {MAX_INFORMATIONAL} interim responses");
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        *self = InterimResponses { seen, ..InterimResponses::default() };
+        *self = InformationalResponses { seen, ..InformationalResponses::default() };
         Ok(())
     }
 }
@@ -70,35 +70,35 @@ mod tests {
 
     const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
     const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
-    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
     /// Reads a text in pieces of this length.
     fn read(text: &str, length: usize) -> io::Result<()> {
-        let mut answers = InterimResponses::default();
-        text.as_bytes().chunks(length).try_for_each(|piece| answers.read(piece))
+        let mut responses = InformationalResponses::default();
+        text.as_bytes().chunks(length).try_for_each(|piece| responses.read(piece))
     }
 
     #[test]
     fn ten_interim_responses_may_precede_a_response() {
         for length in [1, 7, 10_000] {
-            for interim in [CONTINUE, HINTS, "HTTP/1.1 102 \n\n"] {
-                assert!(read(&(interim.repeat(10) + ANSWER), length).is_ok());
-                assert!(read(&(interim.repeat(11) + ANSWER), length).is_err());
+            for informational in [CONTINUE, HINTS, "HTTP/1.1 102 \n\n"] {
+                assert!(read(&(informational.repeat(10) + RESPONSE), length).is_ok());
+                assert!(read(&(informational.repeat(11) + RESPONSE), length).is_err());
             }
         }
     }
 
     #[test]
     fn the_body_of_a_response_is_not_counted() {
-        assert!(read(&(ANSWER.to_owned() + &CONTINUE.repeat(100)), 5).is_ok());
+        assert!(read(&(RESPONSE.to_owned() + &CONTINUE.repeat(100)), 5).is_ok());
     }
 
     #[test]
     fn each_request_has_its_own_count() {
-        let mut answers = InterimResponses::default();
+        let mut responses = InformationalResponses::default();
         for _ in 0..3 {
-            answers.begin();
-            answers.read((CONTINUE.repeat(10) + ANSWER).as_bytes()).unwrap();
+            responses.begin();
+            responses.read((CONTINUE.repeat(10) + RESPONSE).as_bytes()).unwrap();
         }
     }
 }
