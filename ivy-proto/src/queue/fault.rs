@@ -99,6 +99,11 @@ pub enum Effect {
 }
 
 impl FaultKind {
+    /// The former name of [`ResponseLost`](FaultKind::ResponseLost).
+    #[deprecated(note = "renamed to `ResponseLost`: HTTP requests have responses")]
+    #[allow(non_upper_case_globals, reason = "it was a variant")]
+    pub const AnswerLost: FaultKind = FaultKind::ResponseLost;
+
     /// What an operator or program can do about it, whatever the backend.
     fn advice(self) -> &'static str {
         match self {
