@@ -8,6 +8,17 @@
 //! No tokio runtime is started. New programs should prefer `ivy-tokio`, or `ivy-blocking` if they
 //! use no runtime: the names are the same.
 //!
+//! # Getting started
+//!
+//! ```toml
+//! [dependencies]
+//! ivy-async-std = "0.1"
+//! async-std = { version = "1.13", features = ["attributes"] } # or smol
+//! ```
+//!
+//! A [`Task`] is the contract that both sides share: a name, a queue, and the types of its arguments
+//! and its result. The worker registers a handler for it, and the producer calls it.
+//!
 //! ```
 //! use ivy_async_std::{Ivy, Task, TaskError};
 //! use std::time::Duration;
@@ -37,35 +48,17 @@
 //! # }
 //! ```
 //!
-//! # What happens to a task
-//!
-//! A task is accepted when [`Ivy::call`] or [`Ivy::send`] has returned `Ok`. From then on it is
-//! queued, reserved by a worker, done, or in the dead-letter queue `<queue>.dead`: it is never lost
-//! and runs at least once. After a crash or a lost reply it may run more than once, so handlers
-//! should be idempotent. A task that fails is retried, with growing delays, as often as its
-//! [`Task`] specifies. The notifier delivers the result at most once and on a best-effort basis, so
-//! a caller waits for it with a timeout; the task itself does not depend on it.
-//!
-//! # Values
-//!
-//! Arguments and results are sent as JSON, which has a single `null`: `Some(())` and `Some(None)`
-//! are both written as `null` and read back as `None`. See [`Task`].
-//!
+//! The examples `async_std_producer` and `async_std_worker` are the same as two programs.
+//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
+//! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
+//! [`Ivy::admin`] inspects queues.
+#![doc = include_str!("../docs/adapters.md")]
 //! # Blocking
 //!
 //! Handlers share the threads of the runtime with the worker that renews their leases. A handler
 //! that blocks its thread, by long computations or blocking calls, delays the renewals: leases are
 //! lost, and tasks run twice. Use `async_std::task::spawn_blocking` or `smol::unblock` for blocking
 //! work. A worker that was woken too late logs a warning, at most once a minute.
-//!
-//! # Handlers that wait
-//!
-//! A handler that waits for the result of another task keeps its slot in the worker. If all slots
-//! are occupied by handlers that wait for tasks of the same worker, none of them makes progress
-//! until a wait ends; the worker logs a warning. Give tasks that others wait for a queue and a
-//! worker of their own. When the worker drains, such a wait fails as
-//! [`Draining`](ErrorKind::Draining); the handler returns that error, and its task runs again
-//! elsewhere without losing an attempt.
 //!
 //! # Forks
 //!
@@ -78,12 +71,6 @@
 //! Every future of this crate may be dropped at any time. After that, a task of [`Ivy::call`] or
 //! [`Ivy::send`] may or may not have been sent. [`Handle::result`], [`Events::next`] and
 //! [`Worker::drain`] are cancel safe and can be called again.
-//!
-//! # Logging
-//!
-//! Sending runs in the span `ivy.send`, handlers run in the span `ivy.run`, with the fields
-//! `task.id`, `task.name`, `queue` and `attempt`. Events are logged at debug, those that need
-//! attention at warn. This crate installs no subscriber.
 
 mod runtime;
 

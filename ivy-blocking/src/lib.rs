@@ -1,6 +1,16 @@
 //! ivy for programs on threads: call a function by its name, let a worker elsewhere run it, and get
 //! its typed result back. No async runtime is needed or compiled in.
 //!
+//! # Getting started
+//!
+//! ```toml
+//! [dependencies]
+//! ivy-blocking = "0.1"
+//! ```
+//!
+//! A [`Task`] is the contract that both sides share: a name, a queue, and the types of its arguments
+//! and its result. The worker registers a handler for it, and the producer calls it.
+//!
 //! ```
 //! use ivy_blocking::{Ivy, Task, TaskError};
 //! use std::time::Duration;
@@ -29,20 +39,11 @@
 //! # }
 //! ```
 //!
-//! # What happens to a task
-//!
-//! A task is accepted when [`Ivy::call`] or [`Ivy::send`] has returned `Ok`. From then on it is
-//! queued, reserved by a worker, done, or in the dead-letter queue `<queue>.dead`: it is never lost
-//! and runs at least once. After a crash or a lost reply it may run more than once, so handlers
-//! should be idempotent. A task that fails is retried, with growing delays, as often as its
-//! [`Task`] specifies. The notifier delivers the result at most once and on a best-effort basis, so
-//! a caller waits for it with a timeout; the task itself does not depend on it.
-//!
-//! # Values
-//!
-//! Arguments and results are sent as JSON, which has a single `null`: `Some(())` and `Some(None)`
-//! are both written as `null` and read back as `None`. See [`Task`].
-//!
+//! The examples `blocking_producer` and `blocking_worker` are the same as two programs.
+//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
+//! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
+//! [`Ivy::admin`] inspects queues.
+#![doc = include_str!("../docs/adapters.md")]
 //! # Threads
 //!
 //! All methods can be called from any thread, concurrently. Each [`Ivy`] in use has a thread for
@@ -56,15 +57,6 @@
 //! code: when the method returns, the remaining work continues in ivy's own threads. Callbacks and
 //! handlers never run in a thread of the caller.
 //!
-//! # Handlers that wait
-//!
-//! A handler that waits for the result of another task keeps its slot in the worker. If all slots
-//! are occupied by handlers that wait for tasks of the same worker, none of them makes progress
-//! until a wait ends; the worker logs a warning. Give tasks that others wait for a queue and a
-//! worker of their own. When the worker drains, such a wait fails as
-//! [`Draining`](ErrorKind::Draining); the handler returns that error, and its task runs again
-//! elsewhere without losing an attempt.
-//!
 //! # Forks
 //!
 //! A fork copies one thread of a process, and none of those that work for an [`Ivy`]. An [`Ivy`]
@@ -77,12 +69,6 @@
 //!
 //! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is not needed any
 //! more, and it should then return.
-//!
-//! # Logging
-//!
-//! Sending runs in the span `ivy.send`, handlers run in the span `ivy.run`, with the fields
-//! `task.id`, `task.name`, `queue` and `attempt`. Events are logged at debug, those that need
-//! attention at warn. This crate installs no subscriber.
 
 #[cfg(feature = "http")]
 mod http;

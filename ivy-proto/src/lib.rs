@@ -4,6 +4,9 @@
 //! contracts that several programs share ([`Task`]), for a custom [`backend`], or to drive the state
 //! machines in a loop of your own, in a simulation or in a fuzz target.
 //!
+//! *The original*, in names and documentation, is the Node.js package `ivy` 0.2.2, whose wire format this
+//! crate reads and writes.
+//!
 //! module | contents
 //! --- | ---
 //! [`task`] | what programs write: tasks, call options, handlers, errors
