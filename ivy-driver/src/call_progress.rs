@@ -59,7 +59,7 @@ impl Drop for CallProgress {
 pub(crate) enum Until {
     /// Until it was sent.
     Sent,
-    /// Until its result has arrived, or the listener is gone.
+    /// Until its result has arrived, or the listener was dropped.
     Result,
 }
 

@@ -64,7 +64,7 @@ impl<R: Runtime> Ctx<R> {
     }
 
     /// Identifies the message if it is authenticated (bridge and v2 frames). The key stays the same
-    /// across redeliveries, also for a copy posted by somebody else. A handler that stores it
+    /// across redeliveries, also for a copy that another program posted. A handler that stores it
     /// together with its effects can detect duplicates.
     #[must_use]
     pub fn message_key(&self) -> Option<MessageKey> {

@@ -28,10 +28,10 @@ pub trait Machine: Send + 'static {
     /// A response.
     type Response: Send + 'static;
 
-    /// Handles a request. Each is answered exactly once, unless it is abandoned.
+    /// Handles a request. Each gets exactly one response, unless it is abandoned.
     fn submit(&mut self, id: RequestId, request: Self::Request, now: Moment);
 
-    /// Discards a request whose caller is gone.
+    /// Discards a request whose caller was dropped.
     fn abandon(&mut self, id: RequestId, now: Moment);
 
     /// Handles the timers that are due.
@@ -128,7 +128,7 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         self.with(|state, now| {
             for (id, waiting) in state.waiting.drain() {
                 state.machine.abandon(id, now);
-                // The caller may have just gone.
+                // The caller may have just been dropped.
                 let _ = waiting.send(response());
             }
             change(&mut state.machine);
@@ -231,7 +231,7 @@ impl<M: Machine> State<M> {
 
     fn respond(&mut self, id: RequestId, response: M::Response) {
         if let Some(waiting) = self.waiting.remove(&id) {
-            // A caller that is gone abandons the request next.
+            // A dropped caller abandons the request next.
             let _ = waiting.send(response);
         }
     }

@@ -38,7 +38,7 @@ pub(crate) enum ProducerCommand {
     Input(Input),
     /// Calls, each with the progress that its listeners watch.
     Calls(Vec<(Call, CallProgress)>),
-    /// The listener of this call is gone.
+    /// The listener of this call was dropped.
     Dropped(TaskId),
 }
 

@@ -115,7 +115,7 @@ impl<R: Adapter> WorkerBuilder<R> {
     }
 
     /// Remembers finished messages and deletes them without running them again if they are
-    /// delivered again: after a lost reply, or because somebody posted a copy. Only authenticated
+    /// delivered again: after a lost reply, or because a client posted a copy. Only authenticated
     /// messages (bridge and v2 frames) can be recognized. The memory is local to this worker.
     /// Default: none.
     pub fn replay_window(mut self, window: ReplayWindow) -> Self {

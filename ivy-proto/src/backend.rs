@@ -58,8 +58,8 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// # Contract
 ///
 /// * Each operation completes with the reply that its [`QueueOp`] names, or with a [`Fault`] whose
-///   kind tells whether it may have had an effect.
-/// * A reserved message is delivered to nobody else until its lease ends, and is ready again then.
+///   kind says whether it may have had an effect.
+/// * A reserved message is not delivered again until its lease ends, and is ready again then.
 ///   Only its [`Receipt`] touches, releases or deletes it.
 /// * Dropping the future of an operation cancels it. Whether it has had an effect is then unknown,
 ///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) is set.

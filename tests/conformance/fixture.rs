@@ -109,7 +109,8 @@ impl<H: Harness> Fixture<H> {
     pub(crate) fn posted(&self, queue: &str) -> u64 {
         match &self.pair.queue.outside {
             Some(outside) => {
-                let posted = outside.posted.expect("the scenario is left out where nobody counts");
+                let posted =
+                    outside.posted.expect("the scenario is left out if the server does not count");
                 posted(&self.servers, queue)
             }
             None => self.memory_queue(queue, |info| info.total_messages),

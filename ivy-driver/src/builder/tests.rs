@@ -115,7 +115,7 @@ async fn a_queue_that_panics_while_checking_a_name_refuses_calls_and_workers() {
     assert_panicked(ivy.call(&task, ()).await);
 }
 
-/// A session that answers nothing.
+/// A session that never replies.
 #[derive(Debug)]
 struct Silent;
 

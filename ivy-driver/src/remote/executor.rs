@@ -225,7 +225,7 @@ impl<R: Runtime> SessionExecutor<R> {
                 Output::Close(id) => self.connections.retain(|(other, _)| *other != id),
                 Output::Executed(command_id, result) => {
                     if let Some(Requester::Executed(waiting)) = self.waiting.remove(&command_id) {
-                        // The caller may be gone, here and below.
+                        // The caller may have been dropped, here and below.
                         let _ = waiting.send(result);
                     }
                 }

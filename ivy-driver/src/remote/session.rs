@@ -203,7 +203,7 @@ impl<R: Runtime> Remote<R> {
         R::spawn("ivy-session", executor.run()).map_err(|error| error.to_string())
     }
 
-    /// Cancels a command whose caller is gone.
+    /// Cancels a command whose caller was dropped.
     fn cancel(&self, command_id: CommandId) {
         let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mailbox) = &*running {

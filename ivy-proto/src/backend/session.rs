@@ -21,7 +21,7 @@ use super::SubscriptionEvent;
 ///
 /// # Contract
 ///
-/// * Each [`CommandId`] of an operation or a publication is answered exactly once, unless it is
+/// * Each [`CommandId`] of an operation or a publication gets exactly one reply, unless it is
 ///   cancelled first.
 /// * A subscription yields events until [`SubscriptionEvent::Lost`] or its cancellation.
 /// * A [`ConnectionId`] is opened once. After [`Output::Close`] or [`Input::Closed`], neither side
@@ -71,7 +71,7 @@ pub enum Input<'a> {
     Publish(CommandId, Publication),
     /// Subscribe to these channels, until the command is cancelled.
     Subscribe(CommandId, Vec<ChannelName>),
-    /// Cancel a command: nobody waits for its reply or its events any more.
+    /// Cancel a command: no caller waits for its reply or its events any more.
     Cancel(CommandId),
     /// The connection is established, including TLS.
     Opened(ConnectionId),

@@ -66,7 +66,7 @@ impl Broker {
 
     /// Handles an input. A stamp earlier than a previous one counts as that one.
     ///
-    /// Each request is answered exactly once, unless it is abandoned while it waits.
+    /// Each request gets exactly one response, unless it is abandoned while it waits.
     ///
     /// # Errors
     /// [`Misuse::RequestInUse`] if a reserve with the same id is waiting. Nothing was changed.
@@ -288,7 +288,7 @@ impl Broker {
     }
 
     fn abandon(&mut self, id: RequestId) {
-        // Not waiting: it was answered before it was abandoned.
+        // Not waiting: its response was sent before it was abandoned.
         let Some((name, place)) = self.waiting.get(&id).cloned() else { return };
         self.leave_line(&name, place, id);
         self.note_changes(&name);

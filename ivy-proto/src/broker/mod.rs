@@ -14,12 +14,12 @@
 //!                          ▲       lease ends, or release, to the     │  │
 //!               delay ends │       old position                       │  │
 //!        post          ┌─────────┐                                    │  │
-//!      ──────────────► │ DELAYED │ ◄──────────────────────────────────┘  └──► gone: delete with the
+//!      ──────────────► │ DELAYED │ ◄──────────────────────────────────┘  └──► removed: delete with the
 //!        with a delay  └─────────┘   release with a delay                     reservation
 //!
-//!      READY ──► gone: delete without a reservation, reserve with `delete`
+//!      READY ──► removed: delete without a reservation, reserve with `delete`
 //!      READY ──► another queue: a reserve finds it reserved too often already (dead letter)
-//!      any   ──► gone: clear, deletion of the queue, or its age
+//!      any   ──► removed: clear, deletion of the queue, or its age
 //! ```
 //!
 //! * Ready messages are delivered in the order of their arrival, and a message keeps its position

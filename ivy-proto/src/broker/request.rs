@@ -267,7 +267,7 @@ pub enum Input {
     Tick,
     /// A client's request.
     Request(RequestId, Request),
-    /// The client disconnected: if its request still waits, it is not answered. What it has already
+    /// The client disconnected: if its request still waits, it gets no response. What it has already
     /// reserved stays reserved.
     Abandon(RequestId),
 }
@@ -291,6 +291,6 @@ pub enum Timer {
     DelayEnds,
     /// When a message is removed because of its age.
     MessageExpires,
-    /// When a waiting reserve is answered empty.
+    /// When a waiting reserve returns empty.
     WaitEnds,
 }

@@ -9,7 +9,7 @@ use crate::wire::crypto::MessageKey;
 /// How many completed messages a worker remembers, and for how long.
 ///
 /// At-least-once delivery may deliver a completed message again, for instance if its delete was
-/// lost or somebody posted a copy; this avoids the second run. The memory belongs to this worker
+/// lost or a client posted a copy; this avoids the second run. The memory belongs to this worker
 /// alone: it is not shared, and a restart clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayWindow {

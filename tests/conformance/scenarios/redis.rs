@@ -1,5 +1,5 @@
 //! A Redis server that replies arbitrarily: no reply ends a worker, loses a task or shows a
-//! password. The prefixes in the names are the rows of the catalogue of bad input.
+//! password.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the keys of a queue hold, whoever wrote it.
+//! Keys of a queue with any contents, whichever client wrote them.
 
 use std::time::Duration;
 

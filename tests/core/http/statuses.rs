@@ -67,7 +67,7 @@ fn what_is_missing_depends_on_the_operation() {
     for body in [r#"{"msg":"Message not found"}"#, r#"{"msg":"Not found"}"#, "", "<html>"] {
         kinds(404, body, &cases);
     }
-    // A peek of one message can miss either; only the text tells them apart.
+    // A peek of one message can miss either; only the text distinguishes them.
     assert_eq!(kind(&get(), 404, r#"{"msg":"Queue not found"}"#), NoQueue);
     assert_eq!(kind(&delete(), 404, r#"{"msg":"Queue not found"}"#), NoMessage);
 }

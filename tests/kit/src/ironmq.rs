@@ -98,7 +98,7 @@ impl IvyServer {
         match (status, response["queue"][field].as_u64()) {
             (200, Some(number)) => number,
             (404, _) => 0,
-            _ => self.process.fail(&format!("answered {status} {response}")),
+            _ => self.process.fail(&format!("responded {status} {response}")),
         }
     }
 
@@ -108,7 +108,7 @@ impl IvyServer {
         let (status, response) =
             self.request("POST", &format!("queues/{queue}/messages"), Some(&request)).await;
         if status != 201 {
-            self.process.fail(&format!("answered {status} {response}"));
+            self.process.fail(&format!("responded {status} {response}"));
         }
     }
 
@@ -120,13 +120,13 @@ impl IvyServer {
             let (_, response) = self.request("POST", &path, Some(&json!({ "n": 1 }))).await;
             let message = &response["messages"][0];
             let Some(id) = message["id"].as_str() else {
-                self.process.fail(&format!("answered {response}"))
+                self.process.fail(&format!("responded {response}"))
             };
             let path = format!("queues/{queue}/messages/{id}/release");
             let release = json!({ "reservation_id": message["reservation_id"], "delay": 0 });
             let (status, response) = self.request("POST", &path, Some(&release)).await;
             if status != 200 {
-                self.process.fail(&format!("answered {status} {response}"));
+                self.process.fail(&format!("responded {status} {response}"));
             }
         }
     }
@@ -179,7 +179,7 @@ impl IvyServer {
             TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("ivy serve listens");
         stream.write_all(request.as_bytes()).await.expect("ivy serve reads a request");
         let mut response = String::new();
-        stream.read_to_string(&mut response).await.expect("ivy serve answers");
+        stream.read_to_string(&mut response).await.expect("ivy serve responds");
         let (head, body) = response.split_once("\r\n\r\n").expect("a response has a head");
         let status = head
             .split(' ')

@@ -5,7 +5,7 @@ use super::*;
 /// An ivy without workers whose producer keeps at most `results` pending results.
 fn waiting_for(results: usize) -> Ivy<Tokio> {
     let mut ivy = with_fates([]);
-    let shared = Arc::get_mut(&mut ivy.shared).expect("nobody has a clone of it");
+    let shared = Arc::get_mut(&mut ivy.shared).expect("there is no clone of it");
     shared.producer_config = shared.producer_config.clone().with_waiting(results);
     ivy
 }

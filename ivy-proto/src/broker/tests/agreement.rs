@@ -165,7 +165,7 @@ impl Pair {
         let deadline = loop {
             match self.broker.poll_output() {
                 Output::Response(id, response) => {
-                    assert!(broker.insert(id, response).is_none(), "{id:?} was answered twice");
+                    assert!(broker.insert(id, response).is_none(), "{id:?} got two responses");
                 }
                 Output::Wait(deadline) => break deadline,
             }
@@ -174,7 +174,7 @@ impl Pair {
         assert_eq!(
             broker.keys().collect::<Vec<_>>(),
             reference.keys().collect::<Vec<_>>(),
-            "both answered the same requests"
+            "both responded to the same requests"
         );
         for ((id, broker), (_, reference)) in broker.into_iter().zip(reference) {
             self.learn(&broker, &reference);

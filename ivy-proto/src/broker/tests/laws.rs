@@ -334,7 +334,7 @@ proptest! {
                 }
             };
             let Some((_, Ok(Response::Reserved(deliveries)))) = responses.into_iter().next() else {
-                panic!("a reserve must be answered")
+                panic!("a reserve must get a response")
             };
             // A waiter receives the next message as long as there is one.
             prop_assert_eq!(deliveries.len(), usize::from(had < posted));
@@ -391,7 +391,7 @@ proptest! {
                 delete: false,
             };
             let Ok(Response::Reserved(deliveries)) = send(&mut broker, reserve, now) else {
-                panic!("a reserve must be answered")
+                panic!("a reserve must get a response")
             };
             let target = |delivery: &Delivery| Target {
                 message: delivery.message.clone(),

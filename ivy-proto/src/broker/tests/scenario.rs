@@ -84,7 +84,7 @@ impl Scenario {
         }
     }
 
-    /// Sends a request that is answered immediately.
+    /// Sends a request that gets its response immediately.
     pub(super) fn request(&mut self, request: Request) -> Result<Response, Refusal> {
         let id = self.start(request);
         self.responses.remove(&id).expect("an immediate response").1
@@ -111,7 +111,7 @@ impl Scenario {
         Some((at.since(Moment::EPOCH), response))
     }
 
-    /// The messages that a waiting reserve received, if it was answered, and after how long.
+    /// The messages that a waiting reserve received, if it got a response, and after how long.
     pub(super) fn deliveries(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
         match self.response(id)? {
             (at, Ok(Response::Reserved(deliveries))) => Some((at, deliveries)),
@@ -200,7 +200,7 @@ impl Scenario {
             match self.broker.poll_output() {
                 Output::Response(id, response) => {
                     let before = self.responses.insert(id, (self.now, response));
-                    assert_eq!(before, None, "{id:?} was answered twice");
+                    assert_eq!(before, None, "{id:?} got two responses");
                 }
                 Output::Wait(deadline) => return deadline.map(|deadline| deadline.at),
             }

@@ -11,8 +11,8 @@
 //! | anything, next to messages that can be processed | longest delays, [`flood`] | valid messages continue |
 //! | a task, and this worker has nothing else to do | the worker [yields](yielding) | the worker that knows it comes first |
 //!
-//! Nobody can pause a queue or a name by posting messages while messages of the same kind are also
-//! processed: "lately" means within the last minute, [`RECENTLY`].
+//! A peer cannot pause a queue or a name by posting messages if messages of the same kind were
+//! processed within the last minute ([`RECENTLY`]).
 
 mod flood;
 mod mismatches;

@@ -172,7 +172,7 @@ impl Client {
     }
 
     fn read_value(&mut self) -> Value {
-        self.parser.parse_value(&mut self.stream).expect("it answers")
+        self.parser.parse_value(&mut self.stream).expect("the server replies")
     }
 
     fn read(&mut self, start: i64) -> String {

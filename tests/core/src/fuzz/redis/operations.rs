@@ -1,4 +1,4 @@
-//! What is asked of a queue on Redis, and what a server answers.
+//! Operations of a queue on Redis, and the replies of a server.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(super) fn operation(kind: u8, number: u8, receipt: &Receipt) -> QueueOp {
     }
 }
 
-/// What a server answers that holds a message: to scripts, all that any script does.
+/// The reply of a server that has a message; to a script, everything that any script returns.
 pub(super) fn reply(command: &[&str]) -> Option<String> {
     let element = "-AbCdEfG01234567890000body";
     Some(match command {
