@@ -1,5 +1,4 @@
-//! A queue server that sends damaged HTTP: no damaged response counts as a success. The prefixes in
-//! the names are the rows of the catalogue of bad input.
+//! A queue server that sends damaged HTTP: no damaged response counts as a success.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
