@@ -115,24 +115,15 @@ fn needed(channels: &[ChannelName]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address() -> RedisAddress {
-        RedisAddress {
-            tls: false,
-            host: "redis.example".to_owned(),
-            port: 6379,
-            user: None,
-            password: None,
-            database: None,
-        }
-    }
+    use crate::tests::address;
 
     #[test]
     fn a_text_that_repeats_a_part_of_the_publication_is_not_shown() {
         let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
         let error = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
         let shown = |error: &str| {
-            NotifyFault::from(fault_of_publish_error(error, &address(), &[], published)).to_string()
+            NotifyFault::from(fault_of_publish_error(error, &address(None, None), &[], published))
+                .to_string()
         };
         assert!(!shown(&error(r#"'{"id":"1","na"#)).contains("args"));
         assert!(!shown(&error(published)).contains("secret"));
@@ -145,7 +136,7 @@ mod tests {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
         let error = "NOPERM this user has no permissions to access one of the channels";
-        let fault = NotifyFault::from(fault_of_error(error, &address(), &channels));
+        let fault = NotifyFault::from(fault_of_error(error, &address(None, None), &channels));
         assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
         assert!(
             fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),

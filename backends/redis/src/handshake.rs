@@ -134,26 +134,17 @@ fn command(parts: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use ivy_proto::Secret;
     use ivy_proto::notify::NotifyFault;
 
     use super::*;
-
-    const PASSWORD: &str = "correct horse";
+    use crate::tests::{self, PASSWORD};
 
     fn address(
         user: Option<&str>,
         password: Option<&str>,
         database: Option<u32>,
     ) -> Arc<RedisAddress> {
-        Arc::new(RedisAddress {
-            tls: false,
-            host: "redis.example".to_owned(),
-            port: 6379,
-            user: user.map(str::to_owned),
-            password: password.map(Secret::new),
-            database,
-        })
+        Arc::new(RedisAddress { database, ..tests::address(user, password) })
     }
 
     /// The commands sent to a server that replies to each with the next of these lines.

@@ -18,9 +18,21 @@ use ivy_proto::{ChannelName, Moment, QueueName, Receipt, Secret};
 
 use super::*;
 
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 const HELLO: &str =
     "*6\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$5\r\nproto\r\n:2\r\n";
+
+/// The address of a server, for a user with this password.
+pub(crate) fn address(user: Option<&str>, password: Option<&str>) -> RedisAddress {
+    RedisAddress {
+        tls: false,
+        host: "redis.example".to_owned(),
+        port: 6379,
+        user: user.map(str::to_owned),
+        password: password.map(Secret::new),
+        database: None,
+    }
+}
 
 /// A session, and its effects so far.
 struct Harness {
@@ -42,15 +54,7 @@ impl Harness {
     }
 
     fn with_user(user: Option<&str>) -> Self {
-        let address = RedisAddress {
-            tls: false,
-            host: "redis.example".to_owned(),
-            port: 6379,
-            user: user.map(str::to_owned),
-            password: Some(Secret::new(PASSWORD)),
-            database: None,
-        };
-        let session = RedisSession::new(address, SessionStart::default());
+        let session = RedisSession::new(address(user, Some(PASSWORD)), SessionStart::default());
         Harness {
             session,
             now: Moment::EPOCH,

@@ -111,20 +111,13 @@ fn without_arguments(error: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use ivy_proto::Secret;
     use ivy_proto::queue::Effect;
 
     use super::*;
+    use crate::tests::{self, PASSWORD};
 
     fn address() -> RedisAddress {
-        RedisAddress {
-            tls: false,
-            host: "redis.example".to_owned(),
-            port: 6379,
-            user: None,
-            password: Some(Secret::new("correct horse")),
-            database: None,
-        }
+        tests::address(None, Some(PASSWORD))
     }
 
     #[test]
