@@ -68,7 +68,7 @@ async fn no_task_of_a_thousand_is_lost_when_their_worker_is_killed_again_and_aga
     assert_eq!(executed, (0..TASKS).collect());
     assert!(
         without_result.len() <= 3 * 10,
-        "only what ran when the worker died may lack a result: {without_result:?}"
+        "only what ran when the worker crashed may lack a result: {without_result:?}"
     );
     fixture.until_size("crash.dead", 0).await;
 }

@@ -26,7 +26,7 @@ use crate::task::Plan;
 const LEASE: u64 = 5;
 const HANDLER_MILLIS: u64 = 4_000;
 
-/// The outcome of all runs of a world.
+/// The outcome of all runs of a setup.
 struct Sum {
     coverage: Coverage,
     /// Runs by their number of faults.

@@ -219,7 +219,7 @@ pub(crate) enum Fault {
     SubscribeRefused,
     /// The connection ends while subscribing.
     SubscribeCut,
-    /// A replica takes over that has not heard of what was written last.
+    /// A replica without the last writes takes over.
     FailsOver,
     /// The server restarts without any key.
     RestartsEmpty,

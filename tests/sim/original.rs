@@ -141,7 +141,7 @@ impl World {
             .is_ok_and(|notice| self.kinds.iter().any(|kind| kind.name.as_str() == notice.name));
         // Noise does not come from ivy.
         if !known && number_in(payload.as_str()).is_some() {
-            self.checker.broken("S10", || format!("a notice killed the original at {who:?}"));
+            self.checker.broken("S10", || format!("a notice crashed the original at {who:?}"));
         }
     }
 

@@ -63,7 +63,7 @@ pub(crate) struct Sessions {
 struct ProcessSession {
     session: RedisSession,
     commands: u64,
-    /// Operations that are not answered yet.
+    /// Operations without a reply yet.
     pending: BTreeMap<CommandId, (OpId, QueueOp)>,
     tick_at: Option<Moment>,
     /// Whether its last input was a tick.
@@ -220,10 +220,10 @@ impl World {
                 }
                 Output::Event(event) => {
                     let now = self.now;
-                    self.trace.note(now, who, || format!("its session tells {event:?}"));
+                    self.trace.note(now, who, || format!("its session reports {event:?}"));
                 }
                 Output::Published(..) | Output::SubscriptionEvent(..) => {
-                    self.checker.broken("S11", || "nobody published by a session".to_owned());
+                    self.checker.broken("S11", || "a session reported a publication".to_owned());
                 }
                 Output::Wait(until) => return self.set_session_tick(who, until),
             }
@@ -260,10 +260,10 @@ impl World {
         }
     }
 
-    /// A session hands the result of an operation to its machine.
+    /// A session passes the result of an operation to its machine.
     fn executed(&mut self, who: ProcessId, op: OpId, reply: Result<QueueReply, QueueFault>) {
         let now = self.now;
-        self.trace.note(now, who, || format!("its session answers {op:?} {reply:?}"));
+        self.trace.note(now, who, || format!("its session returns {op:?} {reply:?}"));
         let ids = crate::network::receipts(&reply).map(|receipt| receipt.message);
         let granted = ids.filter_map(|id| self.sessions.granted.get(&id).copied()).min();
         let input = ProcessInput::Response(op, reply, granted.unwrap_or(now));

@@ -257,7 +257,7 @@ impl Setup {
             foreign_messages: 0,
             ..Setup::swarm(seed)
         };
-        // How a server that is gone shows it is said in HTTP.
+        // The kinds of outages are those of an HTTP server.
         if setup.backend.has_sessions() {
             setup.backend = Backend::Exact;
         }
@@ -326,7 +326,7 @@ impl Setup {
             Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),
             backend => backend,
         };
-        // A stream of its own, so that the other worlds stay as they were.
+        // A stream of its own, so that other setups do not change.
         let mut rng = stream_of(seed, SETTINGS + 4);
         if setup.original_producers == 0 && one_in(&mut rng, 4) {
             setup.backend = Backend::Redis;

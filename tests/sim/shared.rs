@@ -60,7 +60,7 @@ impl World {
         if median > MAX_MEDIAN || dead > 0 {
             let ignorant = self.setup.ignorant_workers;
             self.checker.broken("L7", || {
-                format!("with {ignorant} workers that do not know the task, {dead} died; waits: {waits:?}")
+                format!("with {ignorant} workers that do not know the task, {dead} were dead-lettered; waits: {waits:?}")
             });
         }
     }

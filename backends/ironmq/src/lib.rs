@@ -257,8 +257,8 @@ impl IronMq {
         self.decode_noting(op, response, |_| {})
     }
 
-    /// As [`decode`](IronMq::decode), and reports each [`ResponseDeviation`] in spite of which the response is
-    /// accepted.
+    /// As [`decode`](IronMq::decode), and reports each [`ResponseDeviation`] despite which the response
+    /// is accepted.
     ///
     /// # Errors
     /// As [`decode`](IronMq::decode).

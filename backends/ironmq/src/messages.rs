@@ -39,7 +39,7 @@ pub(crate) fn read(response: &str) -> Option<Vec<Message<'_>>> {
     Reader { text: response, scanner: Scanner::new(response) }.response()
 }
 
-/// Its methods take a position and return the one behind what they have read.
+/// Its methods take a position and return the one after what they have read.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     text: &'a str,

@@ -50,7 +50,7 @@ impl BadResponse {
 }
 
 /// Reads the response to an operation that succeeded according to its status, and reports the
-/// oddities in spite of which it is accepted.
+/// deviations despite which it is accepted.
 pub(crate) fn read(
     op: &QueueOp,
     headers: &HeaderMap,

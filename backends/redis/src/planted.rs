@@ -1,25 +1,25 @@
 //! Bugs planted on purpose, so that the tests which must find such bugs can be seen to find them.
 //!
 //! An ordinary build has none: [`planted`] is `false` at compile time. Built with
-//! `--cfg ivy_planted`, the one that was chosen for the thread is there.
+//! `--cfg ivy_planted`, a build has the one that was chosen for the thread.
 
-// Only a build that plants bugs has anybody who could reach them.
+// Only a build with planted bugs uses these items from outside.
 #![allow(unreachable_pub)]
 
 /// A mistake that breaks a clause of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Reserves are named by a counter that all share, and that begins again with the server.
+    /// The ids of reserves come from a shared counter, which starts again when the server does.
     ReserveIdsFromCounter,
-    /// What deletes or releases a message after an unanswered touch names one reservation.
+    /// A delete or release after a touch without a reply contains only one reservation.
     TouchForgotten,
-    /// The script that takes what a wait has moved is sent when the wait is answered.
+    /// The script that reserves what a wait has moved is sent only after the reply to the wait.
     WaitWithoutScript,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
-    /// Those that the worlds of the simulator can show.
+    /// Those that the simulator can find.
     pub const ALL: [Bug; 3] =
         [Bug::ReserveIdsFromCounter, Bug::TouchForgotten, Bug::WaitWithoutScript];
 }

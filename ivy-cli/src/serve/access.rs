@@ -7,7 +7,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::route::Query;
 
-/// The scheme of the header, with the space behind it.
+/// The scheme of the header, with the space after it.
 const SCHEME: &[u8] = b"OAuth ";
 
 /// The served project and its token.

@@ -21,7 +21,7 @@ enum FaultKind {
     ResponseFault(ResponseFault),
 }
 
-/// How a response is spoiled.
+/// How a response is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseFault {
     /// The request is not executed, and this status is returned.
@@ -41,7 +41,7 @@ pub(crate) enum ResponseFault {
 pub(crate) struct InjectedFaults {
     /// How long the response is delayed.
     pub(crate) delay: Duration,
-    /// How the response is spoiled.
+    /// How the response is damaged.
     pub(crate) fault: Option<ResponseFault>,
 }
 

@@ -124,7 +124,7 @@ pub(crate) enum ServeError {
     Entropy(getrandom::Error),
 }
 
-/// Serves until the process is asked to stop.
+/// Serves until the process receives a signal to stop.
 pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Runtime::new().map_err(ServeError::Start)?;
     let result = runtime.block_on(serve(options));
@@ -203,7 +203,7 @@ fn raise_file_limit() {
 #[cfg(not(unix))]
 fn raise_file_limit() {}
 
-/// Completes when the process is asked to stop.
+/// Completes when the process receives a signal to stop.
 #[cfg(unix)]
 fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -218,7 +218,7 @@ fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes when the process is asked to stop.
+/// Completes when the process receives a signal to stop.
 #[cfg(not(unix))]
 fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {

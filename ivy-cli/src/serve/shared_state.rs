@@ -1,4 +1,5 @@
-//! The state behind a lock. Each connection runs it itself and waits for its own response.
+//! The state that all connections share, behind a lock. Each connection runs it itself, and waits for
+//! its own response.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use super::api_call::ApiCall;
 use super::failure::Failure;
 use super::state::{Outcome, Reply, State};
 
-/// Receives the calls of all connections.
+/// Executes the calls of all connections.
 #[derive(Debug)]
 pub(crate) struct SharedState(Arc<LockedMachine<Tokio, State>>);
 
@@ -129,7 +130,7 @@ mod tests {
     fn messages(outcome: Outcome) -> usize {
         match outcome {
             Ok(Reply::Broker(Response::Reserved(deliveries))) => deliveries.len(),
-            other => panic!("not an answer to a reserve: {other:?}"),
+            other => panic!("not a response to a reserve: {other:?}"),
         }
     }
 

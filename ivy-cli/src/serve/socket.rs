@@ -34,7 +34,7 @@ impl Client {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) async fn sending_closed(self) {
         // This interest alone waits for the closed side and not for bytes. Urgent data is never
-        // reported, because the system is not asked for it.
+        // reported, because the socket is not registered for it.
         let ready = self.0.ready(tokio::io::Interest::PRIORITY).await;
         if ready.is_ok_and(|ready| !ready.is_read_closed()) {
             std::future::pending().await

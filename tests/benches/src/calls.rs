@@ -131,5 +131,5 @@ fn build<R: ivy_driver::Runtime>(builder: ivy_driver::IvyBuilder<R>, urls: Urls<
         Some(url) => builder.notifier_url(url),
         None => builder,
     };
-    builder.build().expect("good addresses")
+    builder.build().expect("valid addresses")
 }

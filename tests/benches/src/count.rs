@@ -20,7 +20,7 @@ impl Count {
         }
     }
 
-    /// Waits until so many more have run. There is one thread, so nothing runs while this is set up.
+    /// Waits until this many more have run. There is one thread, so nothing runs while this is set up.
     pub(crate) async fn wait_for_more(&self, many: u64) {
         self.target.store(self.run.load(Ordering::Relaxed) + many, Ordering::Relaxed);
         self.reached.notified().await;

@@ -126,7 +126,7 @@ pub(crate) fn broker_touch(depth: usize) -> Load {
 }
 
 /// What a broker must store of a message in addition to its body: its number, its reservation, its
-/// place and three instants.
+/// position and three instants.
 type Record = [u64; 8];
 const RECORD: Record = [7; 8];
 
@@ -145,7 +145,7 @@ pub(crate) fn bare_cycle(depth: usize) -> Load {
     })
 }
 
-/// The memory accesses of `broker_touch` alone: a receipt, a record, and a place in a queue, as
+/// The memory accesses of `broker_touch` alone: a receipt, a record, and a position in a queue, as
 /// many of each.
 pub(crate) fn bare_touch(depth: usize) -> Load {
     let mut receipts: Vec<[u64; 10]> = vec![[7; 10]; depth];

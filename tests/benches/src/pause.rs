@@ -48,7 +48,7 @@ pub fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
     };
     runtime.block_on(async {
         let builder = ivy_tokio::Ivy::builder().queue_url(&queue.ironmq_url());
-        let ivy = builder.notifier_url(&redis.redis_url()).build().expect("good addresses");
+        let ivy = builder.notifier_url(&redis.redis_url()).build().expect("valid addresses");
         let worker = ivy.worker().register(&START, handler).start().await;
         let _worker = worker.expect("a valid worker");
         let mut took = Vec::new();

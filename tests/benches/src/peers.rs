@@ -85,7 +85,7 @@ fn installed(path: &Path) -> &Path {
     path
 }
 
-/// A program that is ready to be asked for steps.
+/// A program that is ready to run steps.
 struct Peer {
     process: Process,
     lines: Lines,
@@ -116,10 +116,10 @@ impl Peer {
     fn of(mut command: Command, name: &str) -> Peer {
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = process.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let input = process.stdin.take().expect("its input was asked for");
-        let output = process.stdout.take().expect("its output was asked for");
+        let input = process.stdin.take().expect("its input is piped");
+        let output = process.stdout.take().expect("its output is piped");
         let mut lines = Lines { input, output: BufReader::new(output) };
-        assert_eq!(lines.read(), "ready", "{name} says when it is ready");
+        assert_eq!(lines.read(), "ready", "{name} reports when it is ready");
         Peer { process: Process(process), lines }
     }
 

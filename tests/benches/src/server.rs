@@ -131,7 +131,7 @@ fn free_port() -> u16 {
 
 /// A program of this build.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let own = env::current_exe().expect("a program knows its own path");
+    let own = env::current_exe().expect("the system reports the path of the program");
     own.with_file_name(name)
 }
 

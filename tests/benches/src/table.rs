@@ -132,7 +132,7 @@ pub(crate) fn instructions(loads: &[String], servers: bool) {
 
 /// The instructions and the operations of this many steps.
 fn counted(load: &str, steps: u64, servers: bool) -> (u64, u64) {
-    let program = std::env::current_exe().expect("a program knows its own path");
+    let program = std::env::current_exe().expect("the system reports the path of the program");
     let mut command = if servers {
         let mut command = Command::new(program);
         command.env(SERVER_COUNTER, "");

@@ -21,7 +21,7 @@ const NOTHING: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
 const ROUND: u64 = 8_000;
 const BATCH: u64 = 100;
 
-/// A worker of so many slots.
+/// A worker of this many slots.
 pub(crate) fn ivy(concurrency: usize) -> Load {
     let server = Server::own("serve-json");
     let runtime = runtime();
@@ -34,10 +34,10 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
     let worker = {
         let _inside = runtime.enter();
         let ivy = ivy_tokio::Ivy::builder().queue_url(&server.ironmq_url()).build();
-        let ivy = ivy.expect("a good address");
+        let ivy = ivy.expect("a valid address");
         ivy.worker().register(&NOTHING, handler).concurrency(concurrency)
     };
-    let worker = runtime.block_on(worker.start()).expect("a good worker");
+    let worker = runtime.block_on(worker.start()).expect("a valid worker");
     let step = move || {
         let _ = &worker;
         runtime.block_on(count.wait_for_more(ROUND));
@@ -46,7 +46,7 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
     Load { servers: vec![server], ..Load::of(step) }
 }
 
-/// So many loops that each reserve, read and delete a hundred.
+/// This many loops that each reserve, read and delete a hundred.
 pub(crate) fn limit(loops: u64) -> Load {
     let server = Server::own("serve-json");
     let runtime = runtime();

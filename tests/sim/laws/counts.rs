@@ -28,7 +28,7 @@ impl LawChecker {
         }
     }
 
-    /// Whether so many deliveries were lost that the message had to be dead-lettered.
+    /// Whether enough deliveries were lost for the message to be dead-lettered.
     pub(super) fn was_lost_too_often(&self, number: usize, letter: &DeadLetter) -> bool {
         let task = &self.tasks[number];
         let Some(message) = self.ids.index_of(&letter.id).and_then(|at| self.messages.get(at))

@@ -27,14 +27,14 @@ impl LawChecker {
         let counted = (message.failed.min(255), message.lost.min(255));
         let alive = message.alive;
         if !may_come_twice && before.is_some() {
-            self.broken("S4", || format!("{id} was handed out twice"));
+            self.broken("S4", || format!("{id} was delivered twice"));
         }
         if !may_come_twice && !alive {
-            self.broken("S4", || format!("{id} was handed out when gone"));
+            self.broken("S4", || format!("{id} was delivered after its deletion"));
         }
         if !may_come_twice && counts != counted {
             self.broken("L2", || {
-                format!("{id} says {counts:?} of its ends, which are {counted:?}")
+                format!("{id} was delivered with the counts {counts:?} instead of {counted:?}")
             });
         }
     }
@@ -103,7 +103,7 @@ impl LawChecker {
     pub(crate) fn message_deleted(&mut self, who: ProcessId, id: &MessageId, broker_now: Moment) {
         match self.held_receipt(who, id) {
             Some(receipt) => self.deleted(who, &receipt, broker_now),
-            // It was not known to be held, after something befell the server.
+            // After a fault of the server it was not known to be held.
             None => {
                 let reservation = ReservationId::new("");
                 let receipt = Receipt { message: id.clone(), reservation };

@@ -149,7 +149,7 @@ impl World {
                 self.resumed(who, id, &outcome, args.is_some());
             }
             producer::Output::Held { id, held } => {
-                self.trace.note(now, who, || format!("learns that {id} was released: {held}"));
+                self.trace.note(now, who, || format!("is informed that {id} was released: {held}"));
                 self.held(id);
             }
             producer::Output::Finished => self.finished(who),

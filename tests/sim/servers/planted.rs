@@ -1,12 +1,12 @@
-//! Bugs planted on purpose in what the models do in the place of scripts, as in the core.
+//! Bugs planted on purpose in the models' implementation of scripts, as in the core.
 
-// Only a build that plants bugs has anybody who could reach them.
+// Only a build with planted bugs uses these items from outside.
 #![allow(unreachable_pub)]
 
 /// A mistake in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// A message leaves its old place before it is written to the new one.
+    /// A message is removed from its old key before it is inserted under the new one.
     RemoveBeforeInsert,
     /// What is due again leaves out messages that were touched.
     SweepSkipsTouched,

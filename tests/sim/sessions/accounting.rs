@@ -79,7 +79,7 @@ impl World {
         }
         if written.script == Some(Script::Touch) {
             if after.is_none() {
-                self.checker.broken("S1", || format!("{id} vanished while it was touched"));
+                self.checker.broken("S1", || format!("{id} was lost while it was touched"));
             }
             return;
         }
@@ -105,7 +105,7 @@ impl World {
             }
         }
         if after.is_none() && before.held.is_empty() {
-            self.checker.broken("S1", || format!("{id} vanished: {written:?}"));
+            self.checker.broken("S1", || format!("{id} was lost: {written:?}"));
         }
     }
 
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    /// The script behind a wait has taken what the wait moved, unless the request was cut.
+    /// The script after a wait has reserved what the wait moved, unless the request was cut.
     pub(super) fn check_claimed_is_empty(&mut self) {
         let mut keys = self.sessions.server.store().iter().map(|(key, _)| key);
         if keys.any(|key| key.ends_with(b"}:p")) && !self.sessions.requests_were_cut {
@@ -158,7 +158,9 @@ impl World {
             let held = self.sessions.copies.get(message).map_or(&[][..], |copies| &copies.held);
             let is_held = held.iter().any(|field| self.owner_of(field) == Some(who));
             if is_held && !self.checker.may_come_twice(message) {
-                self.checker.broken("S1", || format!("{who:?} was told that {message} is deleted"));
+                self.checker.broken("S1", || {
+                    format!("{who:?} holds {message} after its delete has succeeded")
+                });
             }
         }
     }
@@ -174,7 +176,7 @@ impl World {
     ) {
         let broker_now = self.broker_now();
         if !exists && script.is_some_and(|script| script != Script::Reject) {
-            return self.checker.broken("S1", || format!("{id} vanished in {script:?}"));
+            return self.checker.broken("S1", || format!("{id} was lost in {script:?}"));
         }
         match script {
             Some(Script::Release) => self.checker.message_released(by, id, failed, broker_now),

@@ -16,7 +16,7 @@ use crate::world::{Due, World};
 /// A fault of the next request on a connection, or of its response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConnectionFault {
-    /// The connection is cut at this byte of the request. If nobody notices, it stays silent.
+    /// The connection is cut at this byte of the request. If neither side notices, it stays silent.
     TruncateRequest { at: u64, is_noticed: bool },
     /// The request and everything after it is delayed by this much.
     DelayRequest(Duration),
@@ -111,7 +111,7 @@ impl World {
         self.sessions.server.fail_no_script();
     }
 
-    /// Injects a fault of the server itself, by chance.
+    /// Draws a random fault of the server itself, and injects it.
     pub(super) fn inject_server_fault(&mut self) {
         let server = self.hosts.len();
         let Some(mut injected) = self.draw_fault(server, Opportunity::Server) else { return };

@@ -11,7 +11,7 @@ use crate::host::ProcessInput;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-/// After this long the server closes the connection of a process that vanished.
+/// After this long the server closes the connection of a process that ended without closing it.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
 /// One connection.
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     to_client: Moment,
     /// The fault of the next response.
     response_fault: Option<ConnectionFault>,
-    /// Nothing arrives any more at this end, and nobody notices.
+    /// Nothing arrives any more at this end, which no side notices.
     silent_to_server: bool,
     silent_to_client: bool,
     is_closed_by_client: bool,
@@ -43,7 +43,7 @@ impl World {
     pub(super) fn open_connection(&mut self, who: ProcessId, id: ConnectionId) {
         let (now, latency) = (self.now, self.latency(who.host));
         let mut connection = Connection { to_server: now, to_client: now, ..Connection::default() };
-        let process = self.sessions.processes.get_mut(&who).expect("it has asked for it");
+        let process = self.sessions.processes.get_mut(&who).expect("it has requested it");
         if process.unreachable_until > now {
             let kind = process.unreachable;
             self.sessions.connections.insert((who, id), connection);
@@ -239,7 +239,7 @@ impl World {
         self.event_queue.add(at, Due::ProcessInput(who, input));
     }
 
-    /// A process is gone: the server notices that at once, or much later.
+    /// A process has ended: the server notices that at once, or much later.
     pub(crate) fn end_session(&mut self, who: ProcessId) {
         if self.sessions.processes.remove(&who).is_none() {
             return;

@@ -1,6 +1,6 @@
 //! The connections on which reserves wait.
 //!
-//! Each is used by one wait at a time: a blocking command delays everything behind it.
+//! Each is used by one wait at a time: a blocking command delays everything that follows it.
 
 mod blocking_connection;
 
@@ -53,7 +53,7 @@ impl BlockingConnections {
         self.completed.pop_front()
     }
 
-    /// Cancels a wait whose caller is gone. Returns whether it was not sent, and will not be.
+    /// Cancels a wait whose caller has been dropped. Returns whether it was not sent, and will not be.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
         self.connections.iter_mut().any(|blocking| blocking.take_unsent(id))
     }

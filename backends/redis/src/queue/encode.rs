@@ -283,7 +283,7 @@ pub(crate) fn queue_names(
         (None, "") => b"-".to_vec(),
         (None, begin) => [b"[", begin.as_bytes()].concat(),
     };
-    // No string contains this byte, so it sorts behind all names with this prefix.
+    // No string contains this byte, so it sorts after all names with this prefix.
     let to =
         if begin.is_empty() { b"+".to_vec() } else { [b"(", begin.as_bytes(), b"\xff"].concat() };
     let command = Command::new("ZRANGEBYLEX").arg(prefix.queues()).arg(from).arg(to);

@@ -1,4 +1,4 @@
-//! Unique names of messages and of reserves.
+//! Unique ids of messages and of reserves.
 
 use super::element::ID_LENGTH;
 use super::receipt::{RESERVE_ID_LENGTH, ReserveId};
@@ -9,9 +9,8 @@ const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmn
 /// The number of characters of the time in an id: 48 bits of milliseconds.
 const TIME_LENGTH: usize = 8;
 
-/// Generates names of messages and of reserves. They contain random bits of the client: a counter
-/// on the server could go back after a restart or a failover, and repeat a name that is still in
-/// use.
+/// Generates ids of messages and of reserves. They contain random bits of the client: a counter on
+/// the server could go back after a restart or a failover, and repeat an id that is still in use.
 #[derive(Clone, Debug)]
 pub(crate) struct IdGenerator {
     message_nonce: u64,
@@ -21,7 +20,7 @@ pub(crate) struct IdGenerator {
 }
 
 impl IdGenerator {
-    /// Names derived from these random bytes, which must be unique per session.
+    /// A generator seeded with these random bytes, which must be unique per session.
     pub(crate) fn new(random: [u8; 16]) -> Self {
         let random = u128::from_le_bytes(random);
         let low = |bits: u128| (random >> bits) as u64;

@@ -306,7 +306,10 @@ mod tests {
         renewal.opened(after(0));
         let new = ready(&mut renewal, primary, after(0));
         assert_ne!(new, old);
-        assert!(!renewal.on_no_receiver(new, &reply_channel(), after(0)), "the caller is gone");
+        assert!(
+            !renewal.on_no_receiver(new, &reply_channel(), after(0)),
+            "the caller has been dropped"
+        );
         assert!(
             renewal.on_no_receiver(old, &reply_channel(), after(0)),
             "it was in flight meanwhile"

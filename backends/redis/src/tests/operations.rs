@@ -251,7 +251,7 @@ fn messages_of_a_cancelled_reserve_are_released() {
     harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
     harness.receive(&array(&[&one, &two, END]));
-    assert_eq!(harness.executed.len(), 1, "its caller is gone");
+    assert_eq!(harness.executed.len(), 1, "its caller has been dropped");
     let sent = harness.last_sent();
     let [first, second] = ["01\r\n", "00\r\n"].map(|position| sent.find(position).unwrap());
     assert!(first < second && sent.matches("EVALSHA").count() == 2, "{sent}");

@@ -38,7 +38,7 @@ pub(super) struct Reserver {
     last: u64,
 }
 
-/// The name of one reserve.
+/// The id of one reserve.
 #[derive(Clone, Debug)]
 pub(super) struct ReserveId(String);
 
@@ -55,7 +55,7 @@ impl Reserver {
         load
     }
 
-    /// Reserves up to so many messages.
+    /// Reserves up to this many messages.
     pub(super) fn reserve(&mut self, count: usize) -> (ReserveId, Cmd) {
         self.last += 1;
         let id = ReserveId(format!("{:014x}", self.last));
@@ -78,7 +78,7 @@ impl Reserver {
     }
 }
 
-/// Deletes all that a reserve brought.
+/// Deletes all messages of a reserve.
 pub(super) fn delete(pipeline: &mut Pipeline, ReserveId(id): &ReserveId, count: usize) {
     let fields: Vec<String> = (0..count).map(|index| format!("{id}{index:02}")).collect();
     pipeline.cmd("HDEL").arg(key("h")).arg(fields).ignore();

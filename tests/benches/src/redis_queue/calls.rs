@@ -16,7 +16,7 @@ use crate::wire::Wire;
 
 use super::bare::{self, Reserver};
 
-/// What a wait brings.
+/// The messages that a waiting reserve returns.
 type Reserved = (Vec<Vec<u8>>,);
 
 const CHANNEL: &str = "results";
@@ -36,8 +36,8 @@ pub(super) fn ivy(adapter: &str) -> Option<Load> {
     Some(Load { servers: vec![redis], ..Load::of(step) })
 }
 
-/// A post, a wait with the script behind it, a publication, and the message that the subscriber hears.
-/// Nothing is deleted.
+/// A post, a wait followed by the script, a publication, and the message that the subscriber
+/// receives. Nothing is deleted.
 pub(super) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(limit_of_futures(runtime())),
@@ -82,7 +82,7 @@ async fn connect(client: &Client) -> MultiplexedConnection {
 async fn work(mut waiting: MultiplexedConnection, mut publishing: MultiplexedConnection) {
     let script = Reserver::load().query_async(&mut waiting).await.expect("Redis replies");
     let (mut reserver, wire) = (Reserver::new(script, 0), Wire::new());
-    // When the server has gone, the run has ended.
+    // If the server has disconnected, the run has ended.
     while let Ok((messages,)) = reserver.wait().query_async::<Reserved>(&mut waiting).await {
         for message in messages {
             let notice = wire.work(bare::body(&message));
@@ -93,7 +93,7 @@ async fn work(mut waiting: MultiplexedConnection, mut publishing: MultiplexedCon
     }
 }
 
-/// The caller, a worker, and who listens have a thread each.
+/// The caller, a worker, and the subscriber have a thread each.
 fn limit_of_threads() -> Load {
     let redis = Server::redis();
     let client = open(&redis);
@@ -117,7 +117,7 @@ fn listen(mut connection: redis::Connection, sender: &mpsc::Sender<()>) {
     let mut subscriber = connection.as_pubsub();
     subscriber.subscribe(CHANNEL).expect("Redis subscribes");
     while sender.send(()).is_ok() {
-        // When the server has gone, the run has ended.
+        // If the server has disconnected, the run has ended.
         let Ok(notice) = subscriber.get_message() else { return };
         wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
     }
@@ -126,7 +126,7 @@ fn listen(mut connection: redis::Connection, sender: &mpsc::Sender<()>) {
 fn work_in_thread(mut waiting: redis::Connection, mut publishing: redis::Connection) {
     let script = Reserver::load().query(&mut waiting).expect("Redis replies");
     let (mut reserver, wire) = (Reserver::new(script, 0), Wire::new());
-    // When the server has gone, the run has ended.
+    // If the server has disconnected, the run has ended.
     while let Ok((messages,)) = reserver.wait().query::<Reserved>(&mut waiting) {
         for message in messages {
             let notice = wire.work(bare::body(&message));
@@ -137,5 +137,5 @@ fn work_in_thread(mut waiting: redis::Connection, mut publishing: redis::Connect
 }
 
 fn open(redis: &Server) -> Client {
-    Client::open(redis.redis_url()).expect("a good address")
+    Client::open(redis.redis_url()).expect("a valid address")
 }

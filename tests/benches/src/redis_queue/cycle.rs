@@ -1,4 +1,5 @@
-//! Requests one after the other: a hundred messages posted, reserved and deleted, among so many.
+//! Requests one after the other: a hundred messages posted, reserved and deleted, in a queue
+//! of this many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ const BODY: &str =
     r#"{"name":"testpackage.factorial","options":{"retry":true,"maxRetries":10},"args":[5]}"#;
 const LEASE: Duration = Duration::from_secs(60);
 
-/// The operations of ivy's queue, with so many messages queued.
+/// The operations of ivy's queue, with this many messages queued.
 pub(super) fn ivy(queued: usize) -> Load {
     let redis = Server::redis();
     let requests = Requests::new(&redis);
@@ -48,9 +49,9 @@ impl Requests {
         let queue = {
             let _inside = runtime.enter();
             let ivy = ivy_tokio::Ivy::builder().queue_url(&redis.redis_url()).build();
-            ivy.expect("a good address").queue()
+            ivy.expect("a valid address").queue()
         };
-        Requests { runtime, queue, name: QueueName::new(QUEUE).expect("a good name") }
+        Requests { runtime, queue, name: QueueName::new(QUEUE).expect("a valid name") }
     }
 
     fn post(&self) {
@@ -65,7 +66,7 @@ impl Requests {
         let QueueReply::Reserved(reserved) = self.execute(reserve) else {
             panic!("a reserve reserves")
         };
-        assert_eq!(reserved.messages.len(), BATCH, "so many are there");
+        assert_eq!(reserved.messages.len(), BATCH, "the queue contains a full batch");
         let receipts = reserved.messages.into_iter().map(|message| message.receipt).collect();
         let receipts = Batch::new(receipts).expect("there are some");
         self.execute(QueueOp::DeleteMany { queue: self.name.clone(), receipts });
@@ -79,7 +80,7 @@ impl Requests {
 /// The same by a bare client, in an empty queue.
 pub(super) fn limit() -> Load {
     let redis = Server::redis();
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut connection = client.get_connection().expect("Redis listens");
     let script = Reserver::load().query(&mut connection).expect("Redis replies");
     let mut reserver = Reserver::new(script, 0);
@@ -88,7 +89,7 @@ pub(super) fn limit() -> Load {
         bare::post(elements).exec(&mut connection).expect("Redis replies");
         let (reserve_id, reserve) = reserver.reserve(BATCH);
         let messages: Vec<Vec<u8>> = reserve.query(&mut connection).expect("Redis replies");
-        assert_eq!(messages.len(), BATCH, "so many are there");
+        assert_eq!(messages.len(), BATCH, "the queue contains a full batch");
         let mut pipeline = Pipeline::new();
         delete(&mut pipeline, &reserve_id, messages.len());
         pipeline.cmd("TIME").ignore();

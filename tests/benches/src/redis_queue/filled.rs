@@ -25,12 +25,12 @@ pub(super) struct Filled {
 impl Filled {
     pub(super) fn new(redis: &Server) -> Self {
         const CALL: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
-        let client = redis::Client::open(redis.redis_url()).expect("a good address");
+        let client = redis::Client::open(redis.redis_url()).expect("a valid address");
         let mut connection = client.get_connection().expect("Redis listens");
         let runtime = runtime();
         runtime.block_on(async {
             let ivy = ivy_tokio::Ivy::builder().queue_url(&redis.redis_url()).build();
-            let ivy = ivy.expect("a good address");
+            let ivy = ivy.expect("a valid address");
             let calls = ivy.call_many(&CALL, (0..WAITING as u64).map(|n| (n,))).await;
             assert!(calls.iter().all(Result::is_ok), "the server accepts everything");
         });

@@ -21,7 +21,7 @@ const CALLERS: u64 = 64;
 /// How often each caller sends in one step.
 const EACH: u64 = 150;
 
-/// Calls handed over together.
+/// Calls that are passed together.
 pub(super) fn ivy_many() -> Load {
     let redis = Server::redis();
     let runtime = runtime();
@@ -56,7 +56,7 @@ pub(super) fn ivy_callers() -> Load {
 pub(super) fn limit() -> Load {
     let redis = Server::redis();
     let runtime = runtime();
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let connection = client.get_multiplexed_async_connection();
     let connection = runtime.block_on(connection).expect("Redis listens");
     let wire = Wire::new();
@@ -76,7 +76,7 @@ pub(super) fn limit() -> Load {
 
 /// A load whose queue is emptied before each step, which is not measured.
 fn with_empty_queue(redis: Server, mut step: impl FnMut() -> u64 + 'static) -> Load {
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut connection = client.get_connection().expect("Redis listens");
     let step = move || {
         bare::clear().exec(&mut connection).expect("Redis replies");
@@ -90,5 +90,5 @@ fn with_empty_queue(redis: Server, mut step: impl FnMut() -> u64 + 'static) -> L
 fn connect(runtime: &tokio::runtime::Runtime, redis: &Server) -> ivy_tokio::Ivy {
     let _inside = runtime.enter();
     let ivy = ivy_tokio::Ivy::builder().queue_url(&redis.redis_url()).build();
-    ivy.expect("a good address")
+    ivy.expect("a valid address")
 }

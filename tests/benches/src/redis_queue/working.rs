@@ -20,7 +20,7 @@ use super::filled::{Filled, WAITING};
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 const LOOPS: u8 = 4;
 
-/// A worker of so many slots.
+/// A worker of this many slots.
 pub(super) fn ivy(concurrency: usize) -> Load {
     let redis = Server::redis();
     let mut filled = Filled::new(&redis);
@@ -34,10 +34,10 @@ pub(super) fn ivy(concurrency: usize) -> Load {
     let worker = {
         let _inside = runtime.enter();
         let ivy = ivy_tokio::Ivy::builder().queue_url(&redis.redis_url()).build();
-        let ivy = ivy.expect("a good address");
+        let ivy = ivy.expect("a valid address");
         ivy.worker().register(&DOUBLE, handler).concurrency(concurrency)
     };
-    let worker = runtime.block_on(worker.start()).expect("a good worker");
+    let worker = runtime.block_on(worker.start()).expect("a valid worker");
     worker.pause();
     let step = move || {
         filled.fill();
@@ -61,7 +61,7 @@ pub(super) fn limit() -> Load {
     let redis = Server::redis();
     let mut filled = Filled::new(&redis);
     let runtime = runtime();
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let (connection, script) = runtime.block_on(async {
         let connection = client.get_multiplexed_async_connection().await;
         let mut connection = connection.expect("Redis listens");

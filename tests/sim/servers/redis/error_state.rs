@@ -1,6 +1,6 @@
-//! Error replies of a server in trouble.
+//! Error replies of a server that refuses commands.
 
-/// What is wrong with a server.
+/// Why a server refuses commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It is loading its data, and serves no client.
@@ -13,7 +13,7 @@ pub enum Kind {
     NoDisk,
 }
 
-/// The trouble that a server is in.
+/// Whether a server refuses commands, and why.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorState {
     kind: Option<Kind>,
@@ -28,13 +28,13 @@ const NO_DISK: &str = "MISCONF Redis is configured to save RDB snapshots, but it
     (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
 impl ErrorState {
-    /// A server with this trouble.
+    /// The state of a server that refuses commands for this reason.
     #[must_use]
     pub fn of(kind: Kind) -> Self {
         ErrorState { kind: Some(kind) }
     }
 
-    /// What is wrong.
+    /// Why commands are refused, if they are.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         self.kind

@@ -16,12 +16,12 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// A replica that has all of this.
+    /// A replica with these contents.
     pub(super) fn of(store: &Store) -> Self {
         Replica { store: store.clone(), pending: VecDeque::new() }
     }
 
-    /// It receives commands that were written together, sooner or later.
+    /// Receives commands that were written together; it may apply them later.
     pub(super) fn replicate(&mut self, written: Vec<Command>) {
         self.pending.push_back(written);
         if self.pending.len() > MAX_LAG {

@@ -118,7 +118,7 @@ impl Server {
         self.written.pop_front()
     }
 
-    /// The server is in this trouble from now on.
+    /// From now on the server refuses commands for this reason.
     pub fn enter_error_state(&mut self, kind: Kind) {
         self.error_state = ErrorState::of(kind);
         if kind == Kind::ReadOnly {
@@ -126,7 +126,7 @@ impl Server {
         }
     }
 
-    /// The trouble ends.
+    /// The server accepts commands again.
     pub fn recover(&mut self) {
         self.error_state = ErrorState::default();
     }

@@ -55,7 +55,7 @@ pub(crate) struct Operations {
 /// The purpose of a request.
 #[derive(Debug)]
 enum InFlight {
-    /// An operation, whose caller may be gone.
+    /// An operation, whose caller may have been dropped.
     Operation { command_id: Option<CommandId>, operation: PendingOperation, exchange: Exchange },
     /// A reserve that completes immediately.
     Reserve { reserving: Reserving, exchange: Exchange },
@@ -108,7 +108,7 @@ impl Operations {
         }
     }
 
-    /// Cancels an operation whose caller is gone.
+    /// Cancels an operation whose caller has been dropped.
     pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
         self.paused.retain(|paused| paused.reserving.command_id != Some(command_id));
         let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);

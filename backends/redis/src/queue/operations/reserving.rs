@@ -28,7 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A reserve, which may run several scripts in sequence.
 #[derive(Debug)]
 pub(super) struct Reserving {
-    /// `None` if its caller is gone.
+    /// `None` if its caller has been dropped.
     pub(super) command_id: Option<CommandId>,
     pub(super) queue: QueueName,
     pub(super) keys: Keys,
@@ -150,7 +150,7 @@ impl Operations {
         }
     }
 
-    /// Returns the result of a reserve. If its caller is gone, the messages are released.
+    /// Returns the result of a reserve. If its caller has been dropped, the messages are released.
     fn complete_with_messages(
         &mut self,
         reserving: Reserving,

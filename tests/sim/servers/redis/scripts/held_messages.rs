@@ -142,7 +142,7 @@ pub(super) fn put_back(
     Ok(())
 }
 
-/// The element with one more in the count that begins at this place. A count stops at ff.
+/// The element with one more in the count that begins at this position. A count stops at ff.
 fn increment(mut element: Vec<u8>, at: usize) -> Vec<u8> {
     let digits = element.get(at - 1..at + 1).and_then(|digits| std::str::from_utf8(digits).ok());
     let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));

@@ -122,7 +122,7 @@ pub(super) fn frees(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), Scri
     calls.call("ZREM", &[queue.leases, b""]).map(|_| ())
 }
 
-/// The field of the message at this place in a reserve.
+/// The field of the message at this position in a reserve.
 fn field(reserve_id: &[u8], position: usize) -> Vec<u8> {
     [reserve_id, format!("{position:02}").as_bytes()].concat()
 }
