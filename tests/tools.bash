@@ -65,28 +65,72 @@ unpack_redis_server() {
     have apt-get --version || fail "redis-server is missing." \
         "Install Redis with your system's package manager and try again."
     apt_lists_for redis-server
-    local dir=$tools/redis packages
+    unpack_server redis || fail "The unpacked redis-server does not run." \
+        "Install it (on Debian: apt-get install redis-server) and try again."
+}
+
+# valkey-server: the system's, or Debian's package, which older releases have in their backports. Without
+# it, the tests on Valkey are left out.
+need_valkey_server() {
+    local own=$tools/valkey/valkey-server
+    if have valkey-server --version; then
+        export IVY_TEST_VALKEY_SERVER
+        IVY_TEST_VALKEY_SERVER=$(command -v valkey-server)
+    elif have "$own" --version || unpack_valkey_server; then
+        export IVY_TEST_VALKEY_SERVER=$own
+    else
+        echo "valkey: no package, so the tests on it are left out"
+        return
+    fi
+    echo "valkey: $("$IVY_TEST_VALKEY_SERVER" --version | cut -d ' ' -f 1-3)"
+}
+
+unpack_valkey_server() {
+    have apt-get --version || return
+    if have apt-get install --simulate valkey-server; then
+        unpack_server valkey
+        return
+    fi
+    # Package lists of their own, so that the system's apt does not change.
+    local dir=$tools/valkey-apt keys=/usr/share/keyrings/debian-archive-keyring.gpg uri release
+    read -r uri release < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+        'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main') || return
+    release=${release%-updates}
+    mkdir -p "$dir/lists/partial"
+    printf 'deb [signed-by=%s] %s %s main\n' "$keys" "$uri" "$release" "$keys" "$uri" "$release-backports" \
+        >"$dir/sources.list"
+    local options=(-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=-
+        -o "Dir::State::Lists=$dir/lists")
+    have apt-get "${options[@]}" update && unpack_server valkey "${options[@]}"
+    local status=$?
+    rm -rf "$dir"
+    return $status
+}
+
+# Unpacks Debian's package of a server and its missing dependencies into target/tools. The other arguments
+# are options of apt-get.
+unpack_server() {
+    local name=$1 dir=$tools/$1 packages package libraries
+    shift
     rm -rf "$dir"
     mkdir -p "$dir/packages" "$dir/system"
-    # The package and its missing dependencies. Debian's redis-server is a link to a program of
-    # redis-tools, which is therefore unpacked even if the system has it.
-    packages=$(apt-get install --simulate --no-install-recommends redis-server |
-        awk '$1 == "Inst" { print $2 } END { print "redis-tools" }' | sort -u)
+    # Debian's NAME-server is a link to a program of NAME-tools, which is therefore unpacked even if the
+    # system has it.
+    packages=$(apt-get "$@" install --simulate --no-install-recommends "$name-server" |
+        awk -v tools="$name-tools" '$1 == "Inst" { print $2 } END { print tools }' | sort -u) || return
     # shellcheck disable=SC2086 # a list of names
-    (cd "$dir/packages" && apt-get download $packages)
+    (cd "$dir/packages" && apt-get "$@" download $packages) || return
     for package in "$dir"/packages/*.deb; do
-        dpkg --extract "$package" "$dir/system"
+        dpkg --extract "$package" "$dir/system" || return
     done
     rm -r "$dir/packages"
-    local libraries
     libraries=$(find "$dir/system" -name '*.so*' -printf '%h\n' | sort -u | paste -sd :)
-    cat >"$dir/redis-server" <<EOF
+    cat >"$dir/$name-server" <<EOF
 #!/bin/sh
-LD_LIBRARY_PATH="$libraries" exec "$dir/system/usr/bin/redis-server" "\$@"
+LD_LIBRARY_PATH="$libraries" exec "$dir/system/usr/bin/$name-server" "\$@"
 EOF
-    chmod +x "$dir/redis-server"
-    "$dir/redis-server" --version >/dev/null || fail "The unpacked redis-server does not run." \
-        "Install it (on Debian: apt-get install redis-server) and try again."
+    chmod +x "$dir/$name-server"
+    have "$dir/$name-server" --version
 }
 
 # Updates apt's package lists if these packages are unknown, as on a fresh machine.

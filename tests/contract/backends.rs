@@ -18,6 +18,8 @@ pub(crate) struct Backend<B: ?Sized> {
     pub(crate) name: &'static str,
     /// Whether it is in this process, so that time can be paused.
     pub(crate) in_virtual_time: bool,
+    /// Whether its server is installed.
+    pub(crate) is_installed: fn() -> bool,
     pub(crate) open: fn(&Servers) -> Arc<B>,
 }
 
@@ -26,6 +28,7 @@ pub(crate) struct Backend<B: ?Sized> {
 pub(crate) struct Servers {
     ironmq: OnceLock<IvyServer>,
     redis: OnceLock<RedisServer>,
+    valkey: OnceLock<RedisServer>,
 }
 
 impl Servers {
@@ -36,18 +39,25 @@ impl Servers {
     fn redis(&self) -> &RedisServer {
         self.redis.get_or_init(|| wait(RedisServer::start()))
     }
+
+    fn valkey(&self) -> &RedisServer {
+        let start = || wait(RedisServer::start_valkey()).expect("Valkey is installed");
+        self.valkey.get_or_init(start)
+    }
 }
 
-pub(crate) fn queues() -> [Backend<dyn Queue>; 5] {
+pub(crate) fn queues() -> [Backend<dyn Queue>; 6] {
     [
         Backend {
             name: "memory",
             in_virtual_time: true,
+            is_installed: always,
             open: |_| ivy(Ivy::builder().queue_url("memory://")).queue(),
         },
         Backend {
             name: "late_receipts",
             in_virtual_time: true,
+            is_installed: always,
             open: |_| {
                 let memory = ivy(Ivy::builder().queue_url("memory://")).queue();
                 ivy(Ivy::builder().queue(LateReceipts::new(memory))).queue()
@@ -56,30 +66,55 @@ pub(crate) fn queues() -> [Backend<dyn Queue>; 5] {
         Backend {
             name: "own_queue",
             in_virtual_time: true,
+            is_installed: always,
             open: |_| ivy(Ivy::builder().queue(own_queue::ListQueue::default())).queue(),
         },
         Backend {
             name: "ironmq",
             in_virtual_time: false,
+            is_installed: always,
             open: |servers| ivy(Ivy::builder().queue_url(&servers.ironmq().url())).queue(),
         },
         Backend {
             name: "redis",
             in_virtual_time: false,
+            is_installed: always,
             open: |servers| ivy(Ivy::builder().queue_url(&servers.redis().url())).queue(),
+        },
+        Backend {
+            name: "valkey",
+            in_virtual_time: false,
+            is_installed: RedisServer::has_valkey,
+            open: |servers| ivy(Ivy::builder().queue_url(&servers.valkey().url())).queue(),
         },
     ]
 }
 
-pub(crate) fn notifiers() -> [Backend<dyn Notifier>; 2] {
+pub(crate) fn notifiers() -> [Backend<dyn Notifier>; 3] {
     [
-        Backend { name: "memory", in_virtual_time: true, open: |_| notifier("memory://") },
+        Backend {
+            name: "memory",
+            in_virtual_time: true,
+            is_installed: always,
+            open: |_| notifier("memory://"),
+        },
         Backend {
             name: "redis",
             in_virtual_time: false,
+            is_installed: always,
             open: |servers| notifier(&servers.redis().url()),
         },
+        Backend {
+            name: "valkey",
+            in_virtual_time: false,
+            is_installed: RedisServer::has_valkey,
+            open: |servers| notifier(&servers.valkey().url()),
+        },
     ]
+}
+
+fn always() -> bool {
+    true
 }
 
 fn notifier(url: &str) -> Arc<dyn Notifier> {

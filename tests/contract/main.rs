@@ -56,7 +56,7 @@ fn trials_of<B: ?Sized + 'static, Fixture: 'static>(
     cases: &'static [Case<Fixture>],
     run: fn(Arc<B>, &Case<Fixture>) -> BoxFuture<()>,
 ) -> impl Iterator<Item = Trial> {
-    let Backend { name, in_virtual_time, open } = backend;
+    let Backend { name, in_virtual_time, is_installed, open } = backend;
     let servers = Arc::clone(servers);
     cases.iter().map(move |case| {
         let servers = Arc::clone(&servers);
@@ -67,6 +67,7 @@ fn trials_of<B: ?Sized + 'static, Fixture: 'static>(
             runtime.block_on(run(backend, case));
             Ok(())
         })
+        .with_ignored_flag(!is_installed())
     })
 }
 

@@ -7,8 +7,8 @@
 //! connections. With `IVY_QUEUE_URL=redis://HOST` alone, tasks and their results use the same
 //! server.
 //!
-//! A queue needs Redis 6.2 or later, with or without replicas. It is tested with Redis 7.0; Valkey
-//! has the same commands. A cluster is not supported as a queue. A notifier needs Redis 2.8.
+//! A queue needs Redis 6.2 or later, or Valkey, with or without replicas. It is tested with Redis
+//! 7.0 and Valkey 8.0. A cluster is not supported as a queue. A notifier needs Redis 2.8.
 //!
 //! # URLs
 //!

@@ -166,6 +166,7 @@ pub const GROWTH: &[Growth] = &[
     Growth { what: "a message over ivy serve, this many connections open", few: "serve/open/1", load: "serve/open", counts: &[100, 2_000] },
     Growth { what: "a message over ivy serve, this many connections in turn", few: "serve/open/1", load: "serve/turns", counts: &[100, 2_000] },
     Growth { what: "a message through Redis, this many queued", few: "redis/cycle/ivy/100", load: "redis/cycle/ivy", counts: &[10_000, 1_000_000] },
+    Growth { what: "a delayed message through Redis, this many due", few: "redis/due/100", load: "redis/due", counts: &[10_000, 100_000] },
     Growth { what: "a call with its result, this many waiting", few: "producer/100", load: "producer", counts: &[1, 1_000, 10_000, 100_000] },
     Growth { what: "the same bytes in a bare map, this many waiting", few: "producer/bare/100", load: "producer/bare", counts: &[1, 1_000, 10_000, 100_000] },
     Growth { what: "a message through the worker, this many tasks", few: "worker/100", load: "worker", counts: &[1, 1_000, 10_000] },

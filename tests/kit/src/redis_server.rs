@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,16 +28,34 @@ pub enum Fsync {
 }
 
 /// What a server is started with, now and when it is restarted.
-#[derive(Default)]
 struct Settings {
+    program: PathBuf,
     password: Option<String>,
     log: Option<(Fsync, Folder)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { program: tools::redis_server(), password: None, log: None }
+    }
 }
 
 impl RedisServer {
     /// Starts a server.
     pub async fn start() -> Self {
         Self::start_on_free_port(Settings::default()).await
+    }
+
+    /// Starts a Valkey server, which has the same protocol, if one is installed.
+    pub async fn start_valkey() -> Option<Self> {
+        let program = tools::valkey_server()?;
+        Some(Self::start_on_free_port(Settings { program, ..Settings::default() }).await)
+    }
+
+    /// Whether [`start_valkey`](RedisServer::start_valkey) starts one.
+    #[must_use]
+    pub fn has_valkey() -> bool {
+        tools::valkey_server().is_some()
     }
 
     /// Starts a server that requires this password.
@@ -177,7 +196,7 @@ fn spawn(port: u16, settings: &Settings) -> Process {
     if let Some(password) = &settings.password {
         args.extend(["--requirepass", password]);
     }
-    Process::spawn("redis-server", tools::redis_server().as_os_str(), args, [])
+    Process::spawn("redis-server", settings.program.as_os_str(), args, [])
 }
 
 /// A new folder for temporary files, which is deleted when this is dropped.

@@ -16,6 +16,12 @@ pub(crate) fn redis_server() -> PathBuf {
         .unwrap_or_else(|| installed("redis/redis-server"))
 }
 
+/// The program `valkey-server`, if there is one in the same places.
+pub(crate) fn valkey_server() -> Option<PathBuf> {
+    let own = || Some(place_of("valkey/valkey-server")).filter(|path| path.exists());
+    given("IVY_TEST_VALKEY_SERVER").or_else(|| on_path("valkey-server")).or_else(own)
+}
+
 /// The directory of the installed Node packages.
 pub(crate) fn node_modules() -> PathBuf {
     given("IVY_TEST_NODE_MODULES").unwrap_or_else(|| installed("node/node_modules"))
@@ -36,8 +42,12 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+fn place_of(tool: &str) -> PathBuf {
+    project().join("target/tools").join(tool)
+}
+
 fn installed(tool: &str) -> PathBuf {
-    let path = project().join("target/tools").join(tool);
+    let path = place_of(tool);
     assert!(path.exists(), "{} is missing: run `tests/run`, which installs it", path.display());
     path
 }

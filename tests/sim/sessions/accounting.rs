@@ -114,11 +114,8 @@ impl World {
         let is_endless = |(_, copies): &(&MessageId, &Copies)| {
             copies.held.iter().any(|field| self.reservation(copies, field).is_none())
         };
-        let mut endless = self.sessions.copies.iter().filter(is_endless);
-        let found = endless.find(|(id, _)| !self.checker.may_come_twice(id));
-        if let Some(id) =
-            found.map(|(id, _)| id.clone()).filter(|_| !self.sessions.leases_were_lost)
-        {
+        let found = self.sessions.copies.iter().find(is_endless).map(|(id, _)| id.clone());
+        if let Some(id) = found.filter(|_| !self.sessions.leases_were_lost) {
             self.checker.broken("S1", || format!("{id} is reserved, and has no lease"));
         }
     }

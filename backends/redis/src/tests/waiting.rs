@@ -85,6 +85,24 @@ fn a_wait_continues_in_pieces_until_it_is_over() {
 }
 
 #[test]
+fn an_idle_queue_costs_two_waits_a_minute() {
+    let mut harness = connected();
+    let half_a_minute = 30 * SECOND;
+    let (queue, lease, wait) = (mail(), half_a_minute, 2 * half_a_minute);
+    harness.execute(1, QueueOp::Reserve { queue, count: 10, lease, wait });
+    harness.receive(&format!("{NOTHING_LOST}{}", array(&[""])));
+    harness.accept();
+    harness.receive(":7\r\n");
+    for _ in 0..2 {
+        assert_eq!(harness.executed.len(), 1);
+        harness.pass(half_a_minute);
+        harness.receive_on(harness.opened[1], &format!("$-1\r\n{}", array(&[""])));
+    }
+    assert_eq!(reserved_count(&harness), 0);
+    assert_eq!(harness.sent_on(harness.opened[1]).matches("BLMOVE").count(), 2);
+}
+
+#[test]
 fn each_waiting_reserve_has_its_own_connection() {
     let (mut harness, first) = waiting(20 * SECOND, "");
     harness.execute(2, reserve(20 * SECOND));

@@ -1,5 +1,5 @@
 //! Requests one after the other: a hundred messages posted, reserved and deleted, in a queue
-//! of this many.
+//! of this many, or when this many delayed ones are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +27,30 @@ pub(super) fn ivy(queued: usize) -> Load {
     let redis = Server::redis();
     let requests = Requests::new(&redis);
     for _ in 0..queued.div_ceil(BATCH) {
-        requests.post();
+        requests.post(Duration::ZERO);
     }
     let step = move || {
-        requests.post();
-        requests.reserve_and_delete();
+        requests.post(Duration::ZERO);
+        assert_eq!(requests.reserve_and_delete(), BATCH, "the queue contains a full batch");
         BATCH as u64
+    };
+    Load { servers: vec![redis], ..Load::of(step) }
+}
+
+/// The same operations for this many delayed messages, which are posted before the first of them is
+/// reserved. All of them are due then.
+pub(super) fn due(count: usize) -> Load {
+    let redis = Server::redis();
+    let requests = Requests::new(&redis);
+    let step = move || {
+        for _ in 0..count.div_ceil(BATCH) {
+            requests.post(Duration::from_millis(1));
+        }
+        let mut done = 0;
+        while done < count {
+            done += requests.reserve_and_delete();
+        }
+        done as u64
     };
     Load { servers: vec![redis], ..Load::of(step) }
 }
@@ -54,22 +72,26 @@ impl Requests {
         Requests { runtime, queue, name: QueueName::new(QUEUE).expect("a valid name") }
     }
 
-    fn post(&self) {
-        let message = NewMessage { body: Body::new(BODY), delay: Duration::ZERO };
+    fn post(&self, delay: Duration) {
+        let message = NewMessage { body: Body::new(BODY), delay };
         let messages = Batch::new(vec![message; BATCH]).expect("there are some");
         self.execute(QueueOp::Post { queue: self.name.clone(), messages });
     }
 
-    fn reserve_and_delete(&self) {
+    /// Returns how many messages there were.
+    fn reserve_and_delete(&self) -> usize {
         let queue = self.name.clone();
         let reserve = QueueOp::Reserve { queue, count: BATCH, lease: LEASE, wait: Duration::ZERO };
         let QueueReply::Reserved(reserved) = self.execute(reserve) else {
             panic!("a reserve reserves")
         };
-        assert_eq!(reserved.messages.len(), BATCH, "the queue contains a full batch");
-        let receipts = reserved.messages.into_iter().map(|message| message.receipt).collect();
-        let receipts = Batch::new(receipts).expect("there are some");
-        self.execute(QueueOp::DeleteMany { queue: self.name.clone(), receipts });
+        let receipts: Vec<_> =
+            reserved.messages.into_iter().map(|message| message.receipt).collect();
+        let count = receipts.len();
+        if let Some(receipts) = Batch::new(receipts) {
+            self.execute(QueueOp::DeleteMany { queue: self.name.clone(), receipts });
+        }
+        count
     }
 
     fn execute(&self, op: QueueOp) -> QueueReply {

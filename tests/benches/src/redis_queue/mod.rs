@@ -20,6 +20,7 @@ pub(crate) fn load(name: &[&str]) -> Option<Load> {
         ["call", "ivy", adapter] => calls::ivy(adapter),
         ["call", "limit", adapter] => calls::limit(adapter),
         ["cycle", "ivy", queued] => Some(cycle::ivy(queued.parse().ok()?)),
+        ["due", count] => Some(cycle::due(count.parse().ok()?)),
         ["cycle", "limit"] => Some(cycle::limit()),
         _ => None,
     }

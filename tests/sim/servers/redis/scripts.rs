@@ -37,9 +37,9 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "dcc8ba7b868d3177373baa6a743dbb87e4bfce6f"),
+    (Script::Reserve, "03ca41ca44a16981d1a69e3c1118b891744cd2b7"),
     (Script::Peek, "e3a3cec5ed689b5c6a3f3c1e90e38bd5561c20ba"),
-    (Script::Touch, "8d9948543cddf908085545e632daf016ff219a30"),
+    (Script::Touch, "63426c62607efc3dbd3e150effd08c29f51abbc7"),
     (Script::Release, "2c9293b49999d7940e0f5585f48a81f77204cdfb"),
     (Script::Reject, "d045e7a2c054d6d993cb6514b937b77c1e513282"),
     (Script::Orphans, "dba68947d767d82e4ff339c0ac8c28840410e152"),

@@ -44,8 +44,9 @@ if taken == 0 then
   return { format('%.0f', math.max(0, math.min(due or math.huge, ends or math.huge) - now)) }
 end
 local till = format('%.0f', now + lease)
-call('HSET', held, unpack(fields))
+-- The lease comes first, so that no message is reserved without one if a command fails.
 call('ZADD', leases, till, unique .. '/' .. taken)
+call('HSET', held, unpack(fields))
 if from_claimed > 0 then call('LTRIM', claimed, tostring(from_claimed), '-1') end
 if from_ready > 0 then call('LTRIM', ready, tostring(from_ready), '-1') end
 answer[taken + 1] = till

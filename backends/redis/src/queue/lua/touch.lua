@@ -6,8 +6,9 @@ local field, following, lease, own = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local element = call('HGET', held, field)
 if not element and call('HEXISTS', held, following) == 0 then return '' end
 local till = format('%.0f', now + lease)
-if element then call('HSET', held, following, element) end
+-- The lease comes first, so that no message is reserved without one if a command fails.
 call('ZADD', leases, till, following)
+if element then call('HSET', held, following, element) end
 call('HDEL', held, field)
 call('ZREM', leases, own)
 return till

@@ -23,10 +23,10 @@ pub(super) fn touch(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Re
         return Ok(Reply::text(""));
     }
     let end = (now + input.number(3)?).to_string();
+    calls.call("ZADD", &[queue.leases, end.as_bytes(), next])?;
     if let Some(element) = &element {
         calls.call("HSET", &[queue.held, next, element])?;
     }
-    calls.call("ZADD", &[queue.leases, end.as_bytes(), next])?;
     calls.call("HDEL", &[queue.held, field])?;
     calls.call("ZREM", &[queue.leases, own])?;
     Ok(Reply::text(end))

@@ -54,8 +54,8 @@ pub(super) fn reserve(
     if planted(Bug::RemoveBeforeInsert) {
         trim(calls, queue.ready, std::mem::take(&mut from_ready))?;
     }
-    calls.call("HSET", &held)?;
     calls.call("ZADD", &[queue.leases, end.as_bytes(), &name])?;
+    calls.call("HSET", &held)?;
     trim(calls, claimed, from_claimed)?;
     trim(calls, queue.ready, from_ready)?;
     selection.reply.push(end.into_bytes());
