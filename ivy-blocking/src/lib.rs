@@ -1,5 +1,6 @@
 //! ivy for programs on threads: call a function by its name, let a worker elsewhere run it, and get
-//! its typed result back. No async runtime is needed or compiled in.
+//! its typed result back. No async runtime is needed or compiled in: of tokio, only the channels that
+//! hyper uses are.
 //!
 //! # Getting started
 //!
@@ -47,9 +48,10 @@
 //! # Threads
 //!
 //! All methods can be called from any thread, concurrently. Each [`Ivy`] in use has a thread for
-//! its calls, up to sixteen for requests to its queue and as many for callbacks, and two for Redis.
-//! Each [`Worker`] has a thread of its own, one for each queue that it waits for, and up to
-//! [`concurrency`](WorkerBuilder::concurrency) for handlers. Threads that are idle for long end.
+//! its calls, up to sixteen for callbacks, one for each connection and two more for its servers.
+//! Each [`Worker`] has a thread of its own and up to [`concurrency`](WorkerBuilder::concurrency) for
+//! handlers. A queue over HTTP has a connection for each request in flight, and for each queue that
+//! a worker waits for. Idle threads and connections end after a while.
 //!
 //! While a thread waits for a reply or a result, it runs the background work that its call has
 //! triggered, and so does a thread that has run a handler, before it runs the next: a switch to
@@ -70,9 +72,8 @@
 //! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is not needed any
 //! more, and it should then return.
 
-#[cfg(feature = "http")]
-mod http;
 mod net;
+mod reading;
 mod runtime;
 
 pub use runtime::{Clients, Runtime};

@@ -1,22 +1,19 @@
 //! TCP connections for futures: one thread reads, and the polling thread writes.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_channel::{mpsc, oneshot};
+use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite};
-use futures_util::stream::{IntoAsyncRead, TryStreamExt};
-use ivy_driver::internal::{block_on, run_woken_by, spawn};
+use ivy_driver::internal::{run_woken_by, spawn};
 use ivy_proto::connect::CONNECT_LIMIT;
 
-/// The most bytes that one read returns. One such piece is buffered while the next is read.
-const PIECE: usize = 16 * 1024;
+use crate::reading::{Incoming, read};
 
 /// The addresses of a host.
 pub(crate) async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -24,20 +21,15 @@ pub(crate) async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAdd
 }
 
 /// Opens a connection to an address.
-pub(crate) async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
     let connect = move || TcpStream::connect_timeout(&address, CONNECT_LIMIT);
     let socket = in_thread("ivy-connect", connect).await?;
     socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-/// Opens a connection to an address, for futures.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
-    let socket = Arc::new(open(address).await?);
-    let (pieces, incoming) = mpsc::channel(0);
-    let read_from = Arc::clone(&socket);
-    spawn("ivy-reader", move || read(&read_from, pieces))?;
-    Ok(Tcp { socket, incoming: incoming.into_async_read(), blocked: None })
+    let socket = Arc::new(socket);
+    let incoming = Arc::new(Incoming::new());
+    let (read_from, pieces) = (Arc::clone(&socket), Arc::clone(&incoming));
+    spawn("ivy-reader", move || read(&read_from, &pieces))?;
+    Ok(Tcp { socket, incoming, blocked: None })
 }
 
 async fn in_thread<T: Send + 'static>(
@@ -56,18 +48,18 @@ async fn in_thread<T: Send + 'static>(
 /// A connection. Dropping it closes the socket and ends its threads.
 pub struct Tcp {
     socket: Arc<TcpStream>,
-    incoming: IntoAsyncRead<mpsc::Receiver<io::Result<Vec<u8>>>>,
+    incoming: Arc<Incoming>,
     /// Waits, in a thread, until a full send buffer has room.
     blocked: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
 impl AsyncRead for Tcp {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.incoming).poll_read(context, buffer)
+        self.incoming.poll_read(context, buffer)
     }
 }
 
@@ -108,30 +100,13 @@ impl Drop for Tcp {
     fn drop(&mut self) {
         // It fails only if the connection has already ended.
         let _ = self.socket.shutdown(Shutdown::Both);
+        self.incoming.close();
     }
 }
 
 impl fmt::Debug for Tcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tcp").field("socket", &self.socket).finish_non_exhaustive()
-    }
-}
-
-/// Reads until the connection ends or is dropped.
-fn read(mut socket: &TcpStream, mut pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
-    let mut buffer = vec![0; PIECE];
-    loop {
-        let piece = match socket.read(&mut buffer) {
-            Ok(0) => return,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read.map(|length| buffer[..length].to_vec()),
-        };
-        let is_end = piece.is_err();
-        let has_room = block_on(poll_fn(|context| pieces.poll_ready(context)));
-        let sent = has_room.and_then(|()| run_woken_by(|| pieces.start_send(piece)));
-        if sent.is_err() || is_end {
-            return;
-        }
     }
 }
 

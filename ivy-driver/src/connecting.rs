@@ -18,7 +18,7 @@ use crate::runtime::Runtime;
 ///
 /// # Errors
 /// The last failure if all attempts fail, or [`TimedOut`](io::ErrorKind::TimedOut) after the limit.
-pub async fn connect_first<R: Runtime, Socket, F>(
+pub(crate) async fn connect_first<R: Runtime, Socket, F>(
     addresses: &[SocketAddr],
     limit: Duration,
     connect: impl Fn(SocketAddr) -> F,

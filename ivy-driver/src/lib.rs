@@ -6,7 +6,7 @@
 //! adapter for another runtime:
 //!
 //! * [`Net`] resolves names and opens the TCP connections to backends; [`Clients`] creates the HTTP
-//!   client, which for an async runtime is [`http_client`];
+//!   client, which is [`http_client`];
 //! * [`Runtime`] spawns futures in the background, and sleeps;
 //! * [`AsyncRuntime`] marks runtimes whose handlers are futures and whose methods are `async`.
 //!   `Threads` is the runtime for users without futures: its methods block, its handlers are plain
@@ -19,7 +19,7 @@
 //! | feature | what it compiles in |
 //! | --- | --- |
 //! | `ironmq`, `redis` | the backends of these names, with `tls` |
-//! | `http` | hyper, for backends over HTTP; not needed by an adapter with its own client |
+//! | `http` | hyper, for backends over HTTP |
 //! | `tls` | rustls, without cryptography: the program installs a default provider |
 //! | `ring`, `aws-lc-rs` | `tls` with this cryptography |
 //! | `platform-verifier` | `tls`, with certificates verified by the operating system |
@@ -92,19 +92,16 @@ pub use worker_builder::WorkerBuilder;
 /// notice.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::connecting::connect_first;
     pub use crate::locked_machine::{
         LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
     };
-    pub use crate::remote::InformationalResponses;
     #[cfg(feature = "threads")]
-    pub use crate::threads::{ThreadPool, block_on, run_woken_by, spawn};
-    pub use crate::tls::is_tls;
+    pub use crate::threads::{run_woken_by, spawn};
 }
 
 /// Re-export of the core.
 pub use ivy_proto;
-pub use ivy_proto::backend::{HttpRequest, Notifier, Queue, RequestKind, SubscriptionEvent};
+pub use ivy_proto::backend::{HttpRequest, Notifier, Queue, SubscriptionEvent};
 
 // Target of documentation links.
 #[doc(no_inline)]

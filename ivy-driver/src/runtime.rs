@@ -33,11 +33,12 @@ pub trait Clients: Net {
     /// Creates an HTTP client, with a TLS configuration if it must support TLS. It connects when
     /// the first request is sent. `None` if no client is compiled in.
     ///
-    /// An async runtime returns [`http_client`](crate::http_client).
+    /// This is [`http_client`](crate::http_client), unless the runtime has a client of its own.
     fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>>;
 }
 
-/// An HTTP/1.1 client with a pool of connections.
+/// An HTTP/1.1 client with a pool of connections. No request waits for another: a long poll may take
+/// a minute, and a renewal is useless once the lease has ended.
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and reads its response, without following redirects. Dropping the future
     /// cancels the request and closes its connection.

@@ -1,7 +1,6 @@
 //! A runtime for the tests of this crate: tokio, whose time can be paused.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +20,6 @@ thread_local! {
     static REFUSED: Cell<u32> = const { Cell::new(0) };
     static STARTED: OnceCell<Instant> = const { OnceCell::new() };
     static SET_FORWARD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-    static HOSTS: RefCell<HashMap<String, Vec<SocketAddr>>> = RefCell::default();
 }
 
 /// Makes the system fail to run the next `handlers` handlers that this thread starts.
@@ -34,20 +32,11 @@ pub(crate) fn set_clock_forward(by: Duration) {
     SET_FORWARD.set(SET_FORWARD.get() + by);
 }
 
-/// Gives a host these addresses, for this thread's test.
-#[cfg(feature = "http")]
-pub(crate) fn name_host(host: &str, addresses: &[SocketAddr]) {
-    HOSTS.with_borrow_mut(|hosts| hosts.insert(host.to_owned(), addresses.to_vec()));
-}
-
 impl Net for Tokio {
     type Tcp = Compat<TcpStream>;
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        match HOSTS.with_borrow(|hosts| hosts.get(&host).cloned()) {
-            Some(addresses) => Ok(addresses),
-            None => Ok(lookup_host((host, port)).await?.collect()),
-        }
+        Ok(lookup_host((host, port)).await?.collect())
     }
 
     async fn connect(address: SocketAddr) -> io::Result<Self::Tcp> {

@@ -28,7 +28,7 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 
-pub use exchange::{Exchange, HttpRequest, MAX_REQUESTS, RequestKind, Step};
+pub use exchange::{Exchange, HttpRequest, MAX_REQUESTS, Step};
 pub use host::Host;
 pub use plug::{
     FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierImpl, Plug, QueueBackend,

@@ -48,6 +48,18 @@ fn invalid_addresses_are_refused_without_showing_secrets() {
     }
     assert_config(Ivy::builder().queue_url("memory://").encryption_key(" ").build());
     assert_config(Ivy::builder().queue_url("memory://").channel("").build());
+}
+
+/// Only a build with TLS has certificates.
+#[cfg(any(
+    feature = "ironmq",
+    feature = "redis",
+    feature = "ring",
+    feature = "aws-lc-rs",
+    feature = "platform-verifier"
+))]
+#[test]
+fn data_that_is_not_a_certificate_is_refused() {
     assert_config(Ivy::builder().queue_url("memory://").root_certificates(b"x").build());
 }
 

@@ -11,7 +11,7 @@ const STATUS: usize = 9;
 /// and a server that sends them without end would keep a client busy until the time limit of its
 /// request.
 #[derive(Debug, Default)]
-pub struct InformationalResponses {
+pub(super) struct InformationalResponses {
     seen: u32,
     /// How many bytes of a head have arrived.
     position: usize,
@@ -24,7 +24,7 @@ pub struct InformationalResponses {
 
 impl InformationalResponses {
     /// Begins a new request: the next bytes are the response to it.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         *self = InformationalResponses::default();
     }
 
@@ -32,7 +32,7 @@ impl InformationalResponses {
     ///
     /// # Errors
     /// If there are too many interim responses. Close the connection then.
-    pub fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
         for byte in bytes {
             if self.is_over {
                 return Ok(());

@@ -1,10 +1,11 @@
-//! Reaches servers: the executors of backends that are machines without IO, and the HTTP client of
-//! async runtimes, written once for all of them.
+//! Reaches servers: the executors of backends that are machines without IO, and the HTTP client,
+//! written once for all runtimes.
 
 mod exchange;
 mod executor;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
 mod informational_responses;
 mod session;
 mod stream;
@@ -16,10 +17,9 @@ use crate::runtime::{HttpClient, Runtime};
 use crate::tls::Tls;
 
 pub(crate) use exchange::ExchangeQueue;
-pub use informational_responses::InformationalResponses;
 pub(crate) use session::{SessionBackend, SessionQueue};
 
-/// The HTTP client of an async runtime, over its [`Net`](crate::Net): the return value of its
+/// The HTTP client of a runtime, over its [`Net`](crate::Net): the return value of its
 /// [`Clients::http`](crate::Clients::http). `None` in a build without the feature `http`.
 #[must_use]
 pub fn http_client<R: Runtime>(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {

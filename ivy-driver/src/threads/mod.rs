@@ -27,10 +27,11 @@ use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::runtime::{Callbacks, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
 use background::in_background;
+use block_on::block_on;
+use pool::ThreadPool;
 use sleep_timers::Sleep;
 
-pub use block_on::block_on;
-pub use pool::{ThreadPool, spawn};
+pub use pool::spawn;
 pub use token::BlockingToken;
 pub use woken_futures::run_woken_by;
 

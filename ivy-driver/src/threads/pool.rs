@@ -26,7 +26,7 @@ pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> 
 /// A pool of threads with one queue of jobs. A thread is started if a job finds none idle, up to a
 /// limit. Threads that are idle for long end; all end when the pool is dropped and its jobs are
 /// done.
-pub struct ThreadPool {
+pub(super) struct ThreadPool {
     shared: Arc<Shared>,
 }
 
@@ -54,21 +54,21 @@ type Job = Box<dyn FnOnce(&Shared) + Send>;
 impl ThreadPool {
     /// A pool of up to `max_threads` threads.
     #[must_use]
-    pub fn new(name: &'static str, max_threads: usize) -> Self {
+    pub(super) fn new(name: &'static str, max_threads: usize) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
         ThreadPool { shared: Arc::new(Shared { name, max_threads, state, changed }) }
     }
 
     /// Runs the job in the next free thread. If no thread at all can be started, the job is
     /// dropped; put what must happen even then into the drop of its values.
-    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+    pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
         self.add(Box::new(|_| job()));
     }
 
     /// Runs the work as a job and passes its result to `then`. The thread [helps](super::run_woken_by)
     /// with the futures that `then` wakes, so `then` must not block. If no thread can be started,
     /// or the work panics, both are dropped and `then` is not called.
-    pub fn run_then<T>(
+    pub(super) fn run_then<T>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
         then: impl FnOnce(T) + Send + 'static,

@@ -37,7 +37,6 @@ impl OwnRoots {
 }
 
 /// Whether an error comes from TLS rather than from the network beneath.
-#[must_use]
-pub fn is_tls(_: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_tls(_: &(dyn std::error::Error + 'static)) -> bool {
     false
 }

@@ -25,12 +25,6 @@ impl Tls {
         Tls(Arc::new(config))
     }
 
-    /// The rustls configuration, for clients that do TLS themselves.
-    #[must_use]
-    pub fn config(&self) -> &Arc<ClientConfig> {
-        &self.0
-    }
-
     /// Performs the TLS handshake with the host of this name.
     pub(crate) async fn secure<Tcp: AsyncRead + AsyncWrite + Unpin>(
         &self,
@@ -140,8 +134,7 @@ fn own_provider() -> Option<CryptoProvider> {
 }
 
 /// Whether an error comes from TLS rather than from the network beneath.
-#[must_use]
-pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<rustls::Error>() {

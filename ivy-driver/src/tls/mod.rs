@@ -10,5 +10,5 @@ use disabled as either;
 #[cfg(feature = "tls")]
 use enabled as either;
 
-pub(crate) use either::{OwnRoots, missing};
-pub use either::{Tls, is_tls};
+pub use either::Tls;
+pub(crate) use either::{OwnRoots, is_tls, missing};

@@ -79,45 +79,22 @@ pub struct HttpRequest {
     /// The limit of the response body, in bytes. A longer one is not read to its end, and counts as
     /// lost. Default: 64 KiB.
     pub response_limit: usize,
-    /// The purpose of the request. Default: [`RequestKind::Other`].
-    pub kind: RequestKind,
     /// The position of the request in its operation, passed to [`Exchange::read`] with the
     /// response. Default: 0.
     pub stage: u8,
-}
-
-/// The purpose of a request. The client must not let requests of one kind delay those of another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RequestKind {
-    /// A long poll: the server waits until there are messages. One for each queue that a worker
-    /// serves.
-    LongPoll,
-    /// Renews or ends a lease, and is useless once the lease has ended. Up to one for each message
-    /// that a worker holds, all at the same time.
-    Lease,
-    /// Anything else.
-    #[default]
-    Other,
 }
 
 impl HttpRequest {
     /// A request with the default limits.
     #[must_use]
     pub fn new(request: Request<Bytes>) -> Self {
-        HttpRequest {
-            request,
-            time_limit: TIME_LIMIT,
-            response_limit: RESPONSE_LIMIT,
-            kind: RequestKind::default(),
-            stage: 0,
-        }
+        HttpRequest { request, time_limit: TIME_LIMIT, response_limit: RESPONSE_LIMIT, stage: 0 }
     }
 
-    /// Sets the time limit and kind for this operation.
+    /// Sets the time limit of this operation.
     #[must_use]
     pub fn of(self, op: &QueueOp) -> Self {
-        self.with_time_limit(op.time_limit()).with_kind(RequestKind::of(op))
+        self.with_time_limit(op.time_limit())
     }
 
     /// Sets the time limit.
@@ -134,32 +111,10 @@ impl HttpRequest {
         self
     }
 
-    /// Sets the kind.
-    #[must_use]
-    pub fn with_kind(mut self, kind: RequestKind) -> Self {
-        self.kind = kind;
-        self
-    }
-
     /// Sets the stage.
     #[must_use]
     pub fn with_stage(mut self, stage: u8) -> Self {
         self.stage = stage;
         self
-    }
-}
-
-impl RequestKind {
-    /// The kind of a request that executes this operation.
-    #[must_use]
-    pub fn of(op: &QueueOp) -> Self {
-        match op {
-            QueueOp::Reserve { wait, .. } if !wait.is_zero() => RequestKind::LongPoll,
-            QueueOp::Touch { .. }
-            | QueueOp::Release { .. }
-            | QueueOp::Delete { .. }
-            | QueueOp::DeleteMany { .. } => RequestKind::Lease,
-            _ => RequestKind::Other,
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod http;
 mod request_counts;
 mod split_notices;
 mod split_responses;

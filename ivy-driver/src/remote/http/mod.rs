@@ -1,72 +1,63 @@
-//! The HTTP client of async runtimes: hyper, over the runtime's connections, tasks and time. It
-//! sends one request and reports how that failed.
+//! The HTTP client: hyper, over the runtime's connections, tasks and time. It sends one request and
+//! reports how that failed.
 
 mod connection;
-mod runtime;
+mod fault;
+mod pool;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::error::Error as _;
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::{Client, Error};
-use ivy_proto::backend::HttpRequest;
+use http::header::{HOST, HeaderValue};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use ivy_proto::backend::{Endpoint, HttpRequest};
 use ivy_proto::queue::{Fault, FaultKind};
 
 use crate::runtime::{HttpClient, Runtime};
 use crate::timeout::timeout;
-use crate::tls::{Tls, is_tls};
+use crate::tls::Tls;
 
-use connection::Connector;
-use runtime::HyperRuntime;
+use connection::{Connection, Failure};
+use fault::open_fault;
+use pool::Pool;
 
-/// How long an idle connection is kept: less than the 60 s after which common load balancers drop
-/// it silently.
-const IDLE_LIMIT: Duration = Duration::from_secs(50);
-/// The most headers of a response, and the most bytes of them.
-const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: usize = 64 * 1024;
-
-/// Hyper with its connection pool. Each long poll occupies a connection of its own while it waits,
-/// so it delays no other request.
+/// Hyper's HTTP/1.1 with a pool of connections. Each request in flight has a connection of its own,
+/// so neither a long poll nor any other request delays another.
 pub(super) struct Hyper<R> {
-    client: HyperClient,
+    tls: Option<Tls>,
+    pool: Arc<Pool>,
     runtime: PhantomData<fn() -> R>,
 }
 
-/// Independent of the runtime's type, so it is compiled once.
-type HyperClient = Client<Connector, Full<Bytes>>;
-
 impl<R: Runtime> Hyper<R> {
     pub(super) fn new(tls: Option<Tls>) -> Self {
-        let client = client(Connector::new::<R>(tls), HyperRuntime::of::<R>());
-        Hyper { client, runtime: PhantomData }
+        Hyper { tls, pool: Arc::default(), runtime: PhantomData }
     }
-}
-
-fn client(connector: Connector, runtime: HyperRuntime) -> HyperClient {
-    Client::builder(runtime)
-        .pool_timer(runtime)
-        .pool_idle_timeout(IDLE_LIMIT)
-        .http1_max_headers(MAX_HEADERS)
-        .http1_max_buf_size(MAX_HEADER_BYTES)
-        .build(connector)
 }
 
 impl<R: Runtime> HttpClient for Hyper<R> {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
-        let HttpRequest { request, time_limit, response_limit, .. } = request;
-        let exchange = exchange(self.client.clone(), request, response_limit);
+        let (tls, pool) = (self.tls.clone(), Arc::clone(&self.pool));
         async move {
-            timeout::<R, _>(time_limit, exchange).await.unwrap_or_else(|| {
-                let detail = format!("no complete response within {time_limit:?}");
-                Err(Fault::new(FaultKind::ResponseLost).with_detail(detail))
+            let time_limit = request.time_limit;
+            let mut is_connected = false;
+            let exchange = exchange::<R>(request, tls, pool, &mut is_connected);
+            if let Some(response) = timeout::<R, _>(time_limit, exchange).await {
+                return response;
+            }
+            Err(match is_connected {
+                true => Fault::new(FaultKind::ResponseLost)
+                    .with_detail(format!("no complete response within {time_limit:?}")),
+                false => Fault::new(FaultKind::Unreachable)
+                    .with_detail(format!("no connection within {time_limit:?}")),
             })
         }
         .boxed()
@@ -75,58 +66,68 @@ impl<R: Runtime> HttpClient for Hyper<R> {
 
 impl<R> fmt::Debug for Hyper<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hyper")
+        f.debug_struct("Hyper").field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
-async fn exchange(
-    client: HyperClient,
-    request: Request<Bytes>,
-    response_limit: usize,
+/// Sends a request on an idle connection, or on a new one if there is none. An idle connection that
+/// the server closes before the request is sent is replaced by the next.
+async fn exchange<R: Runtime>(
+    request: HttpRequest,
+    tls: Option<Tls>,
+    pool: Arc<Pool>,
+    is_connected: &mut bool,
 ) -> Result<Response<Bytes>, Fault> {
-    let response =
-        client.request(request.map(Full::new)).await.map_err(|error| send_fault(&error))?;
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, response_limit)
-        .collect()
-        .await
-        .map_err(|error| body_fault(error.as_ref(), response_limit))?;
-    Ok(Response::from_parts(head, body.to_bytes()))
+    let HttpRequest { request, response_limit, .. } = request;
+    let endpoint = endpoint_of(request.uri());
+    let mut request = of_origin(request).map(Full::new);
+    loop {
+        let reused = pool.take(&endpoint, R::now());
+        let is_new = reused.is_none();
+        let mut connection = match reused {
+            Some(connection) => connection,
+            None => {
+                let opening = Connection::open::<R>(endpoint.clone(), tls.clone());
+                opening.await.map_err(|error| open_fault(&error))?
+            }
+        };
+        *is_connected = true;
+        match connection.exchange(request, response_limit).await {
+            Ok(response) => {
+                pool.keep::<R>(endpoint, connection);
+                return Ok(response);
+            }
+            Err(Failure::Unsent(unsent, fault)) => {
+                if is_new {
+                    return Err(fault);
+                }
+                *is_connected = false;
+                request = *unsent;
+            }
+            Err(Failure::Sent(fault)) => return Err(fault),
+        }
+    }
 }
 
-fn send_fault(error: &Error) -> Fault {
-    if error.is_connect() {
-        let kind = if is_tls(error) { FaultKind::Tls } else { FaultKind::Unreachable };
-        return Fault::new(kind).with_detail(innermost(error));
-    }
-    match error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
-        Some(error) => response_fault(error),
-        None => Fault::new(FaultKind::ResponseLost).with_detail(innermost(error)),
-    }
+fn endpoint_of(uri: &Uri) -> Endpoint {
+    let tls = uri.scheme() == Some(&Scheme::HTTPS);
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    Endpoint { host: uri.host().unwrap_or_default().to_owned(), port, tls }
 }
 
-fn body_fault(error: &(dyn std::error::Error + Send + Sync + 'static), limit: usize) -> Fault {
-    if error.is::<LengthLimitError>() {
-        let detail = format!("its body has more than {limit} bytes");
-        return Fault::new(FaultKind::ResponseLost).with_detail(detail);
+/// The request in the form in which it is sent to the server itself: with a path as its target and
+/// a `Host`.
+fn of_origin(mut request: Request<Bytes>) -> Request<Bytes> {
+    let path = request.uri().path_and_query().cloned();
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let uri = std::mem::replace(request.uri_mut(), path.into());
+    let host = uri.host().unwrap_or_default();
+    let host = match uri.port() {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+        None => HeaderValue::from_str(host),
+    };
+    if let Ok(host) = host {
+        request.headers_mut().entry(HOST).or_insert(host);
     }
-    match error.downcast_ref::<hyper::Error>() {
-        Some(error) => response_fault(error),
-        None => Fault::new(FaultKind::ResponseLost).with_detail(innermost(error)),
-    }
-}
-
-/// The fault of a response that failed on an established connection.
-fn response_fault(error: &hyper::Error) -> Fault {
-    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::ResponseLost };
-    Fault::new(kind).with_detail(innermost(error))
-}
-
-/// The error of the system, TLS or HTTP. The outer errors only say that a client failed.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+    request
 }
