@@ -150,6 +150,9 @@ impl ChannelName {
     }
 }
 
+/// The suffix of dead-letter queues.
+const DEAD: &str = ".dead";
+
 impl QueueName {
     /// The physical queue for messages of this priority: the name itself for priority 0, which
     /// peers of the original use, and with the suffix `.p1` to `.p9` for the others.
@@ -169,7 +172,13 @@ impl QueueName {
     /// # Errors
     /// If the name with its suffix is too long.
     pub fn dead_letters(&self) -> Result<QueueName, InvalidName> {
-        QueueName::new(&format!("{}.dead", self.0))
+        QueueName::new(&format!("{}{DEAD}", self.0))
+    }
+
+    /// The queue whose dead letters this queue contains; `None` if it is not a dead-letter queue.
+    #[must_use]
+    pub fn of_dead_letters(&self) -> Option<QueueName> {
+        QueueName::new(self.0.strip_suffix(DEAD)?).ok()
     }
 }
 
@@ -223,5 +232,14 @@ mod tests {
         let urgent = queue.with_priority(Priority::HIGHEST).unwrap();
         assert_eq!(urgent.as_str(), "mail.p9");
         assert_eq!(urgent.dead_letters().unwrap().as_str(), "mail.p9.dead");
+    }
+
+    #[test]
+    fn a_dead_letter_queue_is_recognised_by_its_suffix() {
+        let origin = |name| QueueName::new(name).unwrap().of_dead_letters();
+        assert_eq!(origin("mail.p9.dead"), QueueName::new("mail.p9").ok());
+        for live in ["mail", ".dead", "mail.dead.p1", "maildead"] {
+            assert_eq!(origin(live), None, "{live}");
+        }
     }
 }

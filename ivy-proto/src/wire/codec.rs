@@ -31,7 +31,7 @@ pub enum Format {
 }
 
 impl Format {
-    fn write(self, envelope: &Envelope) -> String {
+    pub(super) fn write(self, envelope: &Envelope) -> String {
         match self {
             Format::Json => envelope.to_text(),
         }
@@ -63,8 +63,8 @@ impl Format {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Codec {
-    format: Format,
-    policies: Arc<QueuePolicies>,
+    pub(super) format: Format,
+    pub(super) policies: Arc<QueuePolicies>,
     max_body: usize,
 }
 

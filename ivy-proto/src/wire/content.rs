@@ -32,7 +32,7 @@ impl Content {
             return Content::DeadLetter { letter, task };
         }
         // A body that was dead-lettered without an envelope is still bound to its original queue.
-        let live = queue.as_str().strip_suffix(".dead").and_then(|name| QueueName::new(name).ok());
+        let live = queue.of_dead_letters();
         let origin = live.as_ref().unwrap_or(queue);
         match codec.open_received(body, origin) {
             Ok(opened) => Content::Task(opened.envelope),

@@ -29,6 +29,7 @@ mod options;
 mod plaintext;
 mod raw;
 mod reason;
+mod reseal;
 mod scan;
 mod shape;
 mod size;

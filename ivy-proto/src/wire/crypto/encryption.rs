@@ -196,8 +196,30 @@ impl QueuePolicy {
         text: String,
         pool: &mut EntropyPool,
     ) -> String {
+        self.seal.seal(binding, text, pool)
+    }
+}
+
+impl Seal {
+    /// The seal of this form, with its keys.
+    fn of(
+        form: BodyForm,
+        password: Option<&Arc<LegacyKey>>,
+        keyring: Option<&Keyring>,
+    ) -> Result<Self, Missing> {
+        let password = || password.cloned().ok_or(Missing::Password);
+        let keyring = || keyring.cloned().ok_or(Missing::Keyset);
+        Ok(match form {
+            BodyForm::Plain => Seal::Plain,
+            BodyForm::Legacy => Seal::Legacy(password()?),
+            BodyForm::Bridge => Seal::Bridge(password()?, keyring()?),
+            BodyForm::V2 => Seal::V2(keyring()?),
+        })
+    }
+
+    fn seal(&self, binding: &Binding<'_>, text: String, pool: &mut EntropyPool) -> String {
         let text = Plaintext::new(text);
-        match &self.seal {
+        match self {
             Seal::Plain => text.into_open(),
             Seal::Legacy(password) => {
                 let spaces = " ".repeat(leading_spaces(&text));
@@ -257,6 +279,18 @@ impl QueuePolicies {
         let live = name.strip_suffix(".dead").unwrap_or(name);
         let names = [name, live, queue_of_priority(live)];
         names.into_iter().find_map(|name| self.queues.get(name)).unwrap_or(&self.all)
+    }
+
+    /// Seals a text in this form, whatever the policies send. `None` if a key for it is missing.
+    pub(crate) fn seal_as(
+        &self,
+        form: BodyForm,
+        binding: &Binding<'_>,
+        text: String,
+        pool: &mut EntropyPool,
+    ) -> Option<String> {
+        let seal = Seal::of(form, self.password.as_ref(), self.keyring.as_ref()).ok()?;
+        Some(seal.seal(binding, text, pool))
     }
 
     /// Opens a body that the policy accepts.
@@ -351,14 +385,7 @@ fn queue_policy(
     if (insists_on_tags || accepts(BodyForm::V2)) && keyring.is_none() {
         return Err(Missing::Keyset);
     }
-    let password = || password.cloned().ok_or(Missing::Password);
-    let keyring = || keyring.cloned().ok_or(Missing::Keyset);
-    let seal = match policy.sends() {
-        BodyForm::Plain => Seal::Plain,
-        BodyForm::Legacy => Seal::Legacy(password()?),
-        BodyForm::Bridge => Seal::Bridge(password()?, keyring()?),
-        BodyForm::V2 => Seal::V2(keyring()?),
-    };
+    let seal = Seal::of(policy.sends(), password, keyring)?;
     Ok(QueuePolicy { policy, seal })
 }
 
