@@ -105,6 +105,7 @@ impl Backend {
         };
         let mut capabilities = Capabilities::broker().with_retry(retry);
         capabilities.refuses_stale_receipts = self.refuses_late_receipts();
+        capabilities.admin.release_counts = !self.counts_exactly();
         if self.has_sessions() {
             capabilities = capabilities.with_reserves_taken_back();
         }

@@ -346,6 +346,8 @@ pub const fn capabilities() -> Capabilities {
         longest: Duration::from_secs(86_400),
         documented: Duration::from_secs(30),
     };
+    // The server counts reservations, however they end.
+    capabilities.admin.release_counts = true;
     capabilities
 }
 

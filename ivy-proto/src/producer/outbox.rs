@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use crate::id::{OpId, TaskId};
 use crate::name::QueueName;
-use crate::queue::{Body, NewMessage};
+use crate::queue::{Body, EMPTY_POST, NewMessage};
 use crate::time::Moment;
-
-/// The size of a post without its messages: `{"messages":[]}`.
-const AROUND_A_POST: usize = 15;
 
 /// How many failing queues without messages are remembered.
 const MAX_REMEMBERED: usize = 1000;
@@ -108,7 +105,7 @@ impl QueueOutbox {
         }
         self.has_merged = false;
         let mut messages = vec![self.take_first()?];
-        let mut bytes = AROUND_A_POST + messages[0].encoded;
+        let mut bytes = EMPTY_POST + messages[0].encoded;
         while messages.len() < limits.messages
             && let Some(next) = self.waiting.front()
             && bytes + next.encoded <= limits.bytes
@@ -120,7 +117,7 @@ impl QueueOutbox {
     }
 
     fn fills_a_post(&self, limits: PostLimits) -> bool {
-        self.waiting.len() >= limits.messages || AROUND_A_POST + self.waiting_bytes > limits.bytes
+        self.waiting.len() >= limits.messages || EMPTY_POST + self.waiting_bytes > limits.bytes
     }
 
     /// Whether a small post may be sent immediately: at most half of the posts in flight may be

@@ -38,6 +38,17 @@ pub struct Capabilities {
     /// Whether a cancelled reserve never takes a message, however late it is cancelled. If not, a
     /// message that it was about to return is ready again when its lease ends.
     pub takes_back_reserves: bool,
+    /// What looking at messages changes.
+    pub admin: AdminCapabilities,
+}
+
+/// What looking at messages changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdminCapabilities {
+    /// Whether a message that is reserved and then released deliberately counts as delivered once
+    /// more. Then looking through a queue that workers serve needs the operator's permission.
+    pub release_counts: bool,
 }
 
 /// What ends a lease.
@@ -171,6 +182,7 @@ impl Capabilities {
             names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
+            admin: AdminCapabilities { release_counts: false },
         }
     }
 

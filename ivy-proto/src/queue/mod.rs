@@ -9,16 +9,19 @@ mod entries;
 mod fault;
 mod message;
 mod op;
+mod post_size;
 mod reply;
 mod settings;
 
 pub use capabilities::{
-    BadCapabilities, BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry,
+    AdminCapabilities, BadCapabilities, BatchLimits, Capabilities, Lease, NameNotForBackend,
+    NameRule, Retry,
 };
 pub use deviation::ResponseDeviation;
 pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use op::{Batch, QueueOp};
+pub(crate) use post_size::{EMPTY_POST, size_in_post};
 pub use reply::{QueueReply, ReplyCheck, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueSettings};
