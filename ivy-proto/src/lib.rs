@@ -16,6 +16,7 @@
 //! [`backend`] | traits for backends, and how URLs name them
 //! [`config`] | configuration from URLs, the environment and code
 //! [`event`] | what machines report to operators
+//! [`admin`] | what operators do: inspect queues, requeue and delete dead letters
 //!
 //! # Driving a machine
 //!
@@ -99,6 +100,7 @@ mod tests {
         check::<broker::Broker>();
         check::<producer::Producer>();
         check::<worker::Worker>();
+        check::<(admin::Sweep, admin::SweepConfig, admin::Input, admin::Output)>();
         check::<(producer::Input, producer::Output, worker::Input, worker::Output)>();
         check::<(broker::Input, broker::Output, queue::QueueOp, queue::QueueReply, queue::Fault)>();
         check::<(notify::Publication, notify::NotifyFault, event::Event, Cause, Misuse)>();

@@ -53,11 +53,18 @@ pub enum Bug {
     MissingEntryIsDone,
     /// The message of the next attempt is due when that of the previous attempt was.
     SuccessorKeepsDue,
+    /// A sweep deletes a dead letter before its task is posted.
+    SweepDeletesBeforePost,
+    /// A sweep posts each copy of a dead letter.
+    SweepPostsEachCopy,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
-    /// The bugs that the simulator can find.
+    /// The bugs of sweeps.
+    pub const OF_SWEEPS: [Bug; 2] = [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy];
+
+    /// The bugs that the simulator can find in producers, workers and the broker.
     pub const ALL: [Bug; 22] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,

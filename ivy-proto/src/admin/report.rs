@@ -1,0 +1,221 @@
+//! What a sweep did, and what it did not do.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::id::MessageId;
+use crate::name::{QueueName, TaskName};
+use crate::queue::Fault;
+use crate::text::Counted;
+
+use super::rewrite::Obstacle;
+
+/// What a sweep did. Complete also if the sweep was interrupted or its backend failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The queue that was swept.
+    pub queue: QueueName,
+    /// How the sweep ended.
+    pub end: Ended,
+    /// How many messages were looked at.
+    pub looked_at: usize,
+    /// How many of them the filter selected, counting copies of one message once.
+    pub matched: usize,
+    /// How many were posted: requeued or moved.
+    pub posted: usize,
+    /// How many messages were deleted from the queue, counting each copy.
+    pub deleted: usize,
+    /// How many were not posted, because the queue refused them or they have an [`Obstacle`].
+    pub refused: usize,
+    /// How many may have been posted: the reply was lost.
+    pub unknown: usize,
+    /// How many were skipped because a lease ended before their turn.
+    pub leases_lost: usize,
+    /// How many messages were posted and may still be in the swept queue as well, counting each
+    /// copy; or were to be deleted, and may not be.
+    pub remaining: usize,
+    /// How many were left because another dead letter of the same task was posted.
+    pub others_of_task: usize,
+    /// How many matched and were not tried, because the sweep ended early.
+    pub not_tried: usize,
+    /// How many messages were released.
+    pub released: usize,
+    /// How many messages were neither deleted nor released, and return when their leases end.
+    pub left_to_expire: usize,
+    /// When the last of those leases ends, from now on. `None` if there are none.
+    pub leases_end_within: Option<Duration>,
+    /// How many messages at most are hidden until their leases end because the reply to their
+    /// reserve was lost.
+    pub hidden: usize,
+    /// Why not all messages were looked at.
+    pub truncated: Option<Truncated>,
+    /// How many requests were sent.
+    pub requests: u64,
+}
+
+/// How a sweep ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It did what it was started for.
+    Done,
+    /// The operator did not agree to the plan. Nothing was changed.
+    Cancelled,
+    /// The operator did not answer in time. Nothing was changed.
+    NotConfirmed,
+    /// The operator interrupted it.
+    Interrupted,
+    /// Its backend failed repeatedly, or refused a request.
+    Failed(Fault),
+}
+
+/// Why a sweep did not look at all messages of its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Truncated {
+    /// It reached its limit of messages.
+    Limit,
+    /// It sent as many requests as it may.
+    Requests,
+    /// The selected messages need as much memory as it may use.
+    Memory,
+    /// Looking took so long that the first leases would end before the work is done.
+    Time,
+}
+
+/// A message that was not processed, or possibly not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The message's id in the swept queue.
+    pub message: MessageId,
+    /// The queue and the id that it was dead-lettered from, if it is a dead letter.
+    pub origin: Option<(QueueName, MessageId)>,
+    /// Its task, if that could be read.
+    pub task: Option<TaskName>,
+    /// What happened.
+    pub kind: ProblemKind,
+}
+
+/// Why a message was not processed, or possibly not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// It cannot be posted. It stays in the queue.
+    #[error("not requeued: {0}")]
+    Obstacle(Obstacle),
+    /// The queue refused it. It stays in the swept queue.
+    #[error("not requeued: {0}")]
+    Refused(Fault),
+    /// It may have been posted. It stays in the swept queue.
+    #[error(
+        "may have been requeued: {0}; look for its task in its queue before you requeue it again"
+    )]
+    Unknown(Fault),
+    /// Its lease ended before its turn. Another operator may have it.
+    #[error("skipped: its lease ended; repeat the command")]
+    LeaseLost,
+    /// It was posted, or was to be deleted, and may still be in the swept queue as well.
+    #[error("may still be in the queue although it is done: {0}; look for it there")]
+    Remains(Fault),
+    /// Another dead letter of the same task was posted. It stays in the queue.
+    #[error("not requeued: another dead letter of the same task was")]
+    OtherOfTask,
+}
+
+impl Report {
+    pub(super) fn new(queue: QueueName) -> Self {
+        Report {
+            queue,
+            end: Ended::Done,
+            looked_at: 0,
+            matched: 0,
+            posted: 0,
+            deleted: 0,
+            refused: 0,
+            unknown: 0,
+            leases_lost: 0,
+            remaining: 0,
+            others_of_task: 0,
+            not_tried: 0,
+            released: 0,
+            left_to_expire: 0,
+            leases_end_within: None,
+            hidden: 0,
+            truncated: None,
+            requests: 0,
+        }
+    }
+
+    /// Whether something that the operator agreed to was not done, or possibly not.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.refused + self.unknown + self.leases_lost + self.remaining + self.not_tried > 0
+    }
+
+    pub(super) fn count(&mut self, problem: &ProblemKind) {
+        *match problem {
+            ProblemKind::Obstacle(_) | ProblemKind::Refused(_) => &mut self.refused,
+            ProblemKind::Unknown(_) => &mut self.unknown,
+            ProblemKind::LeaseLost => &mut self.leases_lost,
+            ProblemKind::Remains(_) => &mut self.remaining,
+            ProblemKind::OtherOfTask => &mut self.others_of_task,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Done => f.write_str("done"),
+            Ended::Cancelled => f.write_str("cancelled; nothing was changed"),
+            Ended::NotConfirmed => f.write_str("not confirmed in time; nothing was changed"),
+            Ended::Interrupted => f.write_str("interrupted"),
+            Ended::Failed(fault) => write!(f, "stopped: {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for Truncated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Truncated::Limit => "the limit of messages was reached",
+            Truncated::Requests => "the limit of requests was reached",
+            Truncated::Memory => "the limit of memory was reached",
+            Truncated::Time => "looking took too long",
+        })
+    }
+}
+
+/// A summary in one line, for people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "queue {}: {}: {} looked at, {} matched, {} posted, {} deleted",
+            self.queue,
+            self.end,
+            Counted(self.looked_at as u64, "message", "messages"),
+            self.matched,
+            self.posted,
+            self.deleted
+        )?;
+        let others = [
+            (self.refused, "refused"),
+            (self.unknown, "possibly posted"),
+            (self.leases_lost, "skipped because their leases ended"),
+            (self.remaining, "done and possibly still in the queue"),
+            (self.others_of_task, "left because another letter of their task was posted"),
+            (self.not_tried, "not tried"),
+            (self.left_to_expire + self.hidden, "hidden until their leases end"),
+        ];
+        for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        match self.truncated {
+            Some(why) => write!(f, "; not all messages were looked at, because {why}"),
+            None => Ok(()),
+        }
+    }
+}

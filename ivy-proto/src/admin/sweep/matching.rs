@@ -1,0 +1,190 @@
+//! Looks at a reserved message: opens it, compares it with the filter, and groups it with its
+//! copies.
+
+use crate::id::MessageId;
+use crate::name::QueueName;
+use crate::queue::{Body, DeliveryCount, ReceivedBody, ReservedMessage};
+use crate::time::Moment;
+use crate::wire::{Codec, Content, DeadLetter, Envelope};
+
+use super::super::filter::Subject;
+use super::super::rewrite::{Obstacle, Rewriter, TaskMessage};
+use super::Sweep;
+use super::config::Action;
+use super::groups::{Group, GroupId, inner};
+use super::io::Row;
+
+impl Sweep {
+    /// Adds a message whose lease lasts until `lease_end`.
+    pub(super) fn add(&mut self, message: ReservedMessage, lease_end: Moment) {
+        let ReservedMessage { receipt, body, deliveries } = message;
+        let id = receipt.message.clone();
+        let Some(held) = self.holdings.add(receipt, lease_end) else { return };
+        self.report.looked_at += 1;
+        let content = Content::read(&body, &self.config.queue, &self.codec);
+        let subject = Subject { message: Some(&id), ..subject(&content, deliveries) };
+        if !self.config.filter.selects(&subject) {
+            return;
+        }
+        self.selected += 1;
+        let at = subject.at;
+        let group = self.group_of(&content).unwrap_or_else(|| {
+            let group = self.new_group(body, &content, deliveries);
+            self.groups.add(group)
+        });
+        self.groups.add_copy(group, held, at);
+        if let Some(held) = self.holdings.get_mut(held) {
+            held.group = Some(group);
+        }
+    }
+
+    /// The group of which this message is another copy, if there is one.
+    fn group_of(&self, content: &Content) -> Option<GroupId> {
+        let Content::DeadLetter { letter, .. } = content else { return None };
+        let origin = (letter.queue.clone(), letter.id.clone());
+        self.groups.of_copy(&origin, |group| {
+            let known = Content::read(&group.body, &self.config.queue, &self.codec);
+            inner(&known) == Some(letter.body.as_str())
+        })
+    }
+
+    fn new_group(
+        &mut self,
+        body: ReceivedBody,
+        content: &Content,
+        deliveries: DeliveryCount,
+    ) -> Group {
+        let subject = subject(content, deliveries);
+        let letter = letter(content);
+        let target = self.target(letter);
+        let obstacle = match &target {
+            Some(target) => self.rewritten(&body, content, target).err(),
+            None => None,
+        };
+        Group {
+            origin: letter.map(|letter| (letter.queue.clone(), letter.id.clone())),
+            copies: Vec::new(),
+            deliveries,
+            task: task(content).map(|task| task.name.clone()),
+            task_id: subject.task_id,
+            reason: subject.reason,
+            at: subject.at,
+            target: target.filter(|_| obstacle.is_none()),
+            obstacle,
+            is_other_of_task: false,
+            body,
+        }
+    }
+
+    /// The queue that a message is posted to, if it is to be posted.
+    fn target(&self, letter: Option<&DeadLetter>) -> Option<QueueName> {
+        let requeue = self.config.requeue_options()?;
+        let origin = || match letter {
+            Some(letter) => letter.queue.clone(),
+            // The queue was checked to be a dead-letter queue.
+            None => self.config.queue.of_dead_letters().unwrap_or(self.config.queue.clone()),
+        };
+        Some(requeue.to.clone().unwrap_or_else(origin))
+    }
+
+    /// The body to post to `target`.
+    pub(super) fn rewritten(
+        &mut self,
+        body: &ReceivedBody,
+        content: &Content,
+        target: &QueueName,
+    ) -> Result<Body, Obstacle> {
+        let ReceivedBody::Text(text) = body else { return Err(Obstacle::NotText) };
+        let now = self.wall.unix_millis(self.now);
+        let Sweep { config, codec, entropy, limits, .. } = self;
+        let requeue = config.requeue_options().cloned().unwrap_or_default();
+        let max_body = limits.max_body;
+        let mut rewriter = Rewriter { codec, entropy, requeue: &requeue, max_body, now };
+        let from = &config.queue;
+        let moves = matches!(config.action, Action::Move(_));
+        match (content, from.of_dead_letters()) {
+            (Content::DeadLetter { .. }, Some(_)) if moves => {
+                rewriter.dead_letter(text, from, target)
+            }
+            (_, Some(_)) if moves => Err(Obstacle::NotADeadLetter),
+            (Content::DeadLetter { letter, .. }, Some(_)) => {
+                let message = TaskMessage {
+                    body: &letter.body,
+                    origin: &letter.queue,
+                    reason: Some(letter.reason),
+                    attempts: letter.attempts,
+                };
+                rewriter.task(&message, target)
+            }
+            (Content::DeadLetter { .. }, None) => Err(Obstacle::ADeadLetter),
+            // A body that was dead-lettered without an envelope is bound to its original queue.
+            (Content::Task(_) | Content::Unreadable(_), live) => {
+                let origin = live.as_ref().unwrap_or(from);
+                let message = TaskMessage { body: text, origin, reason: None, attempts: 0 };
+                rewriter.task(&message, target)
+            }
+        }
+    }
+
+    /// The row of a selected message.
+    pub(super) fn row(&self, group: &Group) -> Row {
+        let content = Content::read(&group.body, &self.config.queue, &self.codec);
+        let form = match (&content, &group.body) {
+            (Content::DeadLetter { letter, .. }, _) => Codec::form(&letter.body),
+            (_, ReceivedBody::Text(body)) => Codec::form(body),
+            _ => None,
+        };
+        let first = group.copies.first().and_then(|copy| self.holdings.get(*copy));
+        Row {
+            message: first.map_or_else(|| MessageId::new(""), |it| it.receipt.message.clone()),
+            copies: group.copies.len(),
+            letters_of_task: self.groups.of_task(group),
+            obstacle: group.obstacle,
+            form,
+            deliveries: group.deliveries,
+            body: group.body.clone(),
+            content,
+        }
+    }
+}
+
+fn letter(content: &Content) -> Option<&DeadLetter> {
+    match content {
+        Content::DeadLetter { letter, .. } => Some(letter),
+        Content::Task(_) | Content::Unreadable(_) => None,
+    }
+}
+
+fn task(content: &Content) -> Option<&Envelope> {
+    match content {
+        Content::Task(task) => Some(task),
+        Content::DeadLetter { task, .. } => task.as_ref().ok(),
+        Content::Unreadable(_) => None,
+    }
+}
+
+/// What the filter compares, without the id of the message.
+fn subject(content: &Content, deliveries: DeliveryCount) -> Subject<'_> {
+    let (letter, task) = (letter(content), task(content));
+    let ivy = task.map(|task| task.options.ivy());
+    let ended_here = match deliveries {
+        DeliveryCount::Exact { failed, .. } => failed,
+        _ => 0,
+    };
+    let attempts = match letter {
+        Some(letter) => Some(letter.attempts),
+        None => ivy.map(|ivy| ivy.map_or(0, |ivy| ivy.attempt - 1).saturating_add(ended_here)),
+    };
+    Subject {
+        message: None,
+        origin: letter.map(|letter| &letter.id),
+        task_id: ivy.flatten().map(|ivy| ivy.id),
+        task: task.map(|task| task.name.as_str()),
+        reason: letter.map(|letter| letter.reason),
+        attempts,
+        at: letter.map(|letter| letter.at),
+        args: task.map(|task| &task.args),
+        error: letter.and_then(|letter| letter.error.as_deref()),
+        requeued: ivy.map(|ivy| ivy.map_or(0, |ivy| ivy.requeued)),
+    }
+}

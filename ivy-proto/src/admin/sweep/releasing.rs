@@ -1,0 +1,101 @@
+//! Releases the messages that are not processed.
+
+use std::time::Duration;
+
+use crate::queue::{Effect, Fault, QueueOp, QueueReply};
+
+use super::groups::Group;
+use super::holdings::{Held, HeldId, HeldState};
+use super::io::{Phase, Progress};
+use super::requests::InFlight;
+use super::{Next, Stage, Sweep};
+
+/// How many dead letters are released. The others return when their leases end, which harms no
+/// worker.
+const MOST_RELEASED: usize = 200;
+
+/// The messages that are released.
+#[derive(Debug)]
+pub(super) struct Releasing {
+    /// The newest one is the last.
+    left: Vec<HeldId>,
+    total: usize,
+    /// Whether the sweep ends afterwards. Otherwise the work begins.
+    last: bool,
+}
+
+impl Releasing {
+    pub(super) fn is_last(&self) -> bool {
+        self.last
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let done = self.total.saturating_sub(self.left.len());
+        Progress { phase: Phase::Releasing, done, total: Some(self.total) }
+    }
+}
+
+impl Sweep {
+    /// Releases everything that is held, and ends.
+    pub(super) fn release_all(&mut self) {
+        let ids: Vec<HeldId> = self.holdings.lasting(self.lease_now()).map(|(id, _)| id).collect();
+        let most = if self.config.is_live() { ids.len() } else { MOST_RELEASED };
+        let left = ids[ids.len().saturating_sub(most)..].to_vec();
+        self.stage = Stage::Releasing(Releasing { total: left.len(), left, last: true });
+    }
+
+    /// Releases what will not be processed, and begins the work.
+    pub(super) fn release_unselected(&mut self) {
+        let is_left = |held: &Held| {
+            let group = held.group.and_then(|group| self.groups.get(group));
+            !group.is_some_and(Group::is_processed)
+        };
+        let left = self.holdings.lasting(self.lease_now()).filter(|(_, held)| is_left(held));
+        let left: Vec<HeldId> = left.map(|(id, _)| id).collect();
+        self.stage = Stage::Releasing(Releasing { total: left.len(), left, last: false });
+    }
+
+    pub(super) fn release(&mut self) -> Next {
+        let now = self.lease_now();
+        let Stage::Releasing(releasing) = &mut self.stage else { return Next::Ended };
+        while let Some(id) = releasing.left.last().copied() {
+            if self.holdings.lasts(id, now)
+                && let Some(held) = self.holdings.get(id)
+            {
+                let (queue, receipt) = (self.config.queue.clone(), held.receipt.clone());
+                let (delay, failed) = (Duration::ZERO, false);
+                let op = QueueOp::Release { queue, receipt, delay, failed };
+                self.send(op, InFlight::Release(id));
+                return Next::Sent;
+            }
+            releasing.left.pop();
+        }
+        if releasing.last {
+            self.finish();
+        } else {
+            self.begin_work();
+        }
+        Next::Ended
+    }
+
+    pub(super) fn on_released(&mut self, id: HeldId, reply: &Result<QueueReply, Fault>) {
+        let state = match reply {
+            Ok(_) => {
+                self.report.released += 1;
+                HeldState::Released
+            }
+            Err(fault) if fault.effect() == Effect::Refused => HeldState::Lost,
+            // Released again: if the first request had an effect, this one is refused.
+            Err(fault) => {
+                let ends = self.ends();
+                if !self.requests.failed(fault, self.now, &mut self.rng) {
+                    self.requests.end_rest();
+                    if ends { self.finish() } else { self.fail(fault.clone()) }
+                }
+                return;
+            }
+        };
+        self.requests.succeeded();
+        self.holdings.set(id, state);
+    }
+}
