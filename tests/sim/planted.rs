@@ -12,6 +12,7 @@ use crate::regressions::{self, Regression};
 use crate::replay::{shrink, write};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
+use crate::sweeps::first_breach;
 
 /// Each bug must be found within this many seeds.
 const SEEDS: u64 = 10_000;
@@ -36,6 +37,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::RefusedEntryFailsBatch => &["S3"],
         Bug::MissingEntryIsDone => &["S1", "S2", "S3"],
         Bug::SuccessorKeepsDue => &["S17"],
+        Bug::SweepDeletesBeforePost | Bug::SweepPostsEachCopy => &[],
     }
 }
 
@@ -51,6 +53,24 @@ fn each_planted_bug_is_found() {
         println!("{bug:?}: found on seed {seed}, {breach}");
         keep(bug, seed, &breach);
         assert!(laws(bug).contains(&breach.law), "{bug:?} breaks another law: {breach}");
+    }
+}
+
+/// Bugs of sweeps, with the laws that they break.
+#[test]
+fn each_bug_that_is_planted_in_a_sweep_is_found() {
+    for bug in Bug::OF_SWEEPS {
+        let law = match bug {
+            Bug::SweepDeletesBeforePost => "A1",
+            Bug::SweepPostsEachCopy => "A2",
+            other => panic!("{other:?} is no bug of sweeps"),
+        };
+        choose(Some(bug));
+        let found = first_breach();
+        choose(None);
+        let breach = found.unwrap_or_else(|| panic!("{bug:?} is not found"));
+        println!("{bug:?}: {breach}");
+        assert_eq!(breach.law, law, "{bug:?} breaks another law: {breach}");
     }
 }
 
