@@ -93,8 +93,10 @@ pub type Worker = ivy_driver::Worker<Runtime>;
 pub type Ctx = ivy_driver::Ctx<Runtime>;
 /// A stream of events. Created by [`Ivy::events`] and [`Worker::events`].
 pub type Events = ivy_driver::Events<Runtime>;
-/// Peeks into queues, lists them and clears them. Created by [`Ivy::admin`].
+/// Peeks into queues, lists them, clears them and sweeps them. Created by [`Ivy::admin`].
 pub type Admin = ivy_driver::Admin<Runtime>;
+/// A sweep in progress. Created by [`Admin::sweep`].
+pub type RunningSweep = ivy_driver::RunningSweep<Runtime>;
 /// An error of ivy: what happened, to which task and queue, why, and what to do next.
 pub type Error = ivy_driver::Error<Runtime>;
 /// A result with this crate's [`Error`].
@@ -111,7 +113,8 @@ pub use ivy_driver::HttpClient;
 /// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
-pub use ivy_proto::admin::Peeked;
+pub use ivy_driver::{SweepInterrupter, SweepStep};
+pub use ivy_proto::admin::{self, Peeked};
 pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;

@@ -1,30 +1,51 @@
-//! Administration of queues: peek, info, list and clear.
+//! Administration of queues: peek, info, list, clear and sweeps.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ivy_proto::admin::{self, Listing, Peeked};
+use ivy_proto::admin::{self, Listing, Peeked, SweepConfig};
 use ivy_proto::backend::Queue;
 use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply};
 use ivy_proto::wire::Codec;
 use ivy_proto::{Cause, QueueName};
 
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::fork_check::ForkCheck;
 use crate::runtime::Runtime;
+use crate::sweep::RunningSweep;
 
-/// Peeks into queues, lists them and clears them. Every request is tried once.
+/// Peeks into queues, lists them, clears them and sweeps them. Except in a sweep, every request is
+/// tried once.
 pub struct Admin<R> {
     queue: Arc<dyn Queue>,
     codec: Codec,
     fork_check: Arc<ForkCheck>,
-    runtime: PhantomData<fn() -> R>,
+    clock: Clock<R>,
 }
 
 impl<R: Runtime> Admin<R> {
-    pub(crate) fn new(queue: Arc<dyn Queue>, codec: Codec, fork_check: Arc<ForkCheck>) -> Self {
-        Admin { queue, codec, fork_check, runtime: PhantomData }
+    pub(crate) fn new(
+        queue: Arc<dyn Queue>,
+        codec: Codec,
+        fork_check: Arc<ForkCheck>,
+        clock: Clock<R>,
+    ) -> Self {
+        Admin { queue, codec, fork_check, clock }
+    }
+
+    /// Looks through the messages of a queue, and requeues, deletes or moves those that a filter
+    /// selects. Nothing is sent before the first step of the returned [`RunningSweep`], and nothing
+    /// is changed before its plan is confirmed.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the configuration is contradictory;
+    /// [`Queue`](crate::ErrorKind::Queue), with a fault of the kind
+    /// [`Unsupported`](ivy_proto::queue::FaultKind::Unsupported), if the queue's backend cannot do
+    /// it.
+    pub fn sweep(&self, config: SweepConfig) -> Result<RunningSweep<R>, Error<R>> {
+        self.fork_check.claim()?;
+        RunningSweep::start(config, Arc::clone(&self.queue), self.codec.clone(), self.clock)
     }
 
     pub(crate) async fn messages(
@@ -67,9 +88,9 @@ impl<R: Runtime> Admin<R> {
 
 impl<R> Clone for Admin<R> {
     fn clone(&self) -> Self {
-        let Admin { queue, codec, fork_check, .. } = self;
+        let Admin { queue, codec, fork_check, clock } = self;
         let (queue, fork_check) = (Arc::clone(queue), Arc::clone(fork_check));
-        Admin { queue, codec: codec.clone(), fork_check, runtime: PhantomData }
+        Admin { queue, codec: codec.clone(), fork_check, clock: *clock }
     }
 }
 

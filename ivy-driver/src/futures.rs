@@ -32,6 +32,7 @@ use crate::handle::Handle;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
 use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
+use crate::sweep::{RunningSweep, SweepStep};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 
@@ -218,6 +219,15 @@ impl<R: AsyncRuntime> Admin<R> {
     /// request, or has more than 100,000 such queues.
     pub async fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<R>> {
         self.names(prefix).await
+    }
+}
+
+impl<R: AsyncRuntime> RunningSweep<R> {
+    /// Waits for the next step; `None` after [`Finished`](SweepStep::Finished).
+    ///
+    /// This is cancel safe: the sweep continues with the next call.
+    pub async fn next(&mut self) -> Option<SweepStep> {
+        self.step().await
     }
 }
 

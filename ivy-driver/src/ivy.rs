@@ -177,11 +177,11 @@ impl<R: Runtime> Ivy<R> {
         self.shared.callbacks.insert(task, callback).map_err(Error::config)
     }
 
-    /// Peeks into queues, lists them and clears them.
+    /// Peeks into queues, lists them, clears them and sweeps them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
         let Shared { parts, fork_check, .. } = &*self.shared;
-        Admin::new(self.queue(), parts.codec.clone(), Arc::clone(fork_check))
+        Admin::new(self.queue(), parts.codec.clone(), Arc::clone(fork_check), self.clock())
     }
 
     /// The events from now on, of this [`Ivy`], its clones and their workers.

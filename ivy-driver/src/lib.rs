@@ -62,6 +62,7 @@ mod pump;
 mod random;
 mod remote;
 mod runtime;
+mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "threads")]
@@ -82,6 +83,7 @@ pub use handlers::{Adapter, HandlerCompletion, Handlers};
 pub use ivy::Ivy;
 pub use remote::http_client;
 pub use runtime::{AsyncRuntime, Callbacks, Clients, HttpClient, Net, Runtime};
+pub use sweep::{RunningSweep, SweepInterrupter, SweepStep};
 #[cfg(feature = "threads")]
 pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
 pub use tls::Tls;

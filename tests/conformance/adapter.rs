@@ -10,6 +10,7 @@ macro_rules! adapter {
             use std::sync::{Arc, mpsc};
             use std::time::Duration;
 
+            use ivy_proto::admin::{Report, SweepConfig};
             use ivy_proto::event::Event;
             use ivy_proto::queue::QueueInfo;
             use ivy_proto::task::{
@@ -126,6 +127,20 @@ macro_rules! adapter {
 
                 fn clear(&self, queue: &str) -> $ivy::Result<()> {
                     wait(self.admin().clear(queue)).inspect_err(leak_search::error)
+                }
+
+                fn sweep(&self, config: SweepConfig) -> $ivy::Result<Report> {
+                    let mut sweep = self.admin().sweep(config).inspect_err(leak_search::error)?;
+                    let mut report = None;
+                    while let Some(step) = wait(sweep.next()) {
+                        leak_search::value(&step);
+                        match step {
+                            $ivy::SweepStep::Plan(_) => sweep.confirm(),
+                            $ivy::SweepStep::Finished(last) => report = Some(*last),
+                            _ => {}
+                        }
+                    }
+                    Ok(report.expect("a sweep ends with its report"))
                 }
 
                 fn events(&self) -> mpsc::Receiver<Event> {

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
+use ivy_proto::admin::{Report, SweepConfig};
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
@@ -85,6 +86,8 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     fn info(&self, queue: &str) -> Result<QueueInfo, Self::Error>;
     fn peek(&self, queue: &str) -> Result<Vec<Content>, Self::Error>;
     fn clear(&self, queue: &str) -> Result<(), Self::Error>;
+    /// Runs a sweep, and confirms its plan.
+    fn sweep(&self, config: SweepConfig) -> Result<Report, Self::Error>;
 
     /// The events from now on, in order.
     fn events(&self) -> Receiver<Event>;

@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::handle::Handle;
 use crate::ivy::Ivy;
 use crate::runtime::Clients;
+use crate::sweep::{RunningSweep, SweepStep};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 
@@ -197,6 +198,15 @@ impl<C: Clients> Admin<Threads<C>> {
     /// request, or has more than 100,000 such queues.
     pub fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<Threads<C>>> {
         block_on(self.names(prefix))
+    }
+}
+
+/// Waits for the next step; ends after [`Finished`](SweepStep::Finished).
+impl<C: Clients> Iterator for RunningSweep<Threads<C>> {
+    type Item = SweepStep;
+
+    fn next(&mut self) -> Option<SweepStep> {
+        block_on(self.step())
     }
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod failures;
 mod lifecycle;
 mod queues;
+mod sweeps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! Messages that no worker can handle.
 
+use ivy_proto::QueueName;
+use ivy_proto::admin::{Ended, Filter, Requeue, SweepConfig};
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::TaskError;
 use ivy_proto::wire::DeadLetterReason;
@@ -8,7 +10,7 @@ use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD};
 use serde_json::json;
 
 use crate::fixture::Fixture;
-use crate::harness::{Builder, Handle, Harness, Worker};
+use crate::harness::{Builder, Handle, Harness, Job, Worker};
 use crate::helpers::{Journal, eventually_eq};
 use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
 
@@ -27,6 +29,43 @@ pub(crate) fn a_finally_failed_task_is_dead_lettered<H: Harness>(fixture: &Fixtu
     assert_eq!(letter.queue.as_str(), fixture.name);
     assert!(letter.body.as_str().contains(fail.name()), "{}", letter.body.as_str());
     eventually_eq(0, || fixture.size(fixture.name));
+}
+
+/// A dead letter that an operator requeues has all its attempts again, and only those that match are
+/// requeued. Another sweep finds nothing left.
+pub(crate) fn a_requeued_task_has_all_its_attempts_again<H: Harness>(fixture: &Fixture<H>) {
+    let (fail, double) = (fixture.own(FAIL), fixture.own(DOUBLE));
+    let runs = Journal::new();
+    let journal = runs.clone();
+    let handler = move |job: Job, ()| {
+        journal.write(job.attempt);
+        Err(TaskError::new("no luck"))
+    };
+    let fatal = |_, (_,)| Err(TaskError::fatal("no luck"));
+    let worker = fixture.worker().register(&fail, handler).register(&double, fatal);
+    let _worker = worker.start().unwrap();
+    fixture.ivy.send(&fail, ()).unwrap();
+    fixture.ivy.send(&double, (21,)).unwrap();
+    eventually_eq(2, || fixture.dead_letters().len());
+    assert_eq!(runs.entries(), [1, 2, 3]);
+    let dead = QueueName::new(&format!("{}.dead", fixture.name)).unwrap();
+    let requeue = |task: &str| {
+        let filter = Filter::new().with_task(task.parse().unwrap());
+        let config = SweepConfig::requeue(dead.clone(), Requeue::new()).with_filter(filter);
+        fixture.ivy.sweep(config).unwrap()
+    };
+    let report = requeue("*.fail");
+    assert_eq!((report.end, report.looked_at, report.posted), (Ended::Done, 2, 1));
+    eventually_eq(6, || runs.len());
+    assert_eq!(runs.entries()[3..], [1, 2, 3]);
+    eventually_eq(2, || fixture.dead_letters().len());
+    let letters = fixture.dead_letters();
+    let requeued = |name: &str| {
+        let letter = letters.iter().find(|letter| letter.body.as_str().contains(name)).unwrap();
+        letter.body.as_str().contains("\"requeued\":1")
+    };
+    assert!(requeued(fail.name()) && !requeued(double.name()));
+    assert_eq!(requeue("nonesuch").matched, 0);
 }
 
 /// A task whose arguments this version's handler cannot parse is released until a worker of another

@@ -104,6 +104,7 @@ conformance! {
     }
     dead_letters {
         a_finally_failed_task_is_dead_lettered;
+        a_requeued_task_has_all_its_attempts_again;
         arguments_of_another_version_wait_for_its_worker;
         an_invalid_message_is_dead_lettered_unchanged except PRIVATE_QUEUE;
         a_message_that_may_kill_workers_is_dead_lettered except PRIVATE_QUEUE;
