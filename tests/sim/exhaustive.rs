@@ -13,12 +13,13 @@ use crate::backend::Backend;
 use crate::choices::{Choices, Chooser};
 use crate::coverage::Coverage;
 use crate::fault::{Fault, Opportunity};
-use crate::fault_injection::Source;
+use crate::fault_injection::{Source, one_of};
 use crate::machines::PAUSES;
 use crate::pairs::assert_all_listed;
 use crate::regressions::Regression;
 use crate::replay::write;
 use crate::run::{Case, run};
+use crate::sessions::EVICTED_KEYS;
 use crate::setup::Setup;
 use crate::task::Plan;
 
@@ -64,6 +65,20 @@ fn a_task_leased_by_a_connection_survives_each_fault_and_each_pair_of_faults() {
     }
 }
 
+#[test]
+fn a_task_on_redis_survives_each_fault() {
+    let setup = Setup { backend: Backend::Redis, ..small_world(Plan::FailsFirst(1)) };
+    let offered = [offered(), offered_on_redis()].concat();
+    let sum = try_all_of(&setup, 1, &offered);
+    assert_all_listed(&sum.coverage.pairs);
+    for (opportunity, faults) in offered {
+        for (fault, _) in faults {
+            let occurred = sum.by_fault.get(&fault).copied().unwrap_or(0);
+            assert!(occurred > 0, "{fault:?} of {opportunity:?} occurred {occurred} times");
+        }
+    }
+}
+
 fn small_world(plan: Plan) -> Setup {
     Setup {
         plan: Some(plan),
@@ -76,6 +91,11 @@ fn small_world(plan: Plan) -> Setup {
 
 /// Runs this world without a fault, with each fault, and with each pair.
 fn try_all(setup: &Setup) -> Sum {
+    try_all_of(setup, 2, &offered())
+}
+
+/// Runs this world with up to this many of these faults, in all combinations.
+fn try_all_of(setup: &Setup, most: u32, offered: &[(Opportunity, Vec<(Fault, u64)>)]) -> Sum {
     let mut sum = Sum {
         coverage: Coverage::default(),
         by_faults: BTreeMap::new(),
@@ -84,7 +104,7 @@ fn try_all(setup: &Setup) -> Sum {
     };
     let mut choices = Choices::default();
     loop {
-        let chooser = Chooser::new(choices, 2, offered());
+        let chooser = Chooser::new(choices, most, offered.to_vec());
         let outcome = run(setup, Source::Chosen(chooser), false);
         if let Some(breach) = &outcome.breach {
             let decisions = Some(outcome.decisions);
@@ -116,9 +136,7 @@ fn try_all(setup: &Setup) -> Sum {
 /// The faults that may occur, each with the number that determines its details.
 fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
     let longer_than_the_lease = Duration::from_secs(3 * LEASE);
-    let pause = detail(|rng| {
-        Duration::from_millis(crate::fault_injection::one_of(rng, &PAUSES)) == longer_than_the_lease
-    });
+    let pause = detail(|rng| Duration::from_millis(one_of(rng, &PAUSES)) == longer_than_the_lease);
     vec![
         (
             Opportunity::Step,
@@ -140,6 +158,23 @@ fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
             ],
         ),
     ]
+}
+
+/// What may happen to a Redis server when bytes arrive: a failover that loses the last write or the
+/// last two, a restart without any key, and the eviction of each key.
+fn offered_on_redis() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
+    let loses = |writes| detail(move |rng| rng.up_to(6) == writes);
+    let evicts = |part| detail(move |rng| one_of(rng, &EVICTED_KEYS) == part);
+    let faults = vec![
+        (Fault::FailsOver, loses(0)),
+        (Fault::FailsOver, loses(1)),
+        (Fault::FailsOver, loses(2)),
+        (Fault::RestartsEmpty, 0),
+        (Fault::Evicts, evicts("l")),
+        (Fault::Evicts, evicts("h")),
+        (Fault::Evicts, evicts("r")),
+    ];
+    vec![(Opportunity::Server, faults)]
 }
 
 /// The smallest number that determines such a detail.

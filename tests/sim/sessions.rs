@@ -24,7 +24,7 @@ use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 use copies::Copies;
-pub(crate) use server_faults::ConnectionFault;
+pub(crate) use server_faults::{ConnectionFault, EVICTED_KEYS};
 use transport::Connection;
 
 /// The first stream of the sessions' random bytes, far from the streams of the components.

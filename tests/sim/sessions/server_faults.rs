@@ -28,6 +28,9 @@ pub(crate) enum ConnectionFault {
     DamageResponse(u64),
 }
 
+/// The keys of a queue that may be evicted. The leases are evicted more often.
+pub(crate) const EVICTED_KEYS: [&str; 5] = ["l", "l", "h", "r", "d"];
+
 impl World {
     /// A machine's session executes an operation, with a fault.
     pub(crate) fn execute_with_fault(
@@ -129,7 +132,7 @@ impl World {
                 self.on_server_restart();
             }
             Fault::Evicts => {
-                let part = one_of(rng, &["l", "l", "h", "r", "d"]);
+                let part = one_of(rng, &EVICTED_KEYS);
                 self.sessions.leases_were_lost |= part == "l";
                 self.sessions.requests_were_cut = true;
                 for kind in 0..self.kinds.len() {
