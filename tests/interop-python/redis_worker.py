@@ -22,8 +22,9 @@ while True:
         pipe.blmove(keys["r"], keys["p"], seconds, "LEFT", "RIGHT")
         arguments = [99, 30_000, name, "wait", 1, 1 << 20, 4 << 20]
         scripts["reserve"](of_scripts + [keys["p"]], arguments, client=pipe)
-        *elements, last = pipe.execute()[1]
-    seconds = 5 if elements or not last else min(5, max(int(last), 10) / 1000)
+        *elements, due = pipe.execute()[1]
+    elements = elements[:-1]  # without the end of the lease
+    seconds = min(5, max(int(due), 10) / 1000) if due.isdigit() else 5
     lease = "%s/%d" % (name, len(elements))
     for place, element in enumerate(elements):
         field, failed, task = "%s%02d" % (name, place), int(element[18:20], 16), json.loads(element[22:])

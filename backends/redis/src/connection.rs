@@ -9,6 +9,7 @@ use redis::Value;
 use crate::error_reply::{Broken, not_redis};
 use crate::frame::{BadFrame, Frames, Limits};
 use crate::handshake::Handshake;
+use crate::value;
 
 /// The largest reply unless more is expected: a notice of a mebibyte, or a description of the
 /// server, which nests its modules three arrays deep.
@@ -82,9 +83,9 @@ impl RespConnection {
             }
         };
         let Some(handshake) = &mut self.handshake else {
-            let value = redis::parse_redis_value(frame);
-            let damaged = |_| self.fault(NotifyFaultKind::ConnectionLost, &BadFrame::Damaged);
-            return value.map(ConnectionStep::Reply).map_err(damaged);
+            let value = value::decode(frame);
+            let damaged = || self.fault(NotifyFaultKind::ConnectionLost, &BadFrame::Damaged);
+            return value.map(ConnectionStep::Reply).ok_or_else(damaged);
         };
         let line = frame.split(|byte| *byte == b'\r').next().unwrap_or_default();
         handshake.on_reply(&String::from_utf8_lossy(line))?;

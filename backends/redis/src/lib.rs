@@ -162,6 +162,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::time::Duration;
 

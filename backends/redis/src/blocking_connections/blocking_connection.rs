@@ -12,13 +12,16 @@ use super::Wait;
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
 use crate::error_reply::Broken;
-use crate::queue::{error_text, is_read_only, is_unknown_script};
+use crate::queue::{Command, ScriptRef, error_text, is_read_only, is_unknown_script};
 use crate::requests::{CompletedRequest, NoReply, RequestId};
 use crate::{COMMAND_LIMIT, RENEW_EVERY};
 
 /// How much later than its wait a reply may arrive. After that, the connection counts as dead:
 /// nothing else reveals a connection that a firewall has dropped.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The usual size of the commands of a wait, in bytes.
+const COMMANDS: usize = 1024;
 
 /// A connection for waits.
 #[derive(Debug)]
@@ -39,8 +42,9 @@ enum Stage {
     Opening { wait: Option<Wait>, until: Moment },
     /// It is idle.
     Idle,
-    /// The server waits. These replies have arrived.
-    Waiting { wait: Wait, replies: Vec<Value>, until: Moment },
+    /// The server waits. These replies have arrived. `has_source`: the script was sent again with
+    /// its source.
+    Waiting { wait: Wait, has_source: bool, replies: Vec<Value>, until: Moment },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,16 +112,17 @@ impl BlockingConnection {
     }
 
     /// Sends a wait.
-    pub(super) fn send(&mut self, mut wait: Wait, effects: &mut Effects, now: Moment) {
-        let mut commands = Vec::new();
+    pub(super) fn send(&mut self, wait: Wait, effects: &mut Effects, now: Moment) {
+        let mut commands = Vec::with_capacity(COMMANDS);
         if self.client == ClientId::NotRequested {
-            commands = redis::cmd("CLIENT").arg("ID").get_packed_command();
+            Command::new("CLIENT").arg("ID").write(ScriptRef::Hash, &mut commands);
             self.client = ClientId::Requested;
         }
-        commands.append(&mut wait.commands);
+        wait.wait.write(ScriptRef::Hash, &mut commands);
+        wait.reserve.write(ScriptRef::Hash, &mut commands);
         effects.send(self.connection_id, commands);
         let until = now + wait.time + GRACE;
-        self.stage = Stage::Waiting { wait, replies: Vec::new(), until };
+        self.stage = Stage::Waiting { wait, has_source: false, replies: Vec::new(), until };
     }
 
     /// Removes the wait that it is being opened for. Returns whether it was this one.
@@ -209,15 +214,18 @@ impl BlockingConnection {
             self.client = ClientId::Known(Some(number));
             return None;
         }
-        let Stage::Waiting { wait, replies, until } = &mut self.stage else {
+        let Stage::Waiting { wait, has_source, replies, until } = &mut self.stage else {
             let unexpected = "its reply does not match the command";
             let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
             return Some(Outcome::Broken(self.no_reply(broken)));
         };
         let error = error_text(&value);
         let is_unknown = error.as_deref().is_some_and(is_unknown_script);
-        if replies.len() == 1 && is_unknown && !wait.script.is_empty() {
-            effects.send(self.connection_id, std::mem::take(&mut wait.script));
+        if replies.len() == 1 && is_unknown && !*has_source {
+            let mut script = Vec::new();
+            wait.reserve.write(ScriptRef::Source, &mut script);
+            effects.send(self.connection_id, script);
+            *has_source = true;
             *until = now + COMMAND_LIMIT;
             return None;
         }

@@ -13,6 +13,7 @@ use ivy_proto::backend::{ConnectionId, LinkFault};
 use crate::connection::RespConnection;
 use crate::effects::Effects;
 use crate::frame::Limits;
+use crate::queue::Command;
 use crate::requests::{CompletedRequest, NoReply, RequestId};
 
 use blocking_connection::{BlockingConnection, Outcome};
@@ -21,10 +22,10 @@ use blocking_connection::{BlockingConnection, Outcome};
 #[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) id: RequestId,
-    /// Both commands, encoded.
-    pub(crate) commands: Vec<u8>,
-    /// The script with its source, for a server that does not know its hash.
-    pub(crate) script: Vec<u8>,
+    /// The blocking command.
+    pub(crate) wait: Command,
+    /// The script, which is sent again with its source if the server does not know its hash.
+    pub(crate) reserve: Command,
     /// The limits of the script's reply.
     pub(crate) limits: Limits,
     /// How long the server waits.

@@ -1,6 +1,10 @@
 //! Encodes commands.
 
+use super::keys::Key;
 use super::scripts::Script;
+
+/// The initial capacity for arguments, which suffices for most commands.
+const ROOM: usize = 256;
 
 /// A command. A script is first run by its hash; a server that does not know it gets its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +26,24 @@ pub(crate) enum ScriptRef {
 impl Command {
     /// A command of this name.
     pub(crate) fn new(name: &str) -> Self {
-        Command { script: None, count: 0, arguments: Vec::new() }.arg(name)
+        Command::empty(None).arg(name)
     }
 
     /// A command that runs a script with these keys.
-    pub(crate) fn script<'a>(
-        script: Script,
-        keys: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>,
-    ) -> Self {
-        let keys = keys.into_iter();
-        let command = Command { script: Some(script), count: 0, arguments: Vec::new() };
-        command.arg(keys.len().to_string()).args(keys)
+    pub(crate) fn script(script: Script, keys: &[Key<'_>]) -> Self {
+        let command = Command::empty(Some(script)).number(keys.len() as u64);
+        keys.iter().fold(command, |command, key| command.joined(key))
+    }
+
+    fn empty(script: Option<Script>) -> Self {
+        Command { script, count: 0, arguments: Vec::with_capacity(ROOM) }
+    }
+
+    /// Allocates room for arguments of so many bytes in all.
+    #[must_use]
+    pub(crate) fn with_room(mut self, arguments: usize, bytes: usize) -> Self {
+        self.arguments.reserve(arguments * AROUND_AN_ARGUMENT + bytes);
+        self
     }
 
     /// Appends an argument.
@@ -45,6 +56,18 @@ impl Command {
     #[must_use]
     pub(crate) fn args(self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         arguments.into_iter().fold(self, Command::arg)
+    }
+
+    /// Appends the name of a key.
+    #[must_use]
+    pub(crate) fn key(self, key: Key<'_>) -> Self {
+        self.joined(&key)
+    }
+
+    /// Appends a number.
+    #[must_use]
+    pub(crate) fn number(self, number: u64) -> Self {
+        self.arg(itoa::Buffer::new().format(number))
     }
 
     /// Appends an argument that consists of these parts.
@@ -65,6 +88,11 @@ impl Command {
         self.script.is_some()
     }
 
+    /// The size of the encoded command without the name of a script, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        AROUND_AN_ARGUMENT + self.arguments.len()
+    }
+
     /// Encodes the command.
     pub(crate) fn write(&self, script_ref: ScriptRef, to: &mut Vec<u8>) {
         let named = self.script.map(|script| match script_ref {
@@ -82,10 +110,13 @@ impl Command {
     }
 }
 
+/// The most bytes around an argument: its type, its length and two line breaks.
+const AROUND_AN_ARGUMENT: usize = 16;
+
 /// Writes a type and a length, the beginning of every value in the protocol.
 fn begin(to: &mut Vec<u8>, kind: u8, length: usize) {
     to.push(kind);
-    to.extend_from_slice(length.to_string().as_bytes());
+    to.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     to.extend_from_slice(b"\r\n");
 }
 
@@ -109,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_script_is_run_by_its_hash_or_by_its_source() {
-        let command = Command::script(Script::Get, &["a".to_owned(), "b".to_owned()]).arg("x");
+        let command = Command::script(Script::Get, &[[b"a", b""], [b"", b"b"]]).arg("x");
         let rest = "$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nx\r\n";
         let named = format!("*6\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{rest}", Script::Get.hash());
         assert_eq!(written(&command, ScriptRef::Hash), named);

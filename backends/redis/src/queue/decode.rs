@@ -21,15 +21,24 @@ const MAX_SEARCHED: u64 = 10_000;
 /// The result of a reserve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReserveReply {
-    /// These messages.
-    Messages {
-        reserved: Reserved,
-        /// Reservations of elements that are not messages, or are too large for one.
-        invalid: Vec<Reservation>,
-    },
-    /// Nothing. A message is due, or a lease ends, after this time, as far as the queue knows.
-    Nothing(Option<Duration>),
+    Messages(Messages),
+    /// Nothing, until then.
+    Nothing(NextDue),
 }
+
+/// The messages of a reserve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Messages {
+    pub(crate) reserved: Reserved,
+    /// Reservations of elements that are not messages, or are too large for one.
+    pub(crate) invalid: Vec<Reservation>,
+    /// When the next message is due. `None` if further messages may be ready.
+    pub(crate) due: Option<NextDue>,
+}
+
+/// After which time a delayed message is due or a lease ends, as far as the queue knows; `None` if
+/// it knows of neither.
+pub(crate) type NextDue = Option<Duration>;
 
 /// Decodes replies; faults name this server.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +53,11 @@ impl Decoder<'_> {
         reply: Value,
     ) -> Result<ReserveReply, Fault> {
         let mut elements = self.texts(reply)?;
-        let last = elements.pop().ok_or_else(unexpected_reply)?;
-        if elements.is_empty() {
-            let due = if last.is_empty() { None } else { Some(self.number(&last)?) };
-            return Ok(ReserveReply::Nothing(due.map(Duration::from_millis)));
-        }
+        let due = elements.pop().ok_or_else(unexpected_reply)?;
+        let Some(end) = elements.pop() else { return Ok(ReserveReply::Nothing(self.due(&due)?)) };
+        let due = if due == b"more" { None } else { Some(self.due(&due)?) };
         let size = u8::try_from(elements.len()).map_err(|_| unexpected_reply())?;
-        let end = self.number(&last)?;
+        let end = self.number(&end)?;
         let mut reserved = Reserved::default();
         let mut invalid = Vec::new();
         for (reservation, element) in Reservation::all(reserve_id, size, end).zip(&elements) {
@@ -60,7 +67,14 @@ impl Decoder<'_> {
             }
         }
         reserved.unusable = invalid.len();
-        Ok(ReserveReply::Messages { reserved, invalid })
+        Ok(ReserveReply::Messages(Messages { reserved, invalid, due }))
+    }
+
+    fn due(&self, text: &[u8]) -> Result<NextDue, Fault> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Duration::from_millis(self.number(text)?)))
     }
 
     /// Decodes the reply to a post: whether everything was posted.

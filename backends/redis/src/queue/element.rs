@@ -3,7 +3,7 @@
 /// The length of an id.
 pub(crate) const ID_LENGTH: usize = 18;
 /// The length of everything before the body.
-const HEADER: usize = ID_LENGTH + 4;
+pub(crate) const HEADER: usize = ID_LENGTH + 4;
 /// The counts of a message that was never reserved.
 pub(crate) const NO_COUNTS: &str = "0000";
 

@@ -8,10 +8,11 @@ use ivy_proto::{MessageId, QueueName, Receipt};
 
 use super::MAX_BODY;
 use super::command::Command;
-use super::element::{self, NO_COUNTS};
+use super::element::{self, HEADER, NO_COUNTS};
 use super::keys::{Keys, Prefix};
 use super::receipt::{Reservation, ReserveId, shared_lease};
 use super::scripts::Script;
+use super::short_text::ShortText;
 use crate::frame::Limits;
 
 /// The largest element that is accepted from a server, in bytes. Other programs may post larger
@@ -58,8 +59,8 @@ impl Reserve {
     pub(crate) fn command(&self, keys: &Keys) -> Command {
         let [ready, delayed, leases, held] = keys.script_keys();
         Command::script(Script::Reserve, &[ready, delayed, leases, held, keys.claimed()])
-            .arg((self.count.clamp(1, 100) - 1).to_string())
-            .arg(millis(self.lease))
+            .number(last_place(self.count))
+            .number(millis(self.lease))
             .arg(self.reserve_id.as_str())
             .arg(match self.from {
                 Source::Ready => "ready",
@@ -67,17 +68,18 @@ impl Reserve {
                 Source::AfterWait => "wait",
             })
             .arg(flag(self.sweep))
-            .arg(MAX_ELEMENT.to_string())
-            .arg(REPLY_TARGET.to_string())
+            .number(MAX_ELEMENT as u64)
+            .number(REPLY_TARGET as u64)
     }
 }
 
 /// Waits for a message, which the script that follows reserves. The time is not zero, which would
 /// mean no limit.
 pub(crate) fn wait(keys: &Keys, time: Duration) -> Command {
-    let seconds = time.max(Duration::from_millis(10)).as_secs_f64();
-    let command = Command::new("BLMOVE").arg(keys.ready()).arg(keys.claimed());
-    command.arg("LEFT").arg("RIGHT").arg(format!("{seconds:.3}"))
+    let millis = millis(time).max(10);
+    let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
+    let command = Command::new("BLMOVE").key(keys.ready()).key(keys.claimed());
+    command.arg("LEFT").arg("RIGHT").arg(seconds)
 }
 
 /// The elements of a post, and the result for each: its id, or why it is not sent.
@@ -91,7 +93,7 @@ pub(crate) struct Post {
 pub(crate) fn post(
     keys: &Keys,
     messages: &Batch<NewMessage>,
-    mut next_id: impl FnMut() -> String,
+    mut next_id: impl FnMut() -> ShortText,
 ) -> Post {
     let mut entries = Vec::with_capacity(messages.items().len());
     let (mut immediate, mut delayed) = (Vec::new(), Vec::new());
@@ -103,25 +105,27 @@ pub(crate) fn post(
             continue;
         }
         let id = next_id();
-        entries.push(Ok(MessageId::new(&id)));
+        entries.push(Ok(MessageId::new(id.as_str())));
         let list = if message.delay.is_zero() { &mut immediate } else { &mut delayed };
         list.push((id, message));
     }
-    let joined = |command: Command, (id, message): &(String, &NewMessage)| {
+    let joined = |command: Command, (id, message): &(ShortText, &NewMessage)| {
         let body = message.body.as_str();
-        command.joined(&[id.as_bytes(), NO_COUNTS.as_bytes(), body.as_bytes()])
+        command.joined(&[id.as_ref(), NO_COUNTS.as_bytes(), body.as_bytes()])
     };
     let command = match (immediate.is_empty(), delayed.is_empty()) {
         (true, true) => None,
         (false, true) => {
-            Some(immediate.iter().fold(Command::new("RPUSH").arg(keys.ready()), joined))
+            let sizes = immediate.iter().map(|(_, message)| HEADER + message.body.as_str().len());
+            let command = Command::new("RPUSH").with_room(immediate.len(), sizes.sum());
+            Some(immediate.iter().fold(command.key(keys.ready()), joined))
         }
         (_, false) => {
             let command = Command::script(Script::Post, &keys.script_keys());
-            let command = command.arg(immediate.len().to_string());
+            let command = command.number(immediate.len() as u64);
             let command = immediate.iter().fold(command, joined);
-            let later = |command: Command, message: &(String, &NewMessage)| {
-                joined(command.arg(millis(message.1.delay)), message)
+            let later = |command: Command, message: &(ShortText, &NewMessage)| {
+                joined(command.number(millis(message.1.delay)), message)
             };
             Some(delayed.iter().fold(command, later))
         }
@@ -153,10 +157,10 @@ impl Holder {
 pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
     let reservations = || holders.iter().flat_map(|holder| holder.reservations());
     let fields = reservations().map(Reservation::field);
-    let mut commands = vec![Command::new("HDEL").arg(keys.held()).args(fields)];
+    let mut commands = vec![Command::new("HDEL").key(keys.held()).args(fields)];
     let leases = ended_leases(reservations());
     if !leases.is_empty() {
-        commands.push(Command::new("ZREM").arg(keys.leases()).args(leases));
+        commands.push(Command::new("ZREM").key(keys.leases()).args(leases));
     }
     commands.push(Command::new("TIME"));
     commands
@@ -164,7 +168,7 @@ pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
 
 /// The leases that become empty with the deletion of these reservations. A lease shared by others
 /// as well stays until it ends.
-fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<String> {
+fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<ShortText> {
     let mut leases = Vec::new();
     let mut shared: BTreeMap<(ReserveId, usize), usize> = BTreeMap::new();
     for reservation in reservations {
@@ -183,14 +187,14 @@ pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> 
     Command::script(Script::Touch, &keys.script_keys())
         .arg(reservation.field())
         .arg(reservation.touched(0).field())
-        .arg(millis(lease))
+        .number(millis(lease))
         .arg(reservation.own_lease().unwrap_or_default())
 }
 
 /// Releases a message.
 pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: bool) -> Command {
     let command = Command::script(Script::Release, &keys.script_keys());
-    let command = command.arg(millis(delay)).arg(flag(failed));
+    let command = command.number(millis(delay)).arg(flag(failed));
     holder.reservations().fold(command, |command, reservation| {
         command.arg(reservation.field()).arg(reservation.own_lease().unwrap_or_default())
     })
@@ -214,7 +218,7 @@ pub(crate) fn orphans(keys: &Keys, cursor: &str) -> Command {
 /// Returns the next messages.
 pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
     Command::script(Script::Peek, &keys.script_keys())
-        .arg((count.clamp(1, 100) - 1).to_string())
+        .number(last_place(count))
         .arg(MAX_ELEMENT.to_string())
         .arg(REPLY_TARGET.to_string())
 }
@@ -242,14 +246,15 @@ impl Search {
     pub(crate) fn command(&self, keys: &Keys) -> Command {
         Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.held()])
             .arg(self.message.as_bytes())
-            .arg(self.key_number.to_string())
+            .number(self.key_number.into())
             .arg(&self.from)
     }
 }
 
 /// Deletes all messages of a queue.
 pub(crate) fn clear(keys: &Keys) -> Command {
-    Command::new("UNLINK").args(keys.script_keys()).arg(keys.claimed())
+    let command = keys.script_keys().into_iter().fold(Command::new("UNLINK"), Command::key);
+    command.key(keys.claimed())
 }
 
 /// Removes a queue from the list.
@@ -262,11 +267,11 @@ pub(crate) fn unlist(prefix: &Prefix, queue: &QueueName) -> Command {
 pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 6] {
     [
         Command::new("ZSCORE").arg(prefix.queues()).arg(queue.as_str()),
-        Command::new("LLEN").arg(keys.ready()),
-        Command::new("LPOS").arg(keys.ready()).arg("").arg("MAXLEN").arg("1"),
-        Command::new("LLEN").arg(keys.claimed()),
-        Command::new("ZCARD").arg(keys.delayed()),
-        Command::new("HLEN").arg(keys.held()),
+        Command::new("LLEN").key(keys.ready()),
+        Command::new("LPOS").key(keys.ready()).arg("").arg("MAXLEN").arg("1"),
+        Command::new("LLEN").key(keys.claimed()),
+        Command::new("ZCARD").key(keys.delayed()),
+        Command::new("HLEN").key(keys.held()),
     ]
 }
 
@@ -287,7 +292,7 @@ pub(crate) fn queue_names(
     let to =
         if begin.is_empty() { b"+".to_vec() } else { [b"(", begin.as_bytes(), b"\xff"].concat() };
     let command = Command::new("ZRANGEBYLEX").arg(prefix.queues()).arg(from).arg(to);
-    command.arg("LIMIT").arg("0").arg(count.to_string())
+    command.arg("LIMIT").arg("0").number(count as u64)
 }
 
 /// Ends the wait of a connection.
@@ -300,9 +305,15 @@ pub(crate) fn reservations(receipts: &[Receipt]) -> Vec<Option<Reservation>> {
     receipts.iter().map(|receipt| Reservation::parse(&receipt.reservation)).collect()
 }
 
+/// The index of the last one of so many messages, of which there are 1 to 100.
+fn last_place(count: usize) -> u64 {
+    count.clamp(1, 100) as u64 - 1
+}
+
 /// Whole milliseconds, rounded up.
-fn millis(duration: Duration) -> String {
-    duration.as_nanos().div_ceil(1_000_000).to_string()
+fn millis(duration: Duration) -> u64 {
+    let below_a_second = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    duration.as_secs().saturating_mul(1000).saturating_add(below_a_second)
 }
 
 fn flag(flag: bool) -> &'static str {

@@ -6,6 +6,9 @@ use super::command::{Command, ScriptRef};
 use super::decode::error_text;
 use super::fault::is_unknown_script;
 
+/// The size of an encoded script's name.
+const SCRIPT_NAME: usize = 64;
+
 /// Commands that each get a reply. A script whose hash the server does not know has had no effect,
 /// so it is sent again alone, with its source.
 #[derive(Debug)]
@@ -24,7 +27,8 @@ impl Exchange {
 
     /// The bytes to send now, and the number of replies.
     pub(crate) fn packed(&self) -> (Vec<u8>, usize) {
-        let mut packed = Vec::new();
+        let size = self.commands.iter().map(|command| command.size() + SCRIPT_NAME).sum();
+        let mut packed = Vec::with_capacity(size);
         if self.again.is_empty() {
             self.commands.iter().for_each(|command| command.write(ScriptRef::Hash, &mut packed));
             return (packed, self.commands.len());
@@ -68,7 +72,7 @@ mod tests {
     }
 
     fn exchange() -> Exchange {
-        let script = || Command::script(Script::Release, &[String::new()]);
+        let script = || Command::script(Script::Release, &[]);
         Exchange::new([Command::new("TIME"), script(), script()])
     }
 

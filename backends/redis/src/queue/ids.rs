@@ -1,7 +1,7 @@
 //! Unique ids of messages and of reserves.
 
-use super::element::ID_LENGTH;
-use super::receipt::{RESERVE_ID_LENGTH, ReserveId};
+use super::receipt::ReserveId;
+use super::short_text::ShortText;
 use crate::planted::{Bug, count, planted};
 
 /// The characters of base64url in ASCII order, so that encoded numbers sort as numbers.
@@ -33,9 +33,9 @@ impl IdGenerator {
     }
 
     /// A new message id, which sorts by time: 8 characters of time, 6 of the nonce, 4 of a counter.
-    pub(crate) fn message_id(&mut self, unix_millis: u64) -> String {
+    pub(crate) fn message_id(&mut self, unix_millis: u64) -> ShortText {
         self.message_count += 1;
-        let mut id = String::with_capacity(ID_LENGTH);
+        let mut id = ShortText::default();
         push(&mut id, unix_millis, TIME_LENGTH);
         push(&mut id, self.message_nonce, 6);
         push(&mut id, self.message_count, 4);
@@ -45,22 +45,22 @@ impl IdGenerator {
     /// A new name of a reserve: 8 characters of the nonce, 6 of a counter.
     pub(crate) fn reserve_id(&mut self) -> ReserveId {
         self.reserve_count += 1;
-        let mut reserve_id = String::with_capacity(RESERVE_ID_LENGTH);
+        let mut reserve_id = ShortText::default();
         let (nonce, number) = match planted(Bug::ReserveIdsFromCounter) {
             true => (0, count()),
             false => (self.reserve_nonce, self.reserve_count),
         };
         push(&mut reserve_id, nonce, 8);
         push(&mut reserve_id, number, 6);
-        ReserveId::parse(&reserve_id).expect("it has this length and is ASCII")
+        ReserveId::parse(reserve_id.as_str()).expect("it has this length and is ASCII")
     }
 }
 
 /// Writes the lowest bits of a number, 6 per digit.
-fn push(text: &mut String, number: u64, digits: usize) {
+fn push(text: &mut ShortText, number: u64, digits: usize) {
     for position in (0..digits).rev() {
         let digit = (number >> (6 * position)) & 63;
-        text.push(char::from(DIGITS[digit as usize]));
+        text.push(&[DIGITS[digit as usize]]);
     }
 }
 
@@ -68,14 +68,15 @@ fn push(text: &mut String, number: u64, digits: usize) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::element::ID_LENGTH;
     use super::*;
 
     #[test]
     fn message_ids_sort_by_time_and_then_by_counter() {
         let mut ids = IdGenerator::new([7; 16]);
         let millis = 1_764_421_234_567;
-        let generated: Vec<String> =
-            [millis, millis, millis + 1, millis + 64].map(|now| ids.message_id(now)).to_vec();
+        let generated = [millis, millis, millis + 1, millis + 64].map(|now| ids.message_id(now));
+        let generated = generated.map(|id| id.as_str().to_owned());
         assert!(
             generated.is_sorted() && generated.iter().all(|id| id.len() == ID_LENGTH),
             "{generated:?}"
@@ -88,7 +89,7 @@ mod tests {
         for random in [[1; 16], [2; 16]] {
             let mut ids = IdGenerator::new(random);
             for _ in 0..5000 {
-                assert!(seen.insert(ids.message_id(1)));
+                assert!(seen.insert(ids.message_id(1).as_str().to_owned()));
                 assert!(seen.insert(ids.reserve_id().as_str().to_owned()));
             }
         }

@@ -1,5 +1,7 @@
 //! The names of the keys of a queue.
 
+use std::borrow::Cow;
+
 use ivy_proto::QueueName;
 use ivy_proto::backend::UrlProblem;
 
@@ -54,18 +56,14 @@ impl Prefix {
 
     /// The keys of a queue.
     pub(crate) fn keys(&self, queue: &QueueName) -> Keys {
-        let mut base = format!("{}:{{", self.begin);
-        for character in queue.as_str().chars() {
-            match character {
-                // Empty braces would put the keys of one queue into different slots.
-                '%' => base.push_str("%25"),
-                '{' => base.push_str("%7B"),
-                '}' => base.push_str("%7D"),
-                other => base.push(other),
+        let mut name = Cow::Borrowed(queue.as_str());
+        // Empty braces would put the keys of one queue into different slots.
+        for (character, encoded) in [('%', "%25"), ('{', "%7B"), ('}', "%7D")] {
+            if name.contains(character) {
+                name = Cow::Owned(name.replace(character, encoded));
             }
         }
-        base.push_str("}:");
-        Keys(base)
+        Keys([&self.begin, ":{", &name, "}:"].concat())
     }
 }
 
@@ -74,39 +72,42 @@ impl Prefix {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys(String);
 
+/// The name of a key, in two parts.
+pub(crate) type Key<'a> = [&'a [u8]; 2];
+
 impl Keys {
     /// A list: the ready messages, the first one at its head.
-    pub(crate) fn ready(&self) -> String {
-        self.key('r')
+    pub(crate) fn ready(&self) -> Key<'_> {
+        self.key(b"r")
     }
 
     /// A sorted set: the delayed messages, by due time.
-    pub(crate) fn delayed(&self) -> String {
-        self.key('d')
+    pub(crate) fn delayed(&self) -> Key<'_> {
+        self.key(b"d")
     }
 
     /// A sorted set: the leases, by the time at which they end.
-    pub(crate) fn leases(&self) -> String {
-        self.key('l')
+    pub(crate) fn leases(&self) -> Key<'_> {
+        self.key(b"l")
     }
 
     /// A hash: the reserved messages, by reservation.
-    pub(crate) fn held(&self) -> String {
-        self.key('h')
+    pub(crate) fn held(&self) -> Key<'_> {
+        self.key(b"h")
     }
 
     /// A list: the message given to a waiting reserve, until its script reserves it.
-    pub(crate) fn claimed(&self) -> String {
-        self.key('p')
+    pub(crate) fn claimed(&self) -> Key<'_> {
+        self.key(b"p")
     }
 
     /// The first keys of all scripts, in order.
-    pub(crate) fn script_keys(&self) -> [String; 4] {
+    pub(crate) fn script_keys(&self) -> [Key<'_>; 4] {
         [self.ready(), self.delayed(), self.leases(), self.held()]
     }
 
-    fn key(&self, part: char) -> String {
-        format!("{}{part}", self.0)
+    fn key<'a>(&'a self, part: &'a [u8]) -> Key<'a> {
+        [self.0.as_bytes(), part]
     }
 }
 
@@ -116,7 +117,8 @@ mod tests {
 
     fn ready(queue: &str) -> String {
         let prefix = Prefix::of(None).unwrap();
-        prefix.keys(&QueueName::new(queue).unwrap()).ready()
+        let keys = prefix.keys(&QueueName::new(queue).unwrap());
+        String::from_utf8(keys.ready().concat()).unwrap()
     }
 
     #[test]

@@ -14,7 +14,9 @@ mod keys;
 mod maintenance;
 mod operations;
 mod receipt;
+mod reports;
 mod scripts;
+mod short_text;
 mod unconfirmed_touches;
 
 use std::time::Duration;
@@ -23,6 +25,7 @@ use ivy_proto::queue::{Capabilities, Lease};
 
 pub use keys::BadPrefix;
 
+pub(crate) use command::{Command, ScriptRef};
 pub(crate) use decode::error_text;
 pub(crate) use fault::{is_read_only, is_unknown_script};
 pub(crate) use keys::Prefix;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use ivy_proto::ReservationId;
 
+use super::short_text::ShortText;
+
 /// The length of the unique name of a reserve.
 pub(crate) const RESERVE_ID_LENGTH: usize = 14;
 
@@ -14,8 +16,12 @@ pub(crate) struct ReserveId([u8; RESERVE_ID_LENGTH]);
 impl ReserveId {
     /// Parses a name. `None` if it has the wrong length or is not ASCII.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        ReserveId::of(text.as_bytes())
+    }
+
+    fn of(text: &[u8]) -> Option<Self> {
         text.is_ascii().then_some(())?;
-        text.as_bytes().try_into().ok().map(ReserveId)
+        text.try_into().ok().map(ReserveId)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -53,20 +59,20 @@ impl Reservation {
 
     /// Parses the reservation in a receipt. `None` if Redis did not issue it.
     pub(crate) fn parse(id: &ReservationId) -> Option<Self> {
-        let (field, rest) = id.as_str().split_once('@')?;
+        let (field, rest) = split_once(id.as_bytes(), b'@')?;
         let (reserve_id, rest_of_field) = field.split_at_checked(RESERVE_ID_LENGTH)?;
-        let (position, touches) = match rest_of_field.split_once('.') {
+        let (position, touches) = match split_once(rest_of_field, b'.') {
             None => (rest_of_field, 0),
             Some((position, touches)) => (position, digits(touches, 10)?),
         };
-        let (end, size) = match rest.split_once('/') {
+        let (end, size) = match split_once(rest, b'/') {
             None if touches > 0 => (rest, 1),
             Some((end, size)) if touches == 0 => (end, digits(size, 10)?),
             _ => return None,
         };
         let is_two_digits = position.len() == 2;
         let reservation = Reservation {
-            reserve_id: ReserveId::parse(reserve_id)?,
+            reserve_id: ReserveId::of(reserve_id)?,
             position: digits(position, 10).filter(|_| is_two_digits)?.try_into().ok()?,
             touches: touches.try_into().ok()?,
             size: size.try_into().ok()?,
@@ -78,20 +84,28 @@ impl Reservation {
     /// The encoded reservation: at most 32 bytes, up to the 999th touch.
     pub(crate) fn id(&self) -> ReservationId {
         let mut text = self.field();
-        text.push_str(&format!("@{:x}", self.end));
+        text.push(b"@");
+        text.push_hex(self.end);
         if self.touches == 0 {
-            text.push_str(&format!("/{}", self.size));
+            text.push(b"/");
+            text.push_number(self.size.into());
         }
-        ReservationId::new(text)
+        ReservationId::new(text.as_str())
     }
 
     /// The field that contains the message.
-    pub(crate) fn field(&self) -> String {
-        let Reservation { reserve_id, position, touches, .. } = self;
-        match touches {
-            0 => format!("{}{position:02}", reserve_id.as_str()),
-            touches => format!("{}{position:02}.{touches}", reserve_id.as_str()),
+    pub(crate) fn field(&self) -> ShortText {
+        let mut field = ShortText::default();
+        field.push(&self.reserve_id.0);
+        if self.position < 10 {
+            field.push(b"0");
         }
+        field.push_number(self.position.into());
+        if self.touches > 0 {
+            field.push(b".");
+            field.push_number(self.touches.into());
+        }
+        field
     }
 
     /// The reservation that replaces this one after a touch.
@@ -110,7 +124,7 @@ impl Reservation {
     }
 
     /// The name of the lease, if no other message shares it.
-    pub(crate) fn own_lease(&self) -> Option<String> {
+    pub(crate) fn own_lease(&self) -> Option<ShortText> {
         match self.shared() {
             None => Some(self.field()),
             Some((reserve_id, 1)) => Some(shared_lease(reserve_id, 1)),
@@ -120,13 +134,27 @@ impl Reservation {
 }
 
 /// The name of the lease of a whole reserve.
-pub(crate) fn shared_lease(reserve_id: ReserveId, size: usize) -> String {
-    format!("{}/{size}", reserve_id.as_str())
+pub(crate) fn shared_lease(reserve_id: ReserveId, size: usize) -> ShortText {
+    let mut name = ShortText::default();
+    name.push(&reserve_id.0);
+    name.push(b"/");
+    name.push_number(size as u64);
+    name
 }
 
-fn digits(text: &str, radix: u32) -> Option<u64> {
-    let are_digits = !text.is_empty() && text.chars().all(|digit| digit.is_digit(radix));
-    if are_digits { u64::from_str_radix(text, radix).ok() } else { None }
+fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let position = text.iter().position(|byte| *byte == at)?;
+    Some((&text[..position], &text[position + 1..]))
+}
+
+fn digits(text: &[u8], radix: u32) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        number.checked_mul(radix.into())?.checked_add(digit.into())
+    })
 }
 
 #[cfg(test)]
@@ -147,8 +175,8 @@ mod tests {
         let last = Reservation::parse(&all[99].id()).unwrap();
         assert_eq!(last, all[99]);
         assert_eq!((last.field().as_str(), last.end()), ("NoNcE12300000199", NOW));
-        assert_eq!(last.own_lease(), None);
-        assert_eq!(reserved(1)[0].own_lease().unwrap(), "NoNcE123000001/1");
+        assert!(last.own_lease().is_none());
+        assert_eq!(reserved(1)[0].own_lease().unwrap().as_str(), "NoNcE123000001/1");
         assert!(last.id().as_str().len() <= 32);
     }
 
@@ -159,7 +187,7 @@ mod tests {
             touched = touched.touched(NOW + 1);
         }
         assert_eq!(Reservation::parse(&touched.id()), Some(touched.clone()));
-        assert_eq!(touched.own_lease().unwrap(), "NoNcE12300000101.12");
+        assert_eq!(touched.own_lease().unwrap().as_str(), "NoNcE12300000101.12");
         assert!(touched.id().as_str().len() <= 32);
     }
 

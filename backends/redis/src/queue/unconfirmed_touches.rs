@@ -31,18 +31,18 @@ impl UnconfirmedTouches {
                 self.expiry.remove(&field);
             }
         }
-        self.expiry.insert(reservation.field(), until).is_none()
+        self.expiry.insert(reservation.field().as_str().to_owned(), until).is_none()
     }
 
     /// Records that the touch got a reply.
     pub(crate) fn replied(&mut self, reservation: &Reservation) {
-        self.expiry.remove(&reservation.field());
+        self.expiry.remove(reservation.field().as_str());
     }
 
     /// The reservations that may hold the message of this one.
     pub(crate) fn holder(&self, reservation: Reservation) -> Holder {
         let is_unconfirmed = !self.expiry.is_empty()
-            && self.expiry.contains_key(&reservation.field())
+            && self.expiry.contains_key(reservation.field().as_str())
             && !planted(Bug::TouchForgotten);
         let next = is_unconfirmed.then(|| reservation.touched(reservation.end()));
         Holder { reservation, next }
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(touches.holder(reservation()).next, None);
         touches.sent(&reservation(), Moment::EPOCH + Duration::from_secs(1), Moment::EPOCH);
         let next = touches.holder(reservation()).next.unwrap();
-        assert_eq!(next.field(), "NoNcE12300000100.1");
+        assert_eq!(next.field().as_str(), "NoNcE12300000100.1");
         touches.replied(&reservation());
         assert_eq!(touches.holder(reservation()).next, None);
     }

@@ -19,6 +19,7 @@ use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
 use crate::error_reply::{Broken, fault_of_publish_error};
 use crate::frame::Limits;
+use crate::queue::{Command, ScriptRef};
 
 use connection_renewal::{ConnectionRenewal, Generation, RenewalStep};
 use pipeline::{Opening, Pipeline, Sent};
@@ -428,12 +429,18 @@ fn pack(item: Outgoing, generation: Generation, commands: &mut Vec<u8>) -> Sent 
     match item {
         Outgoing::Publishing(publishing) => {
             let Publication { channel, payload } = &publishing.publication;
-            let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).take();
-            command.write_packed_command(commands);
+            let size = channel.as_str().len() + payload.as_str().len();
+            let command = Command::new("PUBLISH").with_room(2, size);
+            command.arg(channel.as_str()).arg(payload.as_str()).write(ScriptRef::Hash, commands);
             Sent::Publishing(publishing, generation)
         }
         Outgoing::Request(mut request) => {
-            commands.append(&mut request.commands);
+            let mut packed = std::mem::take(&mut request.commands);
+            if commands.is_empty() {
+                *commands = packed;
+            } else {
+                commands.append(&mut packed);
+            }
             Sent::Request(request, Vec::new())
         }
     }

@@ -37,7 +37,7 @@ fn reserved(harness: &mut Harness, count: usize) -> Vec<Receipt> {
     harness.execute(1, reserve(count));
     let element = format!("{ID}0000body");
     let mut reply = vec![element.as_str(); count];
-    reply.push(END);
+    reply.extend([END, "more"]);
     // The first reserve also looks for messages without a lease.
     harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     harness.receive(&array(&reply));
@@ -118,7 +118,7 @@ fn an_element_that_is_not_a_message_is_moved_to_the_dead_letter_queue() {
     harness.execute(1, reserve(2));
     harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     let message = format!("{ID}0102body");
-    harness.receive(&array(&[&message, "hello", END]));
+    harness.receive(&array(&[&message, "hello", END, "more"]));
     let Ok(QueueReply::Reserved(reserved)) = harness.last_executed() else { panic!() };
     assert_eq!((reserved.messages.len(), reserved.unusable), (1, 1));
     assert!(harness.last_sent().contains("ivy1:{mail.dead}:r"));
@@ -250,7 +250,7 @@ fn messages_of_a_cancelled_reserve_are_released() {
     harness.handle(Input::Cancel(CommandId(1)));
     harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
-    harness.receive(&array(&[&one, &two, END]));
+    harness.receive(&array(&[&one, &two, END, "more"]));
     assert_eq!(harness.executed.len(), 1, "its caller has been dropped");
     let sent = harness.last_sent();
     let [first, second] = ["01\r\n", "00\r\n"].map(|position| sent.find(position).unwrap());

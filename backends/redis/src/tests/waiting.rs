@@ -28,8 +28,9 @@ fn blmove(seconds: &str) -> String {
     command(&["BLMOVE", "ivy1:{mail}:r", "ivy1:{mail}:p", "LEFT", "RIGHT", seconds])
 }
 
-fn message() -> String {
-    array(&[&format!("{ID}0000hello"), END])
+/// A reserve's reply with a message; `due` is the time in ms until the next one is due, or `more`.
+fn message(due: &str) -> String {
+    array(&[&format!("{ID}0000hello"), END, due])
 }
 
 fn reserved_count(harness: &Harness) -> usize {
@@ -62,7 +63,7 @@ fn a_server_waits_until_a_message_is_due_or_half_a_minute_at_most() {
 #[test]
 fn messages_are_returned_and_the_connection_serves_the_next_wait() {
     let (mut harness, connection_id) = waiting(20 * SECOND, "");
-    harness.receive(&format!(":7\r\n{}{}", text("moved"), message()));
+    harness.receive(&format!(":7\r\n{}{}", text("moved"), message("more")));
     assert_eq!(reserved_count(&harness), 1);
     harness.execute(2, reserve(20 * SECOND));
     let short = harness.opened[0];
@@ -70,6 +71,62 @@ fn messages_are_returned_and_the_connection_serves_the_next_wait() {
     assert_eq!(harness.opened.len(), 2);
     assert_eq!(harness.sent_on(connection_id).matches("BLMOVE").count(), 2);
     assert_eq!(harness.sent_on(connection_id).matches("CLIENT").count(), 1);
+}
+
+/// What is sent for a reserve that follows, after this time, one that left no message ready and
+/// reported when the next one is due.
+fn sent_after(due: &str, pause: Duration) -> String {
+    let (mut harness, _) = waiting(20 * SECOND, "");
+    harness.receive(&format!(":7\r\n{}{}", text("moved"), message(due)));
+    harness.pass(pause);
+    harness.execute(2, reserve(60 * SECOND));
+    harness.last_sent().to_owned()
+}
+
+#[test]
+fn a_reserve_after_one_that_left_no_message_ready_waits_without_looking_first() {
+    let pause = Duration::from_millis(100);
+    for (due, seconds) in [("", "29.900"), ("2500", "2.400"), ("110", "0.010")] {
+        assert!(sent_after(due, pause).starts_with(&blmove(seconds)), "{due}");
+    }
+}
+
+#[test]
+fn a_reserve_looks_first_if_messages_may_be_ready_or_the_report_is_old() {
+    let pause = Duration::from_millis(100);
+    for (due, pause) in [("more", pause), ("0", pause), ("109", pause), ("", SECOND)] {
+        assert!(!sent_after(due, pause).contains("BLMOVE"), "{due} {pause:?}");
+    }
+}
+
+#[test]
+fn a_wait_without_a_look_ends_with_the_lease_of_the_messages_before_it() {
+    let mut harness = connected();
+    let (lease, wait) = (5 * SECOND, 20 * SECOND);
+    harness.execute(1, QueueOp::Reserve { queue: mail(), count: 10, lease, wait });
+    harness.receive(&format!("{NOTHING_LOST}{}", message("")));
+    assert_eq!(reserved_count(&harness), 1);
+    harness.execute(2, reserve(wait));
+    harness.accept();
+    assert!(harness.last_sent().contains(&blmove("5.000")), "{}", harness.last_sent());
+}
+
+#[test]
+fn a_reserve_looks_first_after_a_connection_was_lost() {
+    let (mut harness, _) = waiting(20 * SECOND, "");
+    harness.receive(&format!(":7\r\n{}{}", text("moved"), message("")));
+    harness.execute(2, reserve(20 * SECOND));
+    harness.fail(LinkFaultKind::Ended);
+    harness.execute(3, reserve(20 * SECOND));
+    assert!(!harness.last_sent().contains("BLMOVE"));
+}
+
+#[test]
+fn a_reserve_that_does_not_wait_always_looks() {
+    let (mut harness, _) = waiting(20 * SECOND, "");
+    harness.receive(&format!(":7\r\n{}{}", text("moved"), message("")));
+    harness.execute(2, reserve(Duration::ZERO));
+    assert!(harness.last_sent().contains("EVALSHA") && !harness.last_sent().contains("BLMOVE"));
 }
 
 #[test]
@@ -110,7 +167,7 @@ fn each_waiting_reserve_has_its_own_connection() {
     harness.receive_on(short, &array(&[""]));
     assert_eq!(harness.opened.len(), 3);
     harness.accept();
-    harness.receive_on(first, &format!(":7\r\n$-1\r\n{}", message()));
+    harness.receive_on(first, &format!(":7\r\n$-1\r\n{}", message("more")));
     assert_eq!(harness.executed.last().unwrap().0, 1);
 }
 
@@ -120,7 +177,7 @@ fn an_unknown_script_is_sent_again_without_the_wait() {
     harness.receive(&format!(":7\r\n{}-NOSCRIPT No matching script.\r\n", text("moved")));
     assert!(harness.last_sent().starts_with("*15\r\n$4\r\nEVAL\r\n"), "{}", harness.last_sent());
     assert_eq!(harness.sent_on(connection_id).matches("BLMOVE").count(), 1);
-    harness.receive(&message());
+    harness.receive(&message("more"));
     assert_eq!(reserved_count(&harness), 1);
 }
 
@@ -133,7 +190,7 @@ fn a_cancelled_wait_is_ended_on_the_server_and_loses_no_message() {
     let short = harness.opened[0];
     harness.receive_on(short, ":1\r\n");
     // A message arrived at the same time.
-    harness.receive_on(connection_id, &format!("{}{}", text("moved"), message()));
+    harness.receive_on(connection_id, &format!("{}{}", text("moved"), message("more")));
     assert!(harness.last_sent().contains("EVALSHA"));
     assert_eq!(harness.sent.last().unwrap().0, short);
     assert_eq!(harness.executed.len(), 1);
@@ -184,7 +241,7 @@ fn a_full_server_that_refuses_to_wait_is_retried_after_a_second() {
 #[test]
 fn messages_of_the_script_are_returned_even_if_the_wait_was_refused() {
     let (mut harness, _) = waiting(20 * SECOND, "");
-    harness.receive(&format!(":7\r\n-UNBLOCKED force unblock\r\n{}", message()));
+    harness.receive(&format!(":7\r\n-UNBLOCKED force unblock\r\n{}", message("more")));
     assert_eq!(reserved_count(&harness), 1);
 }
 
@@ -208,7 +265,7 @@ fn a_connection_to_a_replica_is_not_reused() {
 #[test]
 fn an_idle_connection_is_closed_when_it_is_a_minute_old() {
     let (mut harness, connection_id) = waiting(20 * SECOND, "");
-    harness.receive(&format!(":7\r\n$-1\r\n{}", message()));
+    harness.receive(&format!(":7\r\n$-1\r\n{}", message("more")));
     harness.pass(59 * SECOND);
     assert!(!harness.closed.contains(&connection_id));
     harness.pass(SECOND);

@@ -37,7 +37,7 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "03ca41ca44a16981d1a69e3c1118b891744cd2b7"),
+    (Script::Reserve, "a7e4926045a76271e6ebee4e39e8955cf7a00b1f"),
     (Script::Peek, "e3a3cec5ed689b5c6a3f3c1e90e38bd5561c20ba"),
     (Script::Touch, "63426c62607efc3dbd3e150effd08c29f51abbc7"),
     (Script::Release, "2c9293b49999d7940e0f5585f48a81f77204cdfb"),

@@ -3,8 +3,9 @@
 -- ARGV: the most messages less one; the lease in ms; the unique name of this reserve; where to look: "ready",
 -- "claimed" to look there first, or "wait" for a script after a wait; 1 to make due messages ready first; the
 -- largest element to return; and the number of bytes that are enough.
--- Reply: the elements, and the end of the lease. An element that is too large is empty in the reply. If there
--- are none: the ms until a message is due, or an empty string if none is.
+-- Reply: the elements, the end of the lease if there are any, and the ms until a message is due, or an empty
+-- string if none is; "more" if further messages may be ready. An element that is too large is empty in the
+-- reply.
 local claimed = KEYS[5]
 local last, lease, unique, where = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local largest, enough = tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -29,6 +30,14 @@ local function choose(list)
   return #found
 end
 
+-- The ms until a delayed message is due or a lease ends.
+local function next_due()
+  local due = call('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2]
+  local ends = call('ZRANGE', leases, '0', '0', 'WITHSCORES')[2]
+  if not due and not ends then return '' end
+  return format('%.0f', math.max(0, math.min(due or math.huge, ends or math.huge) - now))
+end
+
 local is_swept = ARGV[5] == '1'
 local is_any_due = is_swept and sweep()
 local from_claimed, from_ready = 0, 0
@@ -37,17 +46,15 @@ if where ~= 'ready' then from_claimed = choose(claimed) end
 if taken < most and (where ~= 'wait' or taken > 0 or is_any_due) then from_ready = choose(ready) end
 if taken == 0 and where == 'ready' then from_claimed = choose(claimed) end
 if taken == 0 and not is_swept and sweep() then from_ready = choose(ready) end
-if taken == 0 then
-  local due = call('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2]
-  local ends = call('ZRANGE', leases, '0', '0', 'WITHSCORES')[2]
-  if not due and not ends then return { '' } end
-  return { format('%.0f', math.max(0, math.min(due or math.huge, ends or math.huge) - now)) }
-end
+-- Whoever waits next need not look again first. Found out before anything is written, as it may fail.
+local is_all = taken == 0 or (where ~= 'ready' and taken < most and bytes < enough)
+local due = is_all and next_due() or 'more'
+if taken == 0 then return { due } end
 local till = format('%.0f', now + lease)
 -- The lease comes first, so that no message is reserved without one if a command fails.
 call('ZADD', leases, till, unique .. '/' .. taken)
 call('HSET', held, unpack(fields))
 if from_claimed > 0 then call('LTRIM', claimed, tostring(from_claimed), '-1') end
 if from_ready > 0 then call('LTRIM', ready, tostring(from_ready), '-1') end
-answer[taken + 1] = till
+answer[taken + 1], answer[taken + 2] = till, due
 return answer

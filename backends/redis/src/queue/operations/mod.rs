@@ -18,6 +18,7 @@ use super::fault::{fault_of_broken, is_read_only};
 use super::ids::IdGenerator;
 use super::keys::Prefix;
 use super::maintenance::Maintenance;
+use super::reports::Reports;
 use super::unconfirmed_touches::UnconfirmedTouches;
 use crate::blocking_connections::BlockingConnections;
 use crate::connection::DEFAULT_LIMITS;
@@ -44,6 +45,7 @@ pub(crate) struct Operations {
     wall: WallClock,
     touches: UnconfirmedTouches,
     maintenance: Maintenance,
+    reports: Reports,
     last_id: u64,
     in_flight: BTreeMap<RequestId, InFlight>,
     /// Reserves that pause before they retry.
@@ -74,6 +76,7 @@ impl Operations {
             wall,
             touches: UnconfirmedTouches::default(),
             maintenance: Maintenance::default(),
+            reports: Reports::default(),
             last_id: 0,
             in_flight: BTreeMap::new(),
             paused: VecDeque::new(),
@@ -180,6 +183,7 @@ impl Operations {
 
     fn on_no_reply(&mut self, id: RequestId, no_reply: &NoReply, io: &mut Io<'_>) {
         let Some(in_flight) = self.in_flight.remove(&id) else { return };
+        self.reports.clear();
         if let InFlight::Operation { operation, .. } = &in_flight
             && !no_reply.was_sent
         {

@@ -10,12 +10,13 @@ use redis::Value;
 use super::{InFlight, Io, Operations};
 use crate::blocking_connections::Wait;
 use crate::planted::{Bug, planted};
-use crate::queue::command::{Command, ScriptRef};
-use crate::queue::decode::{Decoder, ReserveReply, unexpected_reply};
+use crate::queue::command::Command;
+use crate::queue::decode::{Decoder, Messages, ReserveReply, unexpected_reply};
 use crate::queue::encode::{self, Reserve, Source};
 use crate::queue::exchange::Exchange;
 use crate::queue::keys::Keys;
 use crate::queue::receipt::{Reservation, ReserveId};
+use crate::queue::reports::Report;
 use crate::requests::RequestId;
 
 /// The longest single wait of a server.
@@ -48,14 +49,19 @@ pub(super) struct PausedReserve {
 }
 
 impl Operations {
-    /// Reserves the available messages.
+    /// Reserves the available messages, or waits for one if the last reserve left none.
     pub(super) fn reserve(&mut self, mut reserving: Reserving, io: &mut Io<'_>) {
         let task = self.maintenance.orphan_search(&reserving.queue, &reserving.keys, io.now);
         if let Some((task, commands)) = task {
             self.start_maintenance(task, commands, io);
         }
-        let is_waiting = reserving.until > io.now;
-        let from = if is_waiting { Source::Claimed } else { Source::Ready };
+        let left = reserving.until.since(io.now);
+        if left >= MIN_WAIT
+            && let Some(report) = self.reports.take(&reserving.queue, MIN_WAIT, io.now)
+        {
+            return self.wait(reserving, report, io);
+        }
+        let from = if left.is_zero() { Source::Ready } else { Source::Claimed };
         let sweep = self.maintenance.is_sweep_due(&reserving.queue, io.now);
         let reserve = self.script(&mut reserving, from, sweep);
         let exchange = Exchange::new([reserve.command(&reserving.keys)]);
@@ -79,9 +85,9 @@ impl Operations {
         io: &mut Io<'_>,
     ) {
         match decode_reserve(&reserving, super::pending_operation::single_reply(replies), io) {
-            Ok(ReserveReply::Nothing(due)) => self.wait(reserving, due, io),
-            Ok(ReserveReply::Messages { reserved, invalid }) => {
-                self.complete_with_messages(reserving, reserved, &invalid, io);
+            Ok(ReserveReply::Nothing(due)) => self.wait(reserving, Report { at: io.now, due }, io),
+            Ok(ReserveReply::Messages(messages)) => {
+                self.complete_with_messages(reserving, messages, io)
             }
             Err(fault) => complete(&reserving, Err(fault), io),
         }
@@ -103,10 +109,12 @@ impl Operations {
         };
         let refused = Decoder { address: io.effects.address() }.accepted(wait).err();
         match (decode_reserve(&reserving, script, io), refused) {
-            (Ok(ReserveReply::Messages { reserved, invalid }), _) => {
-                self.complete_with_messages(reserving, reserved, &invalid, io);
+            (Ok(ReserveReply::Messages(messages)), _) => {
+                self.complete_with_messages(reserving, messages, io)
             }
-            (Ok(ReserveReply::Nothing(due)), None) => self.wait(reserving, due, io),
+            (Ok(ReserveReply::Nothing(due)), None) => {
+                self.wait(reserving, Report { at: io.now, due }, io);
+            }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
             (Ok(ReserveReply::Nothing(_)), Some(fault)) if is_temporary(&fault) => {
@@ -119,24 +127,24 @@ impl Operations {
     }
 
     /// Makes the server wait for a part of the remaining time, at most until it knows a message to
-    /// be due. A lease that begins meanwhile ends later, unless it is shorter than that part.
-    fn wait(&mut self, mut reserving: Reserving, due: Option<Duration>, io: &mut Io<'_>) {
+    /// be due. A lease that began since the report ends later, unless it is shorter than that part.
+    fn wait(&mut self, mut reserving: Reserving, report: Report, io: &mut Io<'_>) {
         let left = reserving.until.since(io.now);
         if reserving.command_id.is_none() || left < MIN_WAIT {
             return complete(&reserving, Ok(Reserved::default()), io);
         }
-        let part = left.min(MAX_WAIT).min(reserving.lease).min(due.unwrap_or(left));
-        let time = part.max(MIN_WAIT);
+        let due = report.due.unwrap_or(MAX_WAIT);
+        let until = report.at + MAX_WAIT.min(reserving.lease).min(due);
+        let time = left.min(until.since(io.now)).max(MIN_WAIT);
+        // A script that gets no message makes due ones ready in any case.
+        let sweep = self.maintenance.is_sweep_due(&reserving.queue, io.now);
         let reserve = match planted(Bug::WaitWithoutScript) {
             true => Command::new("TIME"),
-            false => self.script(&mut reserving, Source::AfterWait, true).command(&reserving.keys),
+            false => self.script(&mut reserving, Source::AfterWait, sweep).command(&reserving.keys),
         };
-        let (mut commands, mut script) = (Vec::new(), Vec::new());
-        encode::wait(&reserving.keys, time).write(ScriptRef::Hash, &mut commands);
-        reserve.write(ScriptRef::Hash, &mut commands);
-        reserve.write(ScriptRef::Source, &mut script);
         let id: RequestId = self.next_id();
-        let wait = Wait { id, commands, script, limits: encode::MESSAGE_LIMITS, time };
+        let wait = encode::wait(&reserving.keys, time);
+        let wait = Wait { id, wait, reserve, limits: encode::MESSAGE_LIMITS, time };
         self.in_flight.insert(id, InFlight::Wait { reserving });
         io.blocking.send(wait, io.effects, io.now);
     }
@@ -154,13 +162,19 @@ impl Operations {
     fn complete_with_messages(
         &mut self,
         reserving: Reserving,
-        reserved: Reserved,
-        invalid: &[Reservation],
+        messages: Messages,
         io: &mut Io<'_>,
     ) {
-        for reservation in invalid {
+        let Messages { reserved, invalid, due } = messages;
+        if let Some(due) = due {
+            // The lease of these messages may be the first one to end.
+            let due = Some(due.unwrap_or(reserving.lease).min(reserving.lease));
+            self.reports.add(&reserving.queue, Report { at: io.now, due });
+        }
+        for reservation in &invalid {
             let id = self.ids.message_id(self.wall.unix_millis(io.now));
-            let task = self.maintenance.reject(&self.prefix, &reserving.queue, reservation, &id);
+            let task =
+                self.maintenance.reject(&self.prefix, &reserving.queue, reservation, id.as_str());
             if let Some((task, commands)) = task {
                 self.start_maintenance(task, commands, io);
             }

@@ -43,11 +43,17 @@ pub(super) fn reserve(
     if selection.reply.is_empty() && !is_swept && sweep(calls, &queue, now)? {
         from_ready = selection.select(calls, queue.ready)?;
     }
-    if selection.reply.is_empty() {
-        return nothing(calls, &queue, now);
+    let size = selection.reply.len();
+    let is_all =
+        source != b"ready" && size < selection.max && selection.bytes < selection.reply_target;
+    let due = match size == 0 || is_all {
+        true => next_due(calls, &queue, now)?,
+        false => "more".to_owned(),
+    };
+    if size == 0 {
+        return Ok(Reply::texts([due]));
     }
     let end = (now + lease).to_string();
-    let size = selection.reply.len();
     let mut held = vec![queue.held.to_vec()];
     held.append(&mut selection.pairs);
     let name = [reserve_id, b"/", size.to_string().as_bytes()].concat();
@@ -59,6 +65,7 @@ pub(super) fn reserve(
     trim(calls, claimed, from_claimed)?;
     trim(calls, queue.ready, from_ready)?;
     selection.reply.push(end.into_bytes());
+    selection.reply.push(due.into_bytes());
     Ok(Reply::texts(selection.reply))
 }
 
@@ -135,7 +142,7 @@ fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), ScriptEr
 }
 
 /// The milliseconds until something is due.
-fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<Reply, ScriptError> {
+fn next_due(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<String, ScriptError> {
     let mut soonest: Option<i64> = None;
     for key in [queue.delayed, queue.leases] {
         let found = calls.texts("ZRANGE", &[key, b"0", b"0", b"WITHSCORES"])?;
@@ -143,8 +150,7 @@ fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<Reply, 
         let score = score.and_then(|score| std::str::from_utf8(&score).ok()?.parse().ok());
         soonest = [soonest, score].into_iter().flatten().min();
     }
-    let rest = soonest.map_or_else(String::new, |soonest| (soonest - now).max(0).to_string());
-    Ok(Reply::texts([rest]))
+    Ok(soonest.map_or_else(String::new, |soonest| (soonest - now).max(0).to_string()))
 }
 
 /// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns
