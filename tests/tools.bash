@@ -42,9 +42,9 @@ need_interpreters() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
     fi
     echo "node: $(node --version), python: $(python3 --version)"
-    # The original uses an encryption function that Node 22 removed.
+    # The Node package uses an encryption function that Node 22 removed.
     have node -e 'process.exit(require("crypto").createCipher ? 0 : 1)' || fail \
-        "This node ($(node --version)) is too new for the Node original of ivy, which needs crypto.createCipher." \
+        "This node ($(node --version)) is too new for the Node package, which needs crypto.createCipher." \
         "Put node 12 to 21 first on PATH and try again."
 }
 
@@ -142,7 +142,7 @@ apt_lists_for() {
     fi
 }
 
-# The Node original of ivy and the IronMQ client for Node.
+# The Node package and the IronMQ client for Node.
 need_node_packages() {
     need_npm_packages "$root/tests/interop-node" "$tools/node"
     export IVY_TEST_NODE_MODULES=$tools/node/node_modules

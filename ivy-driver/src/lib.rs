@@ -10,7 +10,7 @@
 //! * [`Runtime`] spawns futures in the background, and sleeps;
 //! * [`AsyncRuntime`] marks runtimes whose handlers are futures and whose methods are `async`.
 //!   `Threads` is the runtime for users without futures: its methods block, its handlers are plain
-//!   functions, and an adapter implements [`Clients`] only.
+//!   functions, and an adapter implements [`Net`] and [`Clients`] only.
 //!
 //! # Features
 //!
@@ -24,6 +24,13 @@
 //! | `ring`, `aws-lc-rs` | `tls` with this cryptography |
 //! | `platform-verifier` | `tls`, with certificates verified by the operating system |
 //! | `threads` | the runtime `Threads` |
+//!
+//! # Errors
+//!
+//! All methods fail with an [`Error`], which every adapter re-exports with its own runtime: its
+//! [`kind`](Error::kind) is for programs, its text for people. The text says what happened, to
+//! which task and queue, why, and what to do next, and contains no secret and no payload. [`Net`]
+//! fails with an [`std::io::Error`], which becomes a fault of the queue or of the notifier.
 //!
 //! # How it works
 //!

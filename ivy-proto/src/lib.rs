@@ -4,8 +4,8 @@
 //! contracts that several programs share ([`Task`]), for a custom [`backend`], or to drive the state
 //! machines in a loop of your own, in a simulation or in a fuzz target.
 //!
-//! *The original*, in names and documentation, is the Node.js package `ivy` 0.2.2, whose wire format this
-//! crate reads and writes.
+//! *The Node package*, in the documentation, is the Node.js package `ivy` 0.2.2, whose wire format this
+//! crate reads and writes; in identifiers it is `original`.
 //!
 //! module | contents
 //! --- | ---
@@ -14,6 +14,7 @@
 //! [`queue`], [`notify`] | operations, replies, capabilities and faults of queues and notifiers
 //! [`wire`] | the message format and its encryption
 //! [`backend`] | traits for backends, and how URLs name them
+//! [`connect`], [`text`] | shared code of clients: the order in which addresses are tried, untrusted text escaped
 //! [`config`] | configuration from URLs, the environment and code
 //! [`event`] | what machines report to operators
 //! [`admin`] | what operators do: inspect queues, requeue and delete dead letters
@@ -44,6 +45,15 @@
 //! assert!(matches!(producer.poll_output(), Output::Wait(None)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Errors
+//!
+//! An application receives a [`Cause`], of an [`ErrorKind`]: a configuration that is invalid
+//! ([`config::ConfigError`]), a call that was not or possibly not sent ([`producer::SendError`]), a request
+//! that failed ([`queue::Fault`]), a task that failed permanently ([`task::TaskFailure`]). A fault of a
+//! queue or of a notifier ([`notify::NotifyFault`]) says whether the request may have taken effect. A machine
+//! returns [`Misuse`] if its driver breaks its contract, and nothing has changed then. The texts say what
+//! happened, why, and what to do next, and contain no secret and no payload.
 //!
 //! # Limits
 //!

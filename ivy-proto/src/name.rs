@@ -17,7 +17,7 @@ pub enum InvalidName {
     #[error("a name must not be empty")]
     Empty,
     /// The text is longer than 255 bytes.
-    #[error("a name must be at most 255 bytes long, and this one has {0}")]
+    #[error("a name must be at most 255 bytes long, but it has {0}")]
     TooLong(usize),
     /// The text contains a control character, or one that changes the direction of writing.
     #[error("a name must not contain control characters; there is one at byte {0}")]
@@ -97,7 +97,7 @@ macro_rules! name {
 }
 
 name! {
-    /// Names a queue inside a queue backend.
+    /// The name of a queue inside a queue backend.
     ///
     /// Messages are posted to the *physical* queue: the task's route, or else its queue, with a
     /// suffix for priorities above 0 (see [`QueueName::with_priority`]).
@@ -105,12 +105,12 @@ name! {
 }
 
 name! {
-    /// Names a task. Producer and worker use the same name.
+    /// The name of a task. Producer and worker use the same name.
     TaskName
 }
 
 name! {
-    /// Names a notification channel.
+    /// The name of a notification channel.
     ChannelName
 }
 
@@ -155,7 +155,7 @@ const DEAD: &str = ".dead";
 
 impl QueueName {
     /// The physical queue for messages of this priority: the name itself for priority 0, which
-    /// peers of the original use, and with the suffix `.p1` to `.p9` for the others.
+    /// peers of the Node package use, and with the suffix `.p1` to `.p9` for the others.
     ///
     /// # Errors
     /// If the name with its suffix is too long.
@@ -182,12 +182,13 @@ impl QueueName {
     }
 }
 
-/// The priority of a message, 0 to 9. A larger number goes first; 0 is the default.
+/// The priority of a message, 0 to 9. Messages with a larger number are reserved first; 0 is the
+/// default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// Priority 0: the default, and the only one that peers of the original support.
+    /// Priority 0: the default, and the only one that peers of the Node package support.
     pub const NORMAL: Priority = Priority(0);
     /// Priority 9, the highest.
     pub const HIGHEST: Priority = Priority(9);

@@ -1,8 +1,8 @@
 'use strict';
-// Shared code of the scripts that run the Node original.
+// Shared code of the scripts that run the Node package.
 //
 // A script is driven by JSON lines: it reads commands from its standard input, writes events to its
-// standard output, and ends when the input ends. All other output of the original is its log.
+// standard output, and ends when the input ends. All other output of the Node package is its log.
 
 const readline = require('readline');
 
@@ -12,7 +12,7 @@ function emit(event) {
   process.stdout.write(JSON.stringify(event) + '\n');
 }
 
-// The queue settings of the original, from the environment.
+// The queue settings of the Node package, from the environment.
 function queueOptions(queueName) {
   const options = {
     type: 'ironmq',
@@ -28,12 +28,12 @@ function queueOptions(queueName) {
   return options;
 }
 
-// The original finds a registered function by its source text, so each task needs a unique text.
+// The Node package finds a registered function by its source text, so each task needs a unique text.
 function functionOf(name, body) {
   return new Function('body', `return function () { ${JSON.stringify(name)}; return body.apply(this, arguments); }`)(body);
 }
 
-// Calls `step(done)` of the original as a promise.
+// Calls `step(done)` of the Node package as a promise.
 function run(step) {
   return new Promise((resolve, reject) => step((error) => (error ? reject(error) : resolve())));
 }

@@ -1,12 +1,12 @@
 'use strict';
-// A producer of the Node original.
+// A producer of the Node package.
 //
 //   node producer.js '{"queue": Q, "tasks": {NAME: OPTIONS, ..}}'
 //
 // Events:   ready | sent (name) | refused (name, error) | callback (name, args) | scheduled (tasks) | pong
 // Commands: call (name, args) | scheduled | ping
 //
-// The original receives only the first result after it subscribed, so one process can handle only one
+// The Node package receives only the first result after it subscribed, so one process can handle only one
 // callback. It crashes on a result whose task it has not registered.
 
 const { ivy, emit, queueOptions, functionOf, run, serve } = require('./peer');

@@ -1,5 +1,5 @@
 'use strict';
-// A worker of the Node original.
+// A worker of the Node package.
 //
 //   node worker.js '{"queue": Q, "tasks": {NAME: BEHAVIOUR, ..}, "silent": [NAME, ..]}'
 //
@@ -7,7 +7,7 @@
 // Events:   ready | executed (name, args, result, error?) | pong
 // Commands: ping
 //
-// A task listed as silent is registered without a callback: the original then sends no result.
+// A task listed as silent is registered without a callback: the Node package then sends no result.
 
 const { ivy, emit, queueOptions, functionOf, run, serve } = require('./peer');
 
@@ -37,7 +37,7 @@ const setup = JSON.parse(process.argv[2]);
 
 for (const [name, behaviour] of Object.entries(setup.tasks)) {
   const silent = (setup.silent || []).includes(name);
-  // Not `null`: the original would treat that as its options.
+  // Not `null`: the Node package would treat that as its options.
   const onResult = silent ? undefined : () => {};
   ivy.registerTask(functionOf(name, behaviours[behaviour]), onResult, { name, queue: setup.queue });
 }

@@ -1,3 +1,5 @@
+//! Servers and peers of one interop test.
+
 use std::time::Duration;
 
 use ivy_test_kit::{IvyServer, PATIENCE, Process, RedisServer, node_script};
@@ -12,7 +14,7 @@ pub(crate) struct Fixture {
     pub(crate) ironmq: IvyServer,
     pub(crate) redis: RedisServer,
     password: Option<&'static str>,
-    /// Whether our frames carry a tag.
+    /// Whether ivy's frames carry a tag.
     bridging: bool,
     channel: &'static str,
 }
@@ -29,7 +31,7 @@ impl Fixture {
     }
 
     /// As [`encrypted`](Fixture::encrypted); ivy sends bridge frames and accepts those of the
-    /// original.
+    /// Node package.
     pub(crate) async fn bridging() -> Self {
         Fixture { bridging: true, ..Self::encrypted().await }
     }
@@ -78,13 +80,13 @@ impl Fixture {
         builder.build().expect("the addresses of the fixture are valid")
     }
 
-    /// A producer of the Node original that has registered these tasks (name to options) and
+    /// A producer of the Node package that has registered these tasks (name to options) and
     /// receives results.
     pub(crate) async fn node_producer(&self, queue: &str, tasks: Value) -> Process {
         self.node("producer.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
 
-    /// A worker of the Node original that serves these tasks (name to behaviour).
+    /// A worker of the Node package that serves these tasks (name to behaviour).
     pub(crate) async fn node_worker(&self, queue: &str, tasks: Value) -> Process {
         self.node("worker.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
@@ -102,7 +104,7 @@ impl Fixture {
             .env("REDIS_URL", &self.redis.url())
             .env("IVY_NOTIFICATION_CHANNEL_NAME", self.channel)
             .env("MESSAGES_ENCRYPTION_KEY", self.password.unwrap_or_default())
-            // The original polls once a second by default.
+            // The Node package polls once a second by default.
             .env("IRONMQ_CONSUME_INTERVAL", "20")
             .start();
         peer.event("ready").await;
@@ -154,7 +156,7 @@ pub(crate) async fn until<T>(events: &mut Events, pick: impl Fn(&Event) -> Optio
     };
     match tokio::time::timeout(PATIENCE, waited).await {
         Ok(found) => found,
-        Err(_) => panic!("the expected event did not come; seen: {seen:#?}"),
+        Err(_) => panic!("the expected event did not arrive; seen: {seen:#?}"),
     }
 }
 

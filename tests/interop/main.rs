@@ -1,4 +1,4 @@
-//! ivy with real peers: the Node original, the official IronMQ clients, a real Redis.
+//! ivy with real peers: the Node package, the official IronMQ clients, a real Redis.
 
 mod clients;
 mod crash;

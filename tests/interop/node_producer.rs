@@ -1,4 +1,4 @@
-//! A producer of the Node original and an ivy worker.
+//! A producer of the Node package and an ivy worker.
 
 use ivy_test_kit::Notices;
 use ivy_tokio::{Task, TaskError};
@@ -118,7 +118,8 @@ async fn each_of_several_producers_gets_its_callback() {
     for fixture in Fixture::both().await {
         let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
         for n in 1..=4 {
-            // The original receives one result after it subscribed: each call needs a new process.
+            // The Node package receives one result after it subscribed: each call needs a new
+            // process.
             let mut producer =
                 fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
             node_call(&mut producer, "number.factorial", json!([n])).await;

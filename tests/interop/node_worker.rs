@@ -1,4 +1,4 @@
-//! An ivy producer and a worker of the Node original.
+//! An ivy producer and a worker of the Node package.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Processes: a machine of the core, or a peer of the original, on a host with a clock of its own.
+//! Processes: a machine of the core, or a peer of the Node package, on a host with a clock of its
+//! own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -138,7 +139,7 @@ pub(crate) enum ProcessInput {
     Connection(ConnectionId, ConnectionInput),
     /// For its session: time has passed.
     SessionTick,
-    /// For a worker of the original.
+    /// For a worker of the Node package.
     Original(crate::original::OriginalInput),
 }
 

@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// A peer of the original sends a request to the queue.
+    /// A peer of the Node package sends a request to the queue.
     pub(crate) fn request_for_original(
         &mut self,
         who: ProcessId,

@@ -1,4 +1,4 @@
-//! Peers of the original, as they really behave: one message a second, reserved for 10,000 s,
+//! Peers of the Node package, as they really behave: one message a second, reserved for 10,000 s,
 //! deleted whatever its task's outcome, and a message that cannot be parsed ends the process.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::world::{Due, World};
 const LEASE: Duration = Duration::from_secs(10_000);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A request of a peer of the original.
+/// A request of a peer of the Node package.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OriginalRequest {
     Post,
@@ -36,7 +36,7 @@ pub(crate) enum OriginalInput {
     Ran(Box<Delivery>),
 }
 
-/// A message as the original parses it.
+/// A message as the Node package parses it.
 #[derive(Deserialize)]
 struct Message<'a> {
     name: String,
@@ -46,7 +46,7 @@ struct Message<'a> {
     args: Vec<&'a RawValue>,
 }
 
-/// A notice as the original parses it.
+/// A notice as the Node package parses it.
 #[derive(Deserialize)]
 struct Notice {
     name: String,
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// A notice of a task that it does not know crashes a producer of the original.
+    /// A notice of a task that it does not know crashes a producer of the Node package.
     fn check_as_original(&mut self, who: ProcessId, payload: &Body) {
         let notice: Result<Notice, _> = serde_json::from_str(payload.as_str());
         let known = notice
@@ -150,7 +150,8 @@ impl World {
     }
 }
 
-/// A notice as the original writes it: the options echoed, with the reservation leaking into them.
+/// A notice as the Node package writes it: the options echoed, with the reservation leaking into
+/// them.
 fn notice(delivery: &Delivery, number: usize, queue: &str) -> Body {
     let message: Message<'_> =
         serde_json::from_str(delivery.body.as_str()).expect("it was parsed before");
@@ -171,7 +172,7 @@ fn notice(delivery: &Delivery, number: usize, queue: &str) -> Body {
     Body::new(text.to_string())
 }
 
-/// How long a message may be hidden by a peer of the original.
+/// How long a message may be hidden by a peer of the Node package.
 pub(crate) fn longest_hidden(originals: bool) -> Duration {
     if originals { LEASE } else { Duration::ZERO }
 }

@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// A published notice must be true, and must not crash a peer of the original.
+    /// A published notice must be true, and must not crash a peer of the Node package.
     fn check_notice(&mut self, who: ProcessId, publication: &Publication) {
         let payload = publication.payload.as_str().as_bytes();
         let opened = self.keys.reader().open_notice(payload, &publication.channel);
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Starts a producer of the original, which receives what others publish.
+    /// Starts a producer of the Node package, which receives what others publish.
     pub(crate) fn start_original_producer(&mut self, who: ProcessId) {
         self.redis.subscribe(who.host, (who, 0), vec![shared_channel()]);
     }

@@ -320,7 +320,7 @@ impl Setup {
         let takes_late_receipts = one_in(&mut rng, 5);
         setup.backend = match setup.backend {
             Backend::Exact if one_in(&mut rng, 3) => Backend::ExactSucceeding,
-            // Peers of the original support only IronMQ.
+            // Peers of the Node package support only IronMQ.
             Backend::CountsRenewals if setup.original_producers > 0 => Backend::CountsRenewals,
             Backend::CountsRenewals if takes_late_receipts => Backend::LateReceipts,
             Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),

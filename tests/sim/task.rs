@@ -19,7 +19,7 @@ pub(crate) struct ProcessId {
 pub(crate) enum Sender {
     /// An ivy producer.
     Producer(usize),
-    /// A producer of the original.
+    /// A producer of the Node package.
     Original(usize),
     /// Another program, which may write anything.
     OtherProgram,
@@ -83,7 +83,7 @@ pub(crate) enum Cause {
     Shutdown = 1 << 8,
     /// It was sent again.
     Resent = 1 << 9,
-    /// A worker of the original held it.
+    /// A worker of the Node package held it.
     Original = 1 << 10,
     /// The connection by which it was leased ended, or that of a request for it.
     Connection = 1 << 11,
@@ -170,7 +170,7 @@ pub(crate) struct Task {
     pub(crate) dead: u32,
     /// How often a handler returned while its worker was still entitled to count it.
     pub(crate) finished: u32,
-    /// Whether a worker of the original has deleted it, whatever its outcome.
+    /// Whether a worker of the Node package has deleted it, whatever its outcome.
     pub(crate) dropped_by_original: bool,
     /// Whether the server lost one of its messages.
     pub(crate) lost_by_server: bool,

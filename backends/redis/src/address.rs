@@ -1,4 +1,4 @@
-//! The address of a Redis server, with credentials.
+//! `RedisAddress`, parsed from a URL.
 
 use ivy_proto::Secret;
 use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
@@ -59,7 +59,7 @@ impl RedisAddress {
     }
 }
 
-/// There is a user name without a password, or one of the two is empty.
+/// Invalid credentials in a URL: the password is missing or empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("credentials must be USER:PASSWORD@ or :PASSWORD@")]
 pub struct BadCredentials;

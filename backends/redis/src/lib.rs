@@ -141,6 +141,42 @@
 //! an unexpected reply | `BadResponse` | `ConnectionLost`
 //!
 //! Errors in a URL are a [`ConfigError`](ivy_proto::config::ConfigError), which shows no secret.
+//!
+//! # Without an adapter
+//!
+//! The caller opens the connections, sends what the session outputs, and passes on what arrives:
+//!
+//! ```
+//! use ivy_proto::backend::{CommandId, Input, Output, Session, SessionStart};
+//! use ivy_proto::notify::Publication;
+//! use ivy_proto::queue::Body;
+//! use ivy_proto::{ChannelName, Moment};
+//! use ivy_redis::{RedisAddress, RedisSession};
+//!
+//! let address = RedisAddress {
+//!     tls: false,
+//!     host: "redis.example".to_owned(),
+//!     port: 6379,
+//!     user: None,
+//!     password: None,
+//!     database: None,
+//! };
+//! let mut session = RedisSession::new(address, SessionStart::default());
+//! let now = Moment::EPOCH;
+//!
+//! let news = Publication { channel: ChannelName::new("news")?, payload: Body::new("hello") };
+//! session.handle_input(Input::Publish(CommandId(1), news), now);
+//! let Output::Open(connection, server) = session.poll_output() else { panic!("no connection") };
+//! assert_eq!((server.host.as_str(), server.port), ("redis.example", 6379));
+//!
+//! session.handle_input(Input::Opened(connection), now);
+//! let Output::Send(_, bytes) = session.poll_output() else { panic!("nothing to send") };
+//! assert_eq!(bytes, b"*1\r\n$4\r\nPING\r\n");
+//!
+//! session.handle_input(Input::Received(connection, b"+PONG\r\n"), now);
+//! assert!(matches!(session.poll_output(), Output::Send(..)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod address;
 mod blocking_connections;

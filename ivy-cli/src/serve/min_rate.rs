@@ -10,7 +10,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// half minutes.
 const MIN_RATE: usize = 256 * 1024;
 
-/// The pace of a body: its deadline, which grows with the bytes received.
+/// The minimum rate of a body: a deadline that grows with the bytes received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinRate {
     started: Instant,

@@ -103,7 +103,8 @@ impl Rewriter<'_> {
         self.of_accepted_size(sealed.ok_or(Obstacle::NoKey(form))?)
     }
 
-    /// The task with all its attempts. A message of a peer of the original has nothing to change.
+    /// The task with all its attempts. A message of a peer of the Node package has nothing to
+    /// change.
     fn changed(
         &self,
         mut envelope: Envelope,

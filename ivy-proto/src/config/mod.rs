@@ -44,7 +44,7 @@ use crate::secret::Secret;
 use crate::wire::Codec;
 use crate::wire::crypto::{Encryption, InvalidEncryption};
 
-/// The shared channel of the original, and the default prefix of reply channels.
+/// The shared channel of the Node package, and the default prefix of reply channels.
 const DEFAULT_CHANNEL: &str = "ivy-notifier";
 
 /// The queue of a configuration.
@@ -81,7 +81,7 @@ pub struct Config {
     pub encryption: Encryption,
     /// The file of the keyset, if it was read from one.
     pub keyset_file: Option<KeysetFile>,
-    /// What is valid but dubious.
+    /// Settings that are valid but probably wrong.
     pub warnings: Vec<Warning>,
 }
 
@@ -102,7 +102,7 @@ impl Config {
     }
 }
 
-/// The configuration that a program specifies itself. The rest is looked up in the environment.
+/// Builds a configuration from the program's settings and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigBuilder {
     backends: Backends,
@@ -297,8 +297,8 @@ fn channel(
     ChannelName::new(&value).map_err(|error| ConfigError::BadChannel { origin, error })
 }
 
-/// Adds the password to the encryption. The original treats an empty password as none, but setting
-/// the variable to it is probably a mistake.
+/// Adds the password to the encryption. The Node package treats an empty password as none, but
+/// setting the variable to it is probably a mistake, so it is refused.
 fn with_password(
     explicit: Encryption,
     environment: &Environment<'_>,

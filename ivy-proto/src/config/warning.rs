@@ -11,7 +11,7 @@ pub enum Warning {
     /// A warning that a backend reports.
     #[error("{0}")]
     Backend(String),
-    /// The original's encryption uses only the low byte of each UTF-16 unit of the password, so
+    /// The Node package's encryption uses only the low byte of each UTF-16 unit of the password, so
     /// many passwords are equivalent.
     #[error(
         "only a part of each character above U+00FF in the encryption password is used; choose other characters"

@@ -11,7 +11,7 @@ pub use fault::{NotifyFault, NotifyFaultKind};
 use crate::name::ChannelName;
 use crate::queue::Body;
 
-/// A message to be published on a notification channel.
+/// A payload to be published on a notification channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     /// The channel.

@@ -28,13 +28,14 @@ pub struct ProducerConfig {
     pub(super) capabilities: Capabilities,
     /// How message bodies are encoded.
     pub(super) codec: Codec,
-    /// The channel shared with peers of the original, which is also the prefix of reply channels.
+    /// The channel shared with peers of the Node package, which is also the prefix of reply
+    /// channels.
     /// `None` if there is no notifier; then no call can have a result.
     pub(super) notifier: Option<ChannelName>,
-    /// Whether to enforce the original's size limit. Bodies in the original's encrypted format are
-    /// always held to it.
+    /// Whether to enforce the Node package's size limit. Bodies in the Node package's encrypted
+    /// format are always held to it.
     pub(super) node_compatible: bool,
-    /// Whether to subscribe to the shared channel, for results from workers of the original.
+    /// Whether to subscribe to the shared channel, for results from workers of the Node package.
     pub(super) node_peers: bool,
     /// The most calls that may wait to be sent, including those in flight.
     pub(super) outbox: usize,
@@ -77,15 +78,15 @@ impl ProducerConfig {
         Ok(self)
     }
 
-    /// Refuses messages that are larger than a producer of the original would send. Bodies in the
-    /// original's encrypted format are always held to that limit. Default: no.
+    /// Refuses messages that are larger than a producer of the Node package would send. Bodies in
+    /// the Node package's encrypted format are always held to that limit. Default: no.
     #[must_use]
     pub fn with_node_compatible(mut self, compatible: bool) -> Self {
         self.node_compatible = compatible;
         self
     }
 
-    /// Also subscribes to the shared channel, on which workers of the original publish results.
+    /// Also subscribes to the shared channel, on which workers of the Node package publish results.
     /// Default: yes.
     #[must_use]
     pub fn with_node_peers(mut self, peers: bool) -> Self {

@@ -240,7 +240,7 @@ pub enum SendError {
 pub enum SizeUnit {
     /// Bytes of UTF-8.
     Bytes,
-    /// UTF-16 code units of the posted JSON, as the original counts.
+    /// UTF-16 code units of the posted JSON, as the Node package counts.
     Utf16Units,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn write(
     if call.delay > limit {
         return Err(SendError::DelayTooLong { delay: call.delay, limit });
     }
-    // Anything but an array would crash a worker of the original.
+    // Anything but an array would crash a worker of the Node package.
     if !call.args.as_str().starts_with('[') {
         return Err(SendError::ArgsNotAnArray);
     }
@@ -93,7 +93,7 @@ fn check_size(body: &Body, queue: &QueueName, config: &ProducerConfig) -> Result
     if size > limit {
         return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
     }
-    // Workers of the original may read messages in this format.
+    // Workers of the Node package may read messages in this format.
     let form = config.codec.sends(queue);
     if config.node_compatible || matches!(form, BodyForm::Legacy | BodyForm::Bridge) {
         let (size, limit) = (posted_utf16_units(body), POSTED_UTF16_LIMIT);

@@ -53,7 +53,7 @@ pub(super) struct Loss {
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The channel of peers of the original, if the producer listens to them.
+    /// The channel of peers of the Node package, if the producer listens to them.
     shared: Option<ChannelName>,
     reply: ChannelName,
     state: State,
@@ -92,8 +92,8 @@ impl Subscription {
         matches!(self.state, State::Up { .. })
     }
 
-    /// Whether this is the channel shared with peers of the original. `None` if the subscription
-    /// does not include it.
+    /// Whether this is the channel shared with peers of the Node package. `None` if the
+    /// subscription does not include it.
     pub(super) fn shares(&self, channel: &ChannelName) -> Option<bool> {
         if *channel == self.reply {
             return Some(false);

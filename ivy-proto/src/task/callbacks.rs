@@ -15,8 +15,8 @@ use super::definition::Task;
 use super::outcome::TaskOutcome;
 use super::settings::InvalidTask;
 
-/// The callbacks of a program, as in the original: each is called with the arguments and the result
-/// of every task of its name. Cheap to clone; clones share the registrations.
+/// The callbacks of a program, as in the Node package: each is called with the arguments and the
+/// result of every task of its name. Cheap to clone; clones share the registrations.
 ///
 /// ```
 /// use ivy_proto::task::{Callbacks, Task, TaskOutcome};

@@ -9,7 +9,7 @@ use crate::wire::{DEFAULT_MAX_RETRIES, MAX_RETRIES};
 
 use super::settings::{InvalidTask, TaskSettings};
 
-/// The default queue of a task, as in the original.
+/// The default queue of a task, as in the Node package.
 pub(crate) const DEFAULT_QUEUE: &str = "ivy";
 
 /// A task: its name, its argument and result types, and how its messages are treated.

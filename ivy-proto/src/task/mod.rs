@@ -9,8 +9,8 @@
 //!   why it waits for another worker.
 //!
 //! Some task names are refused: the properties of every JavaScript object (`toString`,
-//! `constructor`, ...), because a worker of the original deletes a message with such a name without
-//! running anything, and names that begin with `ivy.`.
+//! `constructor`, ...), because a worker of the Node package deletes a message with such a name
+//! without running anything, and names that begin with `ivy.`.
 
 mod args;
 mod call;

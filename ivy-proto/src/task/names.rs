@@ -2,9 +2,9 @@
 
 use crate::name::TaskName;
 
-/// The properties that every JavaScript object inherits. A worker of the original looks up a task
-/// as a property of an object. It finds these without a registration, deletes the message, and runs
-/// nothing.
+/// The properties that every JavaScript object inherits. A worker of the Node package looks up a
+/// task as a property of an object. It finds these without a registration, deletes the message, and
+/// runs nothing.
 const PROPERTIES_OF_EVERY_OBJECT: [&str; 12] = [
     "__defineGetter__",
     "__defineSetter__",
@@ -29,7 +29,7 @@ const OUR_OWN: &str = "ivy.";
 pub enum ForbiddenName {
     /// The name is a property of every JavaScript object.
     #[error(
-        "it is a property of every JavaScript object, and workers of the original would delete such a task without running it; choose another name"
+        "it is a property of every JavaScript object, and workers of the Node package would delete such a task without running it; choose another name"
     )]
     PropertyOfEveryObject,
     /// The name begins with `ivy.`.

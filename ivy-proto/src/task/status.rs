@@ -1,4 +1,4 @@
-//! The status of a scheduled task, in the original's vocabulary.
+//! The status of a scheduled task, in the Node package's vocabulary.
 
 use std::fmt;
 

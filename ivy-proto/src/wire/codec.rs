@@ -20,7 +20,7 @@ pub const DEFAULT_MAX_BODY: usize = 256 * 1024;
 
 /// The serialization of an envelope, before any encryption.
 ///
-/// Peers of the original know only JSON. Another format would be a tagged frame within the body
+/// Peers of the Node package know only JSON. Another format would be a tagged frame within the body
 /// grammar, because bodies are text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,7 +85,7 @@ impl Codec {
         Codec::of(QueuePolicies::plain())
     }
 
-    /// A codec of bodies that are encrypted as by the original.
+    /// A codec of bodies that are encrypted as by the Node package.
     #[must_use]
     pub fn legacy(key: LegacyKey) -> Self {
         Codec::of(QueuePolicies::legacy(key))
@@ -265,8 +265,8 @@ impl Codec {
     }
 
     /// Whether a notice of a task of this physical queue is accepted in this form: on a reply
-    /// channel in any form that the queue accepts; on the original's shared channel in plaintext,
-    /// provided that peers of the original can read what the queue sends.
+    /// channel in any form that the queue accepts; on the Node package's shared channel in
+    /// plaintext, provided that peers of the Node package can read what the queue sends.
     #[must_use]
     pub fn accepts_notice(&self, form: BodyForm, queue: &QueueName, shared: bool) -> bool {
         let policy = self.policy(queue);

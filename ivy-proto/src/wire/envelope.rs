@@ -14,9 +14,9 @@ const ROOM: usize = 192;
 
 /// A task to run, as a message contains it: `{"name":..,"options":..,"args":..}`.
 ///
-/// Parsing is stricter than the original: the name must be a text, keys must be unique, and names
-/// and options must be within their limits. It tolerates differences between peers: options may be
-/// absent, and other keys are ignored.
+/// Parsing is stricter than the Node package: the name must be a text, keys must be unique, and
+/// names and options must be within their limits. It tolerates differences between peers: options
+/// may be absent, and other keys are ignored.
 ///
 /// ```
 /// use ivy_proto::wire::Envelope;
@@ -34,7 +34,7 @@ pub struct Envelope {
     pub name: TaskName,
     /// The message's options.
     pub options: Options,
-    /// The arguments: a JSON array, because anything else crashes a worker of the original.
+    /// The arguments: a JSON array, because anything else crashes a worker of the Node package.
     pub args: RawJson,
 }
 
@@ -58,7 +58,7 @@ impl Envelope {
         Ok(Envelope { name, options, args })
     }
 
-    /// The envelope's JSON, byte for byte as the original writes it.
+    /// The envelope's JSON, byte for byte as the Node package writes it.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = ObjectWriter::with_room(ROOM + self.args.as_str().len());

@@ -7,10 +7,10 @@ use crate::wire::{BadBody, DeadLetterReason};
 pub(super) enum FrameKind<'a> {
     /// A plaintext envelope.
     Open(&'a str),
-    /// A frame of the original's cipher, with its base64. Text after a third `$` is ignored, as in
-    /// the original, unless it is an authentication tag.
+    /// A frame of the Node package's cipher, with its base64. Text after a third `$` is ignored, as
+    /// in the Node package, unless it is an authentication tag.
     Legacy(&'a str),
-    /// A frame of the original's cipher, followed by an authentication tag.
+    /// A frame of the Node package's cipher, followed by an authentication tag.
     Bridge {
         /// The base64 of the frame.
         base64: &'a str,
@@ -25,8 +25,8 @@ pub(super) enum FrameKind<'a> {
     OtherFormat,
 }
 
-/// The tag of the original's frames. The original accepts any cipher of its crypto library; only
-/// this one is accepted here.
+/// The tag of the Node package's frames. The Node package accepts any cipher of its crypto library;
+/// only this one is accepted here.
 pub(super) const LEGACY_TAG: &str = "aes-256-cbc";
 
 /// The beginning of the suffix that contains an authentication tag, after its `$`.

@@ -14,7 +14,7 @@ pub(super) const VERSION: u64 = 1;
 /// The limit of unknown keys in `options` and in `options.ivy`.
 pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
-/// The fields of `options.ivy`, which peers of the original ignore and echo.
+/// The fields of `options.ivy`, which peers of the Node package ignore and echo.
 ///
 /// On the wire:
 /// `{"v":1,"id","reply","attempt","due","lost","later","requeued","deadline","iat","trace","tracestate","node"}`.
@@ -50,8 +50,8 @@ pub struct IvyOptions {
     /// The state that tracing systems add to the trace context. Neither written nor read without a
     /// trace context. An invalid one is ignored.
     pub tracestate: Option<TraceState>,
-    /// Whether the task was sent by a peer of the original, which waits on the shared channel. Set
-    /// in the message of the next attempt if the previous message had no `options.ivy`.
+    /// Whether the task was sent by a peer of the Node package, which waits on the shared channel.
+    /// Set in the message of the next attempt if the previous message had no `options.ivy`.
     pub node: bool,
     unknown: Vec<Unknown>,
 }

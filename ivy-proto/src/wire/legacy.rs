@@ -1,9 +1,9 @@
-//! The original's cipher: `$aes-256-cbc$` and base64.
+//! The Node package's cipher: `$aes-256-cbc$` and base64.
 //!
 //! Key and IV are derived from the password alone, by SHA-512 and OpenSSL's `EVP_BytesToKey` with
 //! MD5, and frames are not authenticated. This only keeps out casual readers: equal beginnings
 //! produce equal ciphertext, and anyone who can post can replay and truncate frames. It exists for
-//! compatibility with peers of the original.
+//! compatibility with peers of the Node package.
 
 use std::fmt;
 
@@ -21,8 +21,8 @@ use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 const BLOCK: usize = 16;
 
-/// The key that the original derives from a password (its `encryptionKey`). Wiped on drop; `Debug`
-/// shows nothing.
+/// The key that the Node package derives from a password (its `encryptionKey`). Wiped on drop;
+/// `Debug` shows nothing.
 pub struct LegacyKey {
     key: Zeroizing<[u8; 32]>,
     iv: Zeroizing<[u8; BLOCK]>,
@@ -31,7 +31,7 @@ pub struct LegacyKey {
 
 /// The password is empty or white space.
 ///
-/// The original treats an empty one as "no encryption", so it is an error here.
+/// The Node package treats an empty one as "no encryption", so it is an error here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the encryption key is empty or only white space; set a real one, or none at all to send messages unencrypted"
@@ -51,8 +51,8 @@ impl LegacyKey {
     }
 
     fn derive(password: &str) -> Self {
-        // The original passes the password as a "binary" string: only the low byte of each UTF-16
-        // unit is used.
+        // The Node package passes the password as a "binary" string: only the low byte of each
+        // UTF-16 unit is used.
         let low_bytes: Zeroizing<Vec<u8>> =
             Zeroizing::new(password.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect());
         let secret = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(low_bytes.as_slice())));
@@ -72,7 +72,8 @@ impl LegacyKey {
         self.lossy
     }
 
-    /// Encrypts a text, byte for byte as the original does. The same text produces the same frame.
+    /// Encrypts a text, byte for byte as the Node package does. The same text produces the same
+    /// frame.
     #[must_use]
     pub fn encrypt(&self, text: &str) -> String {
         let cipher = cbc::Encryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
@@ -123,7 +124,7 @@ fn md5_of(parts: &[&[u8]]) -> Zeroizing<[u8; BLOCK]> {
     Zeroizing::new(hash.finalize().into())
 }
 
-/// The single error for all invalid content of a frame of the original.
+/// The single error for all invalid content of a frame of the Node package.
 pub(super) fn undecryptable() -> BadBody {
     BadBody::new(
         DeadLetterReason::Undecryptable,
@@ -131,12 +132,12 @@ pub(super) fn undecryptable() -> BadBody {
     )
 }
 
-/// The content of a frame of the original: one or more cipher blocks.
+/// The content of a frame of the Node package: one or more cipher blocks.
 pub(super) struct Ciphertext(Vec<u8>);
 
 impl Ciphertext {
-    /// Accepts only the standard alphabet with padding, as the original writes it. The original
-    /// also reads other spellings, but one message must have one form.
+    /// Accepts only the standard alphabet with padding, as the Node package writes it. The Node
+    /// package also reads other spellings, but one message must have one form.
     pub(super) fn decode(base64: &str) -> Result<Self, BadBody> {
         let bytes = STANDARD.decode(base64).map_err(|_| {
             BadBody::new(DeadLetterReason::BadBase64, "the frame's content is not padded base64")
@@ -149,10 +150,10 @@ impl Ciphertext {
     }
 }
 
-/// How many spaces to prepend to a text so that the original reads its frame undamaged.
+/// How many spaces to prepend to a text so that the Node package reads its frame undamaged.
 ///
-/// The original decodes the last cipher block separately, which destroys a character that crosses
-/// its boundary. JSON may start with white space.
+/// The Node package decodes the last cipher block separately, which destroys a character that
+/// crosses its boundary. JSON may start with white space.
 pub(super) fn leading_spaces(text: &str) -> usize {
     (0..BLOCK)
         .find(|spaces| {

@@ -30,9 +30,9 @@ const ROOM: usize = 512;
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
 ///
 /// `id` is the message's id in its queue. `result` is an array with the handler's return value,
-/// because the original's handlers call back with any number of values. On a reply channel, `args`
-/// is empty and `options.ivy` is that of the message with `outcome` and `error` added; for a peer
-/// of the original, `args` and `options` are those of the message, unchanged.
+/// because the Node package's handlers call back with any number of values. On a reply channel,
+/// `args` is empty and `options.ivy` is that of the message with `outcome` and `error` added; for a
+/// peer of the Node package, `args` and `options` are those of the message, unchanged.
 #[derive(Clone, Debug)]
 pub struct Notice {
     id: MessageId,
@@ -139,7 +139,7 @@ impl Notice {
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
-    /// The notice of a success as a worker of the original writes it, for the shared channel.
+    /// The notice of a success as a worker of the Node package writes it, for the shared channel.
     ///
     /// Its reader calls back with `args`, so those are required: a result that would make the
     /// notice larger than [`NOTICE_CAP`] is omitted.
@@ -236,7 +236,7 @@ impl Notice {
         ROOM + 6 * self.size() <= NOTICE_CAP || self.to_text().len() <= NOTICE_CAP
     }
 
-    /// The id of the task, unless it was sent by a peer of the original.
+    /// The id of the task, unless it was sent by a peer of the Node package.
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         match &self.options {
@@ -245,8 +245,8 @@ impl Notice {
         }
     }
 
-    /// How the task ended. A worker of the original reports only successes. `None` if it has not
-    /// ended: see [`Notice::task_held`].
+    /// How the task ended. A worker of the Node package reports only successes. `None` if it has
+    /// not ended: see [`Notice::task_held`].
     #[must_use]
     pub fn outcome(&self) -> Option<TaskOutcome> {
         match self.task_update() {
@@ -570,8 +570,8 @@ fn update_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome) 
     })
 }
 
-/// The outcome with the return value of a handler, or the values that the original's handler called
-/// back with.
+/// The outcome with the return value of a handler, or the values that the Node package's handler
+/// called back with.
 fn output_of(result: &str, shape: Shape) -> TaskOutcome {
     if shape.is_too_deep() {
         return TaskOutcome::ResultTooDeep;

@@ -17,9 +17,9 @@ pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 /// The options of a message: a JSON object.
 ///
 /// Known options are validated when they are read; `null` counts as absent. All others, such as
-/// those that an application of the original registered its task with, are preserved. A producer
-/// sets only options that differ from the workers' defaults: `retry` true, `maxRetries` 10,
-/// `priority` 0.
+/// those that an application of the Node package registered its task with, are preserved. A
+/// producer sets only options that differ from the workers' defaults: `retry` true, `maxRetries`
+/// 10, `priority` 0.
 ///
 /// ```
 /// use ivy_proto::Priority;
@@ -121,7 +121,7 @@ impl Options {
         self.route.as_deref()
     }
 
-    /// ivy's own fields, unless the message was sent by a peer of the original.
+    /// ivy's own fields, unless the message was sent by a peer of the Node package.
     #[must_use]
     pub fn ivy(&self) -> Option<&IvyOptions> {
         self.ivy.as_ref()

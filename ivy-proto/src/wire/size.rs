@@ -1,11 +1,11 @@
-//! The size of a body, as the original measures it.
+//! The size of a body, as the Node package measures it.
 
 use crate::queue::Body;
 
-/// The largest message that the original sends, in the units of [`posted_utf16_units`].
+/// The largest message that the Node package sends, in the units of [`posted_utf16_units`].
 pub const POSTED_UTF16_LIMIT: usize = 65_536;
 
-/// The size of a body by the original's formula: the length of `JSON.stringify({body})`, which
+/// The size of a body by the Node package's formula: the length of `JSON.stringify({body})`, which
 /// JavaScript counts in UTF-16 units. Use it on the final body, after any encryption.
 ///
 /// ```

@@ -26,7 +26,8 @@ pub struct WorkerConfig {
     pub capabilities: Capabilities,
     /// How message bodies are encoded and decoded.
     pub codec: Codec,
-    /// The channel shared with peers of the original, which is also the prefix of reply channels.
+    /// The channel shared with peers of the Node package, which is also the prefix of reply
+    /// channels.
     /// `None` if there is no notifier.
     pub notifier: Option<ChannelName>,
     /// The tasks that have a handler.

@@ -1,4 +1,4 @@
-//! Counts, per queue, failed decryptions of frames in the original's format.
+//! Counts, per queue, failed decryptions of frames in the Node package's format.
 //!
 //! These frames are not authenticated, so anyone who can post messages and observe what becomes of
 //! them can decrypt another message with thousands of tries. After a few failures in a minute, the

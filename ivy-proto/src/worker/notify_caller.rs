@@ -16,7 +16,7 @@ use super::notices::{NoticeKind, OutgoingNotice};
 enum NoticeRecipient<'a> {
     /// The caller, on its own reply channel.
     Caller(ChannelName, &'a IvyOptions),
-    /// Peers of the original, on the shared channel.
+    /// Peers of the Node package, on the shared channel.
     PeersOfTheOriginal,
     /// The message names a channel that this worker does not publish to.
     ForeignChannel,
@@ -62,7 +62,7 @@ impl Worker {
         }
     }
 
-    /// Notifies that a task was dead-lettered. Peers of the original receive successes only.
+    /// Notifies that a task was dead-lettered. Peers of the Node package receive successes only.
     pub(super) fn notify_failure(
         &mut self,
         message: &MessageId,
@@ -155,7 +155,7 @@ fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRec
 
 /// Whether the channel is a reply channel under this prefix. Otherwise a message could make workers
 /// publish to the shared channel, where an unknown task name ends the process of a peer of the
-/// original.
+/// Node package.
 fn is_reply_channel(channel: &str, prefix: &ChannelName) -> bool {
     ChannelName::reply_prefix_in(channel) == Some(prefix.as_str())
 }

@@ -1,5 +1,5 @@
 'use strict';
-// The Node original of ivy seals a message, or opens it.
+// The Node package seals a message, or opens it.
 //
 //   node original-cipher.js seal|open
 

@@ -1,5 +1,5 @@
 'use strict';
-// The Node original of ivy with everything in memory: calls and their results, many at a time.
+// The Node package with everything in memory: calls and their results, many at a time.
 //
 //   node original-memory.js CALLS
 

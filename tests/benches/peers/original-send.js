@@ -1,5 +1,5 @@
 'use strict';
-// The Node original of ivy sends tasks over HTTP: 64 callers send again when their send has completed.
+// The Node package sends tasks over HTTP: 64 callers send again when their send has completed.
 //
 //   node original-send.js QUEUE
 

@@ -1,5 +1,5 @@
 'use strict';
-// The Node original of ivy runs tasks over HTTP, in its best configuration: it requests a hundred
+// The Node package runs tasks over HTTP, in its best configuration: it requests a hundred
 // tasks every 10 ms.
 //
 //   node original-work.js QUEUE
@@ -11,14 +11,14 @@ const { queue } = require('ivy/lib/queues');
 const { TASK, serve } = require('./steps');
 
 const BATCH = 100;
-// Tasks per step. The server always has more, and the original would request them without end.
+// Tasks per step. The server always has more, and the Node package would request them without end.
 const ROUND = 1000;
 
 const queueName = process.argv[2];
 const settings = { ...queueOptions(queueName), messageSize: BATCH };
 ivy.registerTask(functionOf(TASK.name, (...args) => args.pop()(null)), { name: TASK.name, queue: queueName });
 
-// Observes the responses to the original's requests, which it does not report itself.
+// Observes the responses to the Node package's requests, which it does not report itself.
 const underWay = { reserve: 0, del: 0 };
 let answered = { reserve() {}, del() {} };
 

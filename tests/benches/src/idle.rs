@@ -14,7 +14,7 @@ const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 /// How long a new worker may take to become idle.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// What was used.
+/// The processor time and memory of an idle worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Idle {
     /// The processor time per second.
@@ -32,8 +32,8 @@ async fn watch(process: &str, time: Duration) -> Idle {
     Idle { per_second, resident: resident(process) }
 }
 
-/// A worker of `ivy-tokio` with an empty queue: in `memory`, at `ironmq`, or there `with-redis` as
-/// its notifier.
+/// A worker of `ivy-tokio` with an empty queue: in `memory`, at `ironmq`, or, for `with-redis`, at
+/// IronMQ with Redis as its notifier.
 #[must_use]
 pub fn worker(backend: &str, time: Duration) -> Option<Idle> {
     let mut servers = Vec::new();

@@ -13,7 +13,7 @@ use crate::wire::QUEUE;
 /// How many calls in memory wait for their results at a time.
 const CALLS: &str = "1000";
 
-/// The Node original of ivy.
+/// The Node package.
 pub(crate) fn original(what: &str) -> Option<Load> {
     match what {
         "send" => Some(over_http("original-send.js", "serve-bytes", ANY_COUNT)),
@@ -92,7 +92,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Starts a script on the cores of this process. The Node original finds its queues at
+    /// Starts a script on the cores of this process. The Node package finds its queues at
     /// `server`.
     fn start(script: &str, args: &[&str], server: Option<&Server>) -> Peer {
         let packages = tools().join("peers/node_modules");
@@ -101,7 +101,7 @@ impl Peer {
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
             .args(args)
             .env("NODE_PATH", installed(&packages))
-            // The original uses what Node discourages.
+            // The Node package uses what Node discourages.
             .env("NODE_NO_WARNINGS", "1");
         if let Some(server) = server {
             command

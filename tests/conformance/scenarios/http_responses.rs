@@ -98,8 +98,8 @@ fn broken_off(bytes: Vec<u8>) -> ScriptedResponse {
     ScriptedResponse { pieces: vec![bytes], then: Then::HangUp }
 }
 
-/// Fifty responses, each cut at twenty positions: none is a success, and what was to be sent may
-/// have been.
+/// Fifty responses, each cut at twenty positions: none is a success; for a send the error is
+/// `Unknown`, because the message may have been stored.
 pub(crate) fn a_truncated_response_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(16);

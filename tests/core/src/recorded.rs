@@ -13,7 +13,7 @@ use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 use crate::fuzz::dialect::*;
 
-/// Notices as the original and ivy's workers write them.
+/// Notices as the Node package and ivy's workers write them.
 pub const NOTICES: [&str; 6] = [
     r#"{"id":"6000653546228216707","name":"testpackage.factorial","args":[5],"options":{"retry":true,"maxRetries":3},"result":[120],"notify":true,"queue":"testpackage"}"#,
     r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok"}},"result":["\ud83d\ude80 \u4efb\u52a1"],"notify":true,"queue":"mail"}"#,

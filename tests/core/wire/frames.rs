@@ -1,4 +1,4 @@
-//! Frames of the original: recorded ones, read and written byte for byte, and malformed ones.
+//! Frames of the Node package: recorded ones, read and written byte for byte, and malformed ones.
 
 use ivy_core_tests::check_seeds;
 use ivy_proto::queue::Body;

@@ -66,7 +66,7 @@ impl IvyServer {
         format!("ironmq://{}@{host}:{port}/{PROJECT}", QUEUE_TOKEN.text())
     }
 
-    /// The environment variables by which the official clients and the Node original find it.
+    /// The environment variables by which the official clients and the Node package find it.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         let port = self.port.to_string();

@@ -142,7 +142,7 @@ impl LawChecker {
         }
     }
 
-    /// A worker of the original has run a task to its end.
+    /// A worker of the Node package has run a task to its end.
     pub(crate) fn original_ran(&mut self, message: &MessageId, done: bool) {
         let Some(number) = self.task_of_message(message) else { return };
         let task = &mut self.tasks[number];

@@ -8,7 +8,7 @@
 pub enum Bug {
     /// A message is removed from its old key before it is inserted under the new one.
     RemoveBeforeInsert,
-    /// What is due again leaves out messages that were touched.
+    /// The sweep of ended leases skips touched messages.
     SweepSkipsTouched,
 }
 

@@ -12,7 +12,7 @@ use crate::setup::UNIX_AT_START;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
-/// The length of the unique name of a reserve.
+/// The length of the unique id of a reserve.
 const RESERVE_ID_LENGTH: usize = 14;
 
 impl World {
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Every reserved message has a lease, which ends.
+    /// Checks that every reserved message has a lease.
     fn check_leases(&mut self) {
         let is_endless = |(_, copies): &(&MessageId, &Copies)| {
             copies.held.iter().any(|field| self.reservation(copies, field).is_none())

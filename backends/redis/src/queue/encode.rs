@@ -34,7 +34,7 @@ pub(crate) const MESSAGE_LIMITS: Limits = Limits {
 /// The parameters of a reserve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reserve {
-    /// Its unique name.
+    /// Its unique id.
     pub(crate) reserve_id: ReserveId,
     /// The most messages, 1 to 100.
     pub(crate) count: usize,

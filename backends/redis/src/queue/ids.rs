@@ -42,7 +42,7 @@ impl IdGenerator {
         id
     }
 
-    /// A new name of a reserve: 8 characters of the nonce, 6 of a counter.
+    /// A new id of a reserve: 8 characters of the nonce, 6 of a counter.
     pub(crate) fn reserve_id(&mut self) -> ReserveId {
         self.reserve_count += 1;
         let mut reserve_id = ShortText::default();

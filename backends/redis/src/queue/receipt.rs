@@ -9,12 +9,12 @@ use super::short_text::ShortText;
 /// The length of the unique name of a reserve.
 pub(crate) const RESERVE_ID_LENGTH: usize = 14;
 
-/// The unique name of one reserve, which may return up to 100 messages.
+/// The unique id of one reserve, which may return up to 100 messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReserveId([u8; RESERVE_ID_LENGTH]);
 
 impl ReserveId {
-    /// Parses a name. `None` if it has the wrong length or is not ASCII.
+    /// Parses an id. `None` if it has the wrong length or is not ASCII.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         ReserveId::of(text.as_bytes())
     }
@@ -37,7 +37,7 @@ impl fmt::Debug for ReserveId {
 
 /// The reservation of one message.
 ///
-/// The server identifies it by its field: the unique name of the reserve, two digits for the
+/// The server identifies it by its field: the unique id of the reserve, two digits for the
 /// position in it, and `.K` after K touches. The receipt also contains what the client must know:
 /// when the lease ends, and how many messages share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Reservation {
         self.end
     }
 
-    /// The unique name of the reserve, and how many messages share its lease.
+    /// The unique id of the reserve, and how many messages share its lease.
     pub(crate) fn shared(&self) -> Option<(ReserveId, usize)> {
         (self.touches == 0).then_some((self.reserve_id, self.size.into()))
     }

@@ -25,7 +25,7 @@ pub(crate) enum Script {
     Get,
 }
 
-/// A file of the folder `lua`.
+/// The joined text of files of the folder `lua`.
 macro_rules! lua {
     ($($name:literal),*) => { concat!($(include_str!(concat!("lua/", $name, ".lua"))),*) };
 }
@@ -45,7 +45,7 @@ const SOURCES: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS
 static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| SOURCES.map(sha1_of));
 
 impl Script {
-    /// The source.
+    /// The Lua source, with its prelude.
     pub(crate) fn source(self) -> &'static str {
         SOURCES[self as usize]
     }

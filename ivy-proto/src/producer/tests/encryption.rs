@@ -115,8 +115,8 @@ fn a_notice_reaches_the_caller_only_if_sealed_as_the_policy_requires() {
             let payload = sealed(sent, &reply);
             assert_eq!(reaches(policy, reply.clone(), payload), expected, "{sent:?} {policy:?}");
         }
-        // A peer of the original sends plaintext notices on the shared channel, if it can open the
-        // task.
+        // A peer of the Node package sends plaintext notices on the shared channel, if it can open
+        // the task.
         let expected = policy != Policy::v2();
         let payload = sealed(Policy::plain(), &shared);
         assert_eq!(reaches(policy, shared.clone(), payload), expected, "{policy:?}");

@@ -176,7 +176,7 @@ fn call_of_text(text: &str) -> Call {
     Call { args: RawJson::from_value(&[text]).unwrap(), ..call(1) }
 }
 
-/// A plaintext call whose message has this many UTF-16 units, as the original counts them.
+/// A plaintext call whose message has this many UTF-16 units, as the Node package counts them.
 fn call_of_units(units: usize) -> Call {
     let empty = posted_utf16_units(&Body::new(body_of(call_of_text(""))));
     call_of_text(&"x".repeat(units - empty))

@@ -1,9 +1,9 @@
-//! The bridge frame: the original's frame, `$h1$`, key id, `$` and a tag.
+//! The bridge frame: the Node package's frame, `$h1$`, key id, `$` and a tag.
 //!
-//! Peers of the original can read it, because they ignore text after a third `$`. White space
+//! Peers of the Node package can read it, because they ignore text after a third `$`. White space
 //! before the JSON hides their fixed IV: equal beginnings produce different ciphertext. The tag
 //! protects only readers that require it, because anyone who can post can cut it off.
-//! Confidentiality still depends on the original's password.
+//! Confidentiality still depends on the Node package's password.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,7 +28,7 @@ const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 /// A whole number of cipher blocks, so that the following text is not shifted.
 const WHITE_CHARACTERS: usize = 64;
 
-/// Seals a text with the original's password and the primary key.
+/// Seals a text with the Node package's password and the primary key.
 #[must_use]
 pub fn seal(
     password: &LegacyKey,

@@ -25,7 +25,7 @@ use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 /// none | [`Policy::plain`]
 /// a password | [`Policy::legacy`]
 /// a keyring | [`Policy::v2`]
-/// both | [`Policy::bridge`]: peers of the original can read what is sent, but their messages are refused
+/// both | [`Policy::bridge`]: peers of the Node package can read what is sent, but their messages are refused
 ///
 /// ```
 /// use ivy_proto::wire::Codec;
@@ -36,8 +36,8 @@ use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 /// let (mail, reports) = (QueueName::new("mail")?, QueueName::new("reports")?);
 /// let encryption = Encryption::new()
 ///     .with_keyring(Keyring::new(Keyset::parse(json)?))
-///     .with_password(Secret::new("the original's"))
-///     // Peers of the original still send into this one.
+///     .with_password(Secret::new("the Node package's"))
+///     // Peers of the Node package still send into this one.
 ///     .with_queue(mail.clone(), Policy::bridge_from_legacy())
 ///     .with_queue(reports.clone(), Policy::v2());
 /// let codec = Codec::new(&encryption)?;
@@ -62,7 +62,7 @@ pub enum InvalidEncryption {
         "the encryption password is empty or only white space; give a real one, or none at all"
     )]
     BlankPassword,
-    /// A policy uses the original's frames, and there is no password.
+    /// A policy uses the Node package's frames, and there is no password.
     #[error("{} sends or accepts legacy or bridge frames, but there is no password; set MESSAGES_ENCRYPTION_KEY", of(.queue))]
     NoPassword {
         /// The queue; `None` for the default policy.
@@ -90,7 +90,7 @@ impl Encryption {
         Encryption::default()
     }
 
-    /// Sets the original's password.
+    /// Sets the Node package's password.
     #[must_use]
     pub fn with_password(mut self, password: Secret) -> Self {
         self.password = Some(password);
@@ -119,7 +119,7 @@ impl Encryption {
         self
     }
 
-    /// The original's password, if there is one.
+    /// The Node package's password, if there is one.
     #[must_use]
     pub fn password(&self) -> Option<&Secret> {
         self.password.as_ref()
@@ -322,7 +322,7 @@ impl QueuePolicies {
                         let text = Text::Opened(password.open(ciphertext)?);
                         Ok(OpenedBody { text, form: BodyForm::Bridge, message_key: Some(key) })
                     }
-                    // Peers of the original ignore the tag as well.
+                    // Peers of the Node package ignore the tag as well.
                     _ => self.open_legacy(policy, ciphertext),
                 }
             }

@@ -1,4 +1,4 @@
-//! The strict frame: `$ivy2$` key id `$` base64url of IV, ciphertext and tag.
+//! The v2 frame: `$ivy2$` key id `$` base64url of IV, ciphertext and tag.
 //!
 //! The version fixes the whole suite, A256CBC-HS512 of RFC 7518: a frame names no algorithm, so
 //! that it cannot be downgraded. The IV is derived from fresh entropy, the binding and the message;

@@ -15,8 +15,8 @@ use crate::wire::Plaintext;
 /// The secret of a key: 32 to 64 random bytes. Wiped on drop; `Debug` shows nothing.
 ///
 /// A password is not such a secret: derive one with a password-hashing function, as
-/// `ivy keys derive` does. Never derive one from the password of the original's encryption: anyone
-/// who finds that out would have this key too.
+/// `ivy keys derive` does. Never derive one from the password of the Node package's encryption:
+/// anyone who finds that out would have this key too.
 pub struct KeySecret(Zeroizing<Vec<u8>>);
 
 /// The bytes are not a valid secret.

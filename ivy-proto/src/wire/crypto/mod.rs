@@ -2,8 +2,8 @@
 //!
 //! frame | text | protects
 //! --- | --- | ---
-//! [legacy](crate::wire::LegacyKey) | `$aes-256-cbc$...` | against casual readers, as the original does
-//! [`bridge`] | `$aes-256-cbc$...$h1$kid$tag` | the same, and against undetected alteration and moving; peers of the original can read it
+//! [legacy](crate::wire::LegacyKey) | `$aes-256-cbc$...` | against casual readers, as the Node package does
+//! [`bridge`] | `$aes-256-cbc$...$h1$kid$tag` | the same, and against undetected alteration and moving; peers of the Node package can read it
 //! [`ivy2`] | `$ivy2$kid$...` | against readers, alteration and moving
 //!
 //! Keys belong to a [`Keyset`], which a [`Keyring`] holds so that it can be replaced while messages

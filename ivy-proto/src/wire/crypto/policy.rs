@@ -1,19 +1,19 @@
-//! What a queue sends and accepts.
+//! The encryption policy of a queue.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How a body is protected.
+/// The form of a message's body: plaintext, or a kind of encrypted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BodyForm {
     /// Plaintext JSON.
     Plain,
-    /// The original's frame.
+    /// The Node package's frame.
     Legacy,
-    /// The original's frame followed by a tag: [`bridge`](super::bridge).
+    /// The Node package's frame followed by a tag: [`bridge`](super::bridge).
     Bridge,
-    /// The strict frame: [`ivy2`](super::ivy2).
+    /// The v2 frame: [`ivy2`](super::ivy2).
     V2,
 }
 
@@ -37,7 +37,7 @@ impl BodyForm {
         matches!(self, BodyForm::Bridge | BodyForm::V2)
     }
 
-    /// Whether peers of the original can read it.
+    /// Whether peers of the Node package can read it.
     #[must_use]
     pub const fn is_read_by_original(self) -> bool {
         !matches!(self, BodyForm::V2)
@@ -65,18 +65,18 @@ impl FromStr for BodyForm {
     }
 }
 
-/// What a queue sends and accepts. A body in a form that the queue does not accept is dead-lettered
-/// as a downgrade, and never run.
+/// The policy of a queue: the form in which its messages are sent, and the forms that are accepted.
+/// A body in another form is dead-lettered as a downgrade, and never run.
 ///
-/// Use one of the steps of a migration from peers of the original. Complete each step on all peers
-/// before the next:
+/// Use one of the steps of a migration from peers of the Node package. Complete each step on all
+/// peers before the next:
 ///
 /// step | sends | accepts | when
 /// --- | --- | --- | ---
-/// [`Policy::legacy`] | legacy | legacy, bridge | peers of the original send and receive
+/// [`Policy::legacy`] | legacy | legacy, bridge | peers of the Node package send and receive
 /// [`Policy::bridge_from_legacy`] | bridge | legacy, bridge | all ivy peers have the keyset
-/// [`Policy::bridge`] | bridge | bridge, v2 | no peer of the original sends any more
-/// `Policy::new(V2, [Bridge, V2])` | v2 | bridge, v2 | no peer of the original receives any more
+/// [`Policy::bridge`] | bridge | bridge, v2 | no peer of the Node package sends any more
+/// `Policy::new(V2, [Bridge, V2])` | v2 | bridge, v2 | no peer of the Node package receives any more
 /// [`Policy::v2`] | v2 | v2 | the queue contains only v2 frames
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -85,7 +85,7 @@ pub struct Policy {
     max_age: Option<Duration>,
 }
 
-/// A policy is contradictory.
+/// Why a policy, or the name of a form, is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPolicy {
@@ -133,13 +133,13 @@ impl Policy {
         Policy::of(BodyForm::Plain, &[BodyForm::Plain])
     }
 
-    /// Like the original; tags of bridge frames are verified if there is a keyset.
+    /// Like the Node package; tags of bridge frames are verified if there is a keyset.
     #[must_use]
     pub const fn legacy() -> Self {
         Policy::of(BodyForm::Legacy, &[BodyForm::Legacy, BodyForm::Bridge])
     }
 
-    /// Sends bridge frames, and also accepts legacy frames of peers of the original.
+    /// Sends bridge frames, and also accepts legacy frames of peers of the Node package.
     #[must_use]
     pub const fn bridge_from_legacy() -> Self {
         Policy::of(BodyForm::Bridge, &[BodyForm::Legacy, BodyForm::Bridge])
@@ -156,14 +156,14 @@ impl Policy {
         Policy::of(BodyForm::Plain, &BodyForm::ALL)
     }
 
-    /// Strict frames only.
+    /// Sends and accepts only v2 frames.
     #[must_use]
     pub const fn v2() -> Self {
         Policy::of(BodyForm::V2, &[BodyForm::V2])
     }
 
-    /// Dead-letters messages that were called longer ago than this, including delays and retries,
-    /// or at an unknown time. This prevents the replay of old messages, as far as the clocks of the
+    /// Dead-letters messages whose call is older than this, including delays and retries, or of
+    /// unknown age. This prevents the replay of old messages, as far as the clocks of the
     /// peers are right: a minute's difference is tolerated. Default: any age.
     #[must_use]
     pub const fn with_max_age(mut self, age: Duration) -> Self {

@@ -25,7 +25,7 @@ pub(in crate::worker) struct Queue {
     /// The count that each poll in flight requested.
     pub(super) requested: Vec<usize>,
     activity: Activity,
-    /// The sum of the strides of its starts: among equally urgent queues, the one with the least
+    /// The sum of the strides of its started messages: among equally urgent queues, the one with the least
     /// progress is next.
     pub(super) progress: u64,
     pub(super) paused: Option<PauseReason>,
@@ -40,7 +40,7 @@ pub(in crate::worker) struct Queue {
 /// The result of a queue's last reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Activity {
-    /// Empty, for this many further polls in a row.
+    /// Empty, and so were this many polls before it.
     Idle(u32),
     Busy,
     /// As many messages as requested, so there may be more.
@@ -125,8 +125,8 @@ impl Queue {
         }
     }
 
-    /// Records a reply that contained `returned` messages after `took`. Returns the pause until the
-    /// next poll if the backend did not wait by itself.
+    /// Records a reply: `returned` of `count` requested messages; `waited` is the requested wait and
+    /// the time taken. Returns the pause until the next poll if the backend did not wait by itself.
     pub(in crate::worker) fn on_reply(
         &mut self,
         count: usize,

@@ -78,7 +78,7 @@ fn a_worker_runs_accepted_formats_and_dead_letters_downgrades() {
                 (BodyForm::Bridge, BodyForm::Plain) if policy == Policy::bridge_from_legacy() => {
                     Some(DeadLetterReason::ExpectedEncrypted)
                 }
-                // Without a key to verify its tag, a frame counts as one of the original.
+                // Without a key to verify its tag, a frame counts as one of the Node package.
                 _ => Some(DeadLetterReason::Downgrade),
             };
             assert_eq!(dead_letter_reason(&mut worker, &body), expected, "{sent:?} {policy:?}");

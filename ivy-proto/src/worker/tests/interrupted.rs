@@ -236,7 +236,7 @@ fn done() -> JobOutcome {
     JobOutcome::Done(RawJson::parse("120").unwrap())
 }
 
-/// A body of ivy, and one in the original's format.
+/// A body of ivy, and one in the Node package's format.
 fn bodies() -> [String; 2] {
     [our_body(1, None), plain_body()]
 }

@@ -331,7 +331,7 @@ impl Scenario {
     }
 }
 
-/// A body in the original's format.
+/// A body in the Node package's format.
 pub(super) fn plain_body() -> String {
     format!("{{\"name\":\"{TASK}\",\"options\":{{}},\"args\":[5]}}")
 }

@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their input, one function for each target.
 //!
-//! Each accepts any bytes and panics if a law is broken. The targets in `fuzz/` only call them, as
-//! do the tests that replay the seeds; therefore they use only the core and each other.
+//! Each accepts any bytes and panics if an invariant is violated. The targets in `fuzz/` only call
+//! them, as do the tests that replay the seeds; therefore they use only the core and the backends.
 
 mod broker;
 mod config;

@@ -33,13 +33,13 @@ pub fn v2_frame(input: &[u8]) {
     );
 }
 
-/// The same for a bridge frame, which a peer of the original can decrypt as well.
+/// The same for a bridge frame, which a peer of the Node package can decrypt as well.
 pub fn bridge_frame(input: &[u8]) {
     let password = LegacyKey::new("pass").expect("a password");
     let open = |binding: &Binding<'_>, frame: &str| {
         let opened = bridge::open(&password, &KEYSET, binding, frame)?;
         let read = password.decrypt(frame)?;
-        assert_eq!(*opened.text, *read, "a peer of the original decrypts another text");
+        assert_eq!(*opened.text, *read, "a peer of the Node package decrypts another text");
         Ok(opened.text.trim_start().to_owned())
     };
     try_all(

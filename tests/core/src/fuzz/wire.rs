@@ -69,7 +69,7 @@ fn read_args(args: &RawJson) {
     }
 }
 
-/// A frame of the original as the input, and the input inside of one.
+/// A frame of the Node package as the input, and the input inside of one.
 pub fn legacy_frame(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let key = key();

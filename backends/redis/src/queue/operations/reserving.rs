@@ -37,7 +37,7 @@ pub(super) struct Reserving {
     pub(super) lease: Duration,
     /// The end of its wait.
     pub(super) until: Moment,
-    /// The unique name of the script in flight.
+    /// The unique id of the reserve of the script in flight.
     pub(super) reserve_id: Option<ReserveId>,
 }
 

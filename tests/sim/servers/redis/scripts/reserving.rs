@@ -193,7 +193,7 @@ fn fields_of(lease: &[u8]) -> Vec<Vec<u8>> {
     (0..size.min(MAX_RESERVE)).map(|position| field(reserve_id, position)).collect()
 }
 
-/// The unique name of a reserve and its size, from 1 to 999, where a lease is one of a whole reserve.
+/// The unique id of a reserve and its size, from 1 to 999, if a lease is one of a whole reserve.
 fn shared(lease: &[u8]) -> Option<(&[u8], usize)> {
     let slash = lease.iter().rposition(|byte| *byte == b'/')?;
     let size = &lease[slash + 1..];
