@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
-#[path = "../../tests/adapters/futures/tests.rs"]
+#[path = "../../tests/shared_by_adapters/futures/tests.rs"]
 mod futures;
-#[path = "../../tests/adapters/memory/mod.rs"]
+#[path = "../../tests/shared_by_adapters/memory/mod.rs"]
 mod memory;
-#[path = "../../tests/adapters/futures/receiving.rs"]
+#[path = "../../tests/shared_by_adapters/futures/receiving.rs"]
 mod receiving;
 #[path = "adapter/time.rs"]
 mod time;

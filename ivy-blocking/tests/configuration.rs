@@ -4,5 +4,5 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
-#[path = "../../tests/adapters/configuration.rs"]
+#[path = "../../tests/shared_by_adapters/configuration.rs"]
 mod configuration;

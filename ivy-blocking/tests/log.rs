@@ -4,5 +4,5 @@
 #![allow(clippy::unit_arg, reason = "the methods of other adapters are awaited; these return `()`")]
 
 mod adapter;
-#[path = "../../tests/adapters/log.rs"]
+#[path = "../../tests/shared_by_adapters/log.rs"]
 mod log;

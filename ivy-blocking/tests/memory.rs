@@ -5,7 +5,7 @@
 #![allow(clippy::unit_arg, reason = "the methods of other adapters are awaited; these return `()`")]
 
 mod adapter;
-#[path = "../../tests/adapters/memory/mod.rs"]
+#[path = "../../tests/shared_by_adapters/memory/mod.rs"]
 mod memory;
 #[path = "adapter/receiving.rs"]
 mod receiving;

@@ -3,5 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
-#[path = "../../tests/adapters/log.rs"]
+#[path = "../../tests/shared_by_adapters/log.rs"]
 mod log;

@@ -222,8 +222,8 @@ impl ProcessInput {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             ProcessInput::Tick => "tick",
-            ProcessInput::Continue => "go on",
-            ProcessInput::Response(..) => "answer",
+            ProcessInput::Continue => "continue",
+            ProcessInput::Response(..) => "response",
             ProcessInput::ConnectionEnds(_) => "leases lost",
             ProcessInput::Published(_, Ok(_)) => "published",
             ProcessInput::Published(_, Err(_)) => "not published",

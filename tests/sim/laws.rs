@@ -501,8 +501,9 @@ impl LawChecker {
             let lasts = holder.until > broker_now || self.backend.keeps_ended_leases();
             holder.reservation == receipt.reservation && lasts
         });
-        let may_come_twice = self.backend.has_sessions() && self.may_come_twice(&receipt.message);
-        if !valid && self.backend.refuses_late_receipts() && !may_come_twice {
+        let may_be_duplicated =
+            self.backend.has_sessions() && self.may_be_duplicated(&receipt.message);
+        if !valid && self.backend.refuses_late_receipts() && !may_be_duplicated {
             self.broken("S4", || format!("a stale reservation changed {}", receipt.message));
         }
     }

@@ -37,7 +37,7 @@ impl World {
         let kind = Kind::of(op);
         if let QueueOp::Delete { receipt, .. } = op
             && self.rates.deleted.contains(&key_of(who, receipt))
-            && !self.checker.may_come_twice(&receipt.message)
+            && !self.checker.may_be_duplicated(&receipt.message)
         {
             let message = &receipt.message;
             self.checker.broken("S8", || format!("{message} was deleted, and is deleted again"));

@@ -6,7 +6,7 @@ use crate::address::RedisAddress;
 use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
-use crate::error_reply::{Broken, not_redis};
+use crate::error_reply::{RedisError, not_redis};
 use crate::frame::{BadFrame, Frames, Limits};
 use crate::handshake::Handshake;
 use crate::value;
@@ -68,7 +68,7 @@ impl RespConnection {
     ///
     /// # Errors
     /// If the connection is unusable.
-    pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<ConnectionStep, Broken> {
+    pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<ConnectionStep, RedisError> {
         let limits = if self.handshake.is_some() { &DEFAULT_LIMITS } else { expected };
         let frame = match self.frames.next(limits) {
             Ok(Some(frame)) => frame,
@@ -98,7 +98,11 @@ impl RespConnection {
     }
 
     /// A fault of this connection.
-    pub(crate) fn fault(&self, kind: NotifyFaultKind, detail: &dyn std::fmt::Display) -> Broken {
-        Broken { kind, detail: format!("{}: {detail}", self.address.server()) }
+    pub(crate) fn fault(
+        &self,
+        kind: NotifyFaultKind,
+        detail: &dyn std::fmt::Display,
+    ) -> RedisError {
+        RedisError { kind, detail: format!("{}: {detail}", self.address.server()) }
     }
 }

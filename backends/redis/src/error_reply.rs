@@ -20,14 +20,14 @@ const CREDENTIAL_ERRORS: [&str; 4] = [
 /// Why a connection is unusable, or a command was refused. The meaning depends on the command: a
 /// publication or an operation of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct RedisError {
     pub(crate) kind: NotifyFaultKind,
     /// Contains no secret.
     pub(crate) detail: String,
 }
 
-impl From<Broken> for NotifyFault {
-    fn from(Broken { kind, detail }: Broken) -> Self {
+impl From<RedisError> for NotifyFault {
+    fn from(RedisError { kind, detail }: RedisError) -> Self {
         NotifyFault::new(kind).with_detail(detail)
     }
 }
@@ -38,21 +38,21 @@ impl From<Broken> for NotifyFault {
 /// Only errors about credentials are [`NotifyFaultKind::Unauthorized`], whatever the command was: a
 /// server that is loading, or is full, may accept the same credentials later. For a missing
 /// permission, the fault names the permissions that these channels need.
-pub(crate) fn fault_of_error(
+pub(crate) fn redis_error(
     error: &str,
     address: &RedisAddress,
     channels: &[ChannelName],
-) -> Broken {
-    fault_of_publish_error(error, address, channels, "")
+) -> RedisError {
+    publish_error(error, address, channels, "")
 }
 
 /// The same for a publication, parts of which the text may repeat: they are not shown.
-pub(crate) fn fault_of_publish_error(
+pub(crate) fn publish_error(
     error: &str,
     address: &RedisAddress,
     channels: &[ChannelName],
     published: &str,
-) -> Broken {
+) -> RedisError {
     let (code, text) = error.split_once(' ').unwrap_or((error, ""));
     let kind = match code {
         "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
@@ -62,19 +62,19 @@ pub(crate) fn fault_of_publish_error(
         }
         _ => NotifyFaultKind::Refused,
     };
-    let mut detail = shown(error, address, published);
+    let mut detail = redacted(error, address, published);
     if kind == NotifyFaultKind::NoPermission && !channels.is_empty() {
         detail.push_str(&needed(channels));
     }
-    Broken { kind, detail }
+    RedisError { kind, detail }
 }
 
 /// The displayed part of an error: its text, or the code alone if the text repeats a secret.
-pub(crate) fn shown(error: &str, address: &RedisAddress, published: &str) -> String {
+pub(crate) fn redacted(error: &str, address: &RedisAddress, published: &str) -> String {
     let code = error.split(' ').next().unwrap_or_default();
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
     let first: String = error.chars().take(MAX_QUOTE).collect();
-    let shows = |text: &str| is_shown(address, text);
+    let shows = |text: &str| may_be_shown(address, text);
     match error {
         error if shows(error) && !shares_run(&first, published) => first,
         _ if is_code && shows(code) => code.to_owned(),
@@ -83,17 +83,17 @@ pub(crate) fn shown(error: &str, address: &RedisAddress, published: &str) -> Str
 }
 
 /// The fault of a server that uses another protocol, with its first bytes.
-pub(crate) fn not_redis(address: &RedisAddress, text: &str) -> Broken {
+pub(crate) fn not_redis(address: &RedisAddress, text: &str) -> RedisError {
     let mut detail = format!("{} does not use the Redis protocol", address.server());
-    if is_shown(address, text) {
+    if may_be_shown(address, text) {
         let first: String = text.chars().take(MAX_FIRST_BYTES).collect();
         detail.push_str(&format!("; it sent {first:?}"));
     }
-    Broken { kind: NotifyFaultKind::Unreachable, detail }
+    RedisError { kind: NotifyFaultKind::Unreachable, detail }
 }
 
 /// Whether a text of the server does not repeat the password.
-fn is_shown(address: &RedisAddress, text: &str) -> bool {
+fn may_be_shown(address: &RedisAddress, text: &str) -> bool {
     !address.password.as_ref().is_some_and(|password| password.is_repeated_in(text))
 }
 
@@ -122,7 +122,7 @@ mod tests {
         let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
         let error = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
         let shown = |error: &str| {
-            NotifyFault::from(fault_of_publish_error(error, &address(None, None), &[], published))
+            NotifyFault::from(publish_error(error, &address(None, None), &[], published))
                 .to_string()
         };
         assert!(!shown(&error(r#"'{"id":"1","na"#)).contains("args"));
@@ -136,7 +136,7 @@ mod tests {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
         let error = "NOPERM this user has no permissions to access one of the channels";
-        let fault = NotifyFault::from(fault_of_error(error, &address(None, None), &channels));
+        let fault = NotifyFault::from(redis_error(error, &address(None, None), &channels));
         assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
         assert!(
             fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::address::RedisAddress;
 use ivy_proto::notify::NotifyFaultKind;
 
-use crate::error_reply::{Broken, fault_of_error, not_redis};
+use crate::error_reply::{RedisError, not_redis, redis_error};
 
 /// The handshake: credentials and database. Each command is sent after the reply to the previous
 /// one.
@@ -20,7 +20,7 @@ pub(crate) struct Handshake {
     /// Whether the user name is left out.
     ignores_user: bool,
     /// Why the credentials were refused at the first try.
-    refused: Option<Broken>,
+    refused: Option<RedisError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Handshake {
     ///
     /// # Errors
     /// The fault that the reply reports. The connection is then unusable.
-    pub(crate) fn on_reply(&mut self, line: &str) -> Result<(), Broken> {
+    pub(crate) fn on_reply(&mut self, line: &str) -> Result<(), RedisError> {
         if line.starts_with('+') {
             self.next = match self.next {
                 Step::Authenticate if self.address.database.unwrap_or_default() != 0 => {
@@ -86,7 +86,7 @@ impl Handshake {
         let Some(text) = line.strip_prefix('-') else {
             return Err(not_redis(&self.address, line));
         };
-        let fault = fault_of_error(text, &self.address, &[]);
+        let fault = redis_error(text, &self.address, &[]);
         match self.next {
             // The server responds, which is all that the ping had to show.
             Step::Ping if fault.kind == NotifyFaultKind::NoPermission => {
@@ -288,17 +288,14 @@ mod tests {
     fn a_text_that_repeats_the_password_is_not_quoted() {
         let address = address(None, Some(PASSWORD), None);
         for (text, code) in [("ERR bad correct horse", "ERR"), ("correct horse", "")] {
-            let fault = NotifyFault::from(fault_of_error(text, &address, &[]));
+            let fault = NotifyFault::from(redis_error(text, &address, &[]));
             assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
             assert!(fault.to_string().contains(code));
         }
         let printed = format!("{:?}", Handshake::new(Arc::clone(&address), false));
         assert!(!printed.contains("horse"), "{printed}");
-        let long = NotifyFault::from(fault_of_error(
-            &format!("ERR {}", "x".repeat(1 << 20)),
-            &address,
-            &[],
-        ));
+        let long =
+            NotifyFault::from(redis_error(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]));
         assert!(format!("{long:?}").len() < 500);
     }
 }

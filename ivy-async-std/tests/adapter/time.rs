@@ -1,6 +1,6 @@
 //! Time in the tests shared by all adapters.
 
-#[path = "../../../tests/adapters/real_time.rs"]
+#[path = "../../../tests/shared_by_adapters/real_time.rs"]
 mod real_time;
 
 use std::future::Future;

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long any body may take, and the longest pause between two pieces of one.
+/// How long any body may take.
+const INITIAL_TIME: Duration = Duration::from_secs(30);
+/// The longest pause between two pieces of a body.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// The minimum rate beyond that time, in bytes per second. The largest body takes at most two and a
-/// half minutes.
+/// The minimum rate beyond [`INITIAL_TIME`], in bytes per second. The largest body takes at most
+/// two and a half minutes.
 const MIN_RATE: usize = 256 * 1024;
 
 /// The minimum rate of a body: a deadline that grows with the bytes received.
@@ -38,8 +40,8 @@ impl MinRate {
 
     /// The deadline of the next piece.
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
-        let earned = Duration::from_secs((self.length / MIN_RATE) as u64);
-        (self.started + MAX_PAUSE + earned).min(now + MAX_PAUSE)
+        let extra = Duration::from_secs((self.length / MIN_RATE) as u64);
+        (self.started + INITIAL_TIME + extra).min(now + MAX_PAUSE)
     }
 }
 

@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
 /// The longest host name that the DNS allows.
-const LONGEST: usize = 253;
+const MAX_LENGTH: usize = 253;
 
 /// A host: a name or an address. Displayed as in a URL: an IPv6 address has brackets.
 ///
@@ -38,7 +38,7 @@ impl Host {
         if labels.clone().next_back().is_some_and(is_number) {
             return text.parse().ok().map(Host::V4);
         }
-        let is_name = text.len() <= LONGEST && labels.clone().all(is_label);
+        let is_name = text.len() <= MAX_LENGTH && labels.clone().all(is_label);
         is_name.then(|| Host::Name(text.to_ascii_lowercase()))
     }
 

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::text::number;
 
 /// The longest URL, in bytes.
-const LONGEST: usize = 64 * 1024;
+const MAX_LENGTH: usize = 64 * 1024;
 
 /// A parsed URL of a backend. `Debug` shows only host and port, because any other part may contain
 /// a secret.
@@ -158,7 +158,7 @@ fn parse(text: &str, origin: Origin) -> Result<BackendUrl, UrlProblem> {
     if text.is_empty() {
         return Err(UrlProblem::Empty);
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_LENGTH {
         return Err(UrlProblem::TooLong);
     }
     let no_scheme = || UrlProblem::NoScheme { accepted: String::new() };

@@ -3,7 +3,7 @@
 //! Quick handlers that started together end shortly one after another. Polling for each slot as it
 //! becomes free would cost one request per message. So the slots of quick handlers are polled for
 //! together: when all recently started handlers have ended, when they fill a request, or after
-//! [`LONGEST_WAIT`] at the latest. A few such slots also wait as long for a larger poll in flight, so
+//! [`MAX_WAIT`] at the latest. A few such slots also wait as long for a larger poll in flight, so
 //! that separate polls merge again. No message is prefetched for the next slot while most of the
 //! slots were taken recently. A slot that was free before, or that a slower handler left, is polled
 //! for immediately, together with the waiting ones.
@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::time::Moment;
 
 /// The longest wait of a free slot for others, and the longest run of a quick handler.
-const LONGEST_WAIT: Duration = Duration::from_millis(2);
+const MAX_WAIT: Duration = Duration::from_millis(2);
 
 /// The slots of a worker at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +89,11 @@ impl ReserveCoalescing {
             self.since = None;
             return None;
         }
-        let until = *self.since.get_or_insert(now) + LONGEST_WAIT;
+        let until = *self.since.get_or_insert(now) + MAX_WAIT;
         (until > now).then_some(until)
     }
 }
 
 fn is_young(began: Moment, now: Moment) -> bool {
-    now < began + LONGEST_WAIT
+    now < began + MAX_WAIT
 }

@@ -12,10 +12,10 @@ use crate::time::Moment;
 
 use super::Worker;
 
-/// A wake-up is too late by a fifth of a lease, or by `LONGEST_MARGIN`: with less of the lease left,
+/// A wake-up is too late by a fifth of a lease, or by `MAX_MARGIN`: with less of the lease left,
 /// no handler starts.
 const MARGINS_IN_A_LEASE: u32 = 5;
-const LONGEST_MARGIN: Duration = Duration::from_secs(5);
+const MAX_MARGIN: Duration = Duration::from_secs(5);
 /// The shortest time between two reports.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
@@ -50,5 +50,5 @@ impl Lateness {
 
 /// The lateness from which a lease is endangered.
 fn margin(lease: Duration) -> Duration {
-    (lease / MARGINS_IN_A_LEASE).min(LONGEST_MARGIN)
+    (lease / MARGINS_IN_A_LEASE).min(MAX_MARGIN)
 }

@@ -1,6 +1,6 @@
 //! This adapter's side of the tests shared by all adapters.
 
-#[path = "../../../tests/adapters/futures/handler.rs"]
+#[path = "../../../tests/shared_by_adapters/futures/handler.rs"]
 mod handler;
 
 pub(crate) use ivy_tokio::*;

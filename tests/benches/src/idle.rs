@@ -12,7 +12,7 @@ use crate::wire::{QUEUE, TASK};
 
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 /// How long a new worker may take to become idle.
-const SETTLES: Duration = Duration::from_secs(1);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The processor time and memory of an idle worker.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ pub struct Idle {
     pub resident: u64,
 }
 
-async fn watch(process: &str, time: Duration) -> Idle {
-    sleep(SETTLES).await;
+async fn measure(process: &str, time: Duration) -> Idle {
+    sleep(WARM_UP).await;
     let before = run_time(process);
     sleep(time).await;
     let ran = run_time(process).saturating_sub(before);
@@ -57,6 +57,6 @@ pub fn worker(backend: &str, time: Duration) -> Option<Idle> {
         let handler = async |n: u64| -> Result<u64, TaskError> { Ok(n * 2) };
         let worker = ivy.worker().register(&DOUBLE, handler).start().await;
         let _worker = worker.expect("a valid worker");
-        watch("self", time).await
+        measure("self", time).await
     }))
 }

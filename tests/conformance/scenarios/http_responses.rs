@@ -12,7 +12,7 @@ use crate::harness::{Failure, Harness};
 use crate::tasks::DOUBLE_ONCE;
 
 /// How often each response is damaged.
-const POINTS: usize = 20;
+const SAMPLES: usize = 20;
 
 /// The operations that an application requests of a server, each with the body of a successful
 /// response.
@@ -51,8 +51,8 @@ fn run<H: Harness>(fixture: &Fixture<H>, operation: Operation) -> Result<(), Err
 
 /// A queue that has not failed yet, so that the next post is not delayed.
 fn fresh_queue() -> &'static str {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    format!("queue-{}", MADE.fetch_add(1, Ordering::Relaxed)).leak()
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("queue-{}", NEXT.fetch_add(1, Ordering::Relaxed)).leak()
 }
 
 /// The same response in several encodings.
@@ -86,16 +86,16 @@ fn encodings(body: &str) -> Vec<Vec<u8>> {
     sized.into_iter().chain(chunked).map(String::into_bytes).collect()
 }
 
-fn below(rng: &mut Rng, limit: usize) -> usize {
+fn random_below(rng: &mut Rng, limit: usize) -> usize {
     usize::try_from(rng.up_to(limit as u64 - 1)).unwrap()
 }
 
 fn whole(bytes: Vec<u8>) -> ScriptedResponse {
-    ScriptedResponse { pieces: vec![bytes], then: Then::Listen }
+    ScriptedResponse { pieces: vec![bytes], then: Then::KeepAlive }
 }
 
-fn broken_off(bytes: Vec<u8>) -> ScriptedResponse {
-    ScriptedResponse { pieces: vec![bytes], then: Then::HangUp }
+fn then_closed(bytes: Vec<u8>) -> ScriptedResponse {
+    ScriptedResponse { pieces: vec![bytes], then: Then::Close }
 }
 
 /// Fifty responses, each cut at twenty positions: none is a success; for a send the error is
@@ -112,9 +112,9 @@ pub(crate) fn a_truncated_response_is_never_a_success<H: Harness>(fixture: &Fixt
             seen += 1;
             // After the last chunk, the final empty line is optional.
             let longest = response.len() - b"\r\n".len();
-            for _ in 0..POINTS {
-                let cut = &response[..below(&mut rng, longest)];
-                server.respond(broken_off(cut.to_vec()));
+            for _ in 0..SAMPLES {
+                let cut = &response[..random_below(&mut rng, longest)];
+                server.respond(then_closed(cut.to_vec()));
                 let kind = run(&fixture, what).unwrap_err();
                 if let Operation::Send = what {
                     assert_eq!(kind, ErrorKind::Unknown, "{}", String::from_utf8_lossy(cut));
@@ -132,17 +132,17 @@ pub(crate) fn a_damaged_response_affects_no_other_request<H: Harness>(fixture: &
     let mut rng = Rng::from_number(13);
     for (what, body) in OPERATIONS {
         for response in encodings(&body.replace("QUEUE", fixture.name)) {
-            for _ in 0..POINTS {
+            for _ in 0..SAMPLES {
                 let mut bytes = response.clone();
-                let at = below(&mut rng, bytes.len());
-                let byte = u8::try_from(below(&mut rng, 256)).unwrap();
-                match below(&mut rng, 4) {
+                let at = random_below(&mut rng, bytes.len());
+                let byte = u8::try_from(random_below(&mut rng, 256)).unwrap();
+                match random_below(&mut rng, 4) {
                     0 => bytes[at] = byte,
                     1 => bytes.insert(at, byte),
                     2 => drop(bytes.remove(at)),
                     _ => bytes.extend_from_within(at..),
                 }
-                server.respond(broken_off(bytes));
+                server.respond(then_closed(bytes));
                 let _ = run(&fixture, what);
             }
             server.respond(whole(response));
@@ -191,7 +191,7 @@ pub(crate) fn invalid_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
         Vec::new(),
     ] {
         let shown = String::from_utf8_lossy(&response[..response.len().min(200)]).into_owned();
-        server.respond(broken_off(response));
+        server.respond(then_closed(response));
         assert!(run(&fixture, Operation::Clear).is_err(), "{shown:?}");
     }
     server.respond(whole(sized("Content-Length: 17")));
@@ -228,7 +228,7 @@ pub(crate) fn a_response_in_pieces_is_the_same_response<H: Harness>(fixture: &Fi
                 let (before, last) = response.split_at(second);
                 let (start, middle) = before.split_at(first);
                 let pieces = [start, middle, last].map(<[u8]>::to_vec).to_vec();
-                server.respond(ScriptedResponse { pieces, then: Then::Listen });
+                server.respond(ScriptedResponse { pieces, then: Then::KeepAlive });
                 assert_eq!(run(&fixture, Operation::Clear), Ok(()), "{first} {second}");
             }
         }
@@ -239,7 +239,7 @@ pub(crate) fn a_response_in_pieces_is_the_same_response<H: Harness>(fixture: &Fi
 pub(crate) fn an_endless_response_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 17000\r\n\r\n".to_vec();
-    server.respond(ScriptedResponse { pieces: vec![endless], then: Then::Drip });
+    server.respond(ScriptedResponse { pieces: vec![endless], then: Then::SendForever });
     assert!(run(&fixture, Operation::Clear).is_err());
     let before = server.connections();
     server.respond(whole(encodings(r#"{"msg":"Cleared"}"#).remove(0)));

@@ -142,7 +142,7 @@ async fn subscribers(connection: &mut redis::aio::MultiplexedConnection) -> usiz
 }
 
 #[tokio::test]
-async fn the_model_of_the_notifier_behaves_as_a_real_redis() {
+async fn the_model_of_the_notifier_behaves_like_a_real_redis() {
     let server = RedisServer::start().await;
     let mut receivers = BTreeSet::new();
     for seed in 0..5 {

@@ -1,4 +1,4 @@
-//! Compares the model of the queue with a real server: both follow the same random scripts. A
+//! Compares the model of the queue with a real server: both run the same random scripts. A
 //! script names a reservation by the order in which it was granted, so that it can use one that was
 //! replaced or has ended.
 
@@ -44,7 +44,7 @@ enum Observed {
     Failed(FaultKind),
 }
 
-/// A script that is being followed.
+/// A script that is being run.
 struct Run {
     queue: QueueName,
     posted: Vec<MessageId>,
@@ -62,7 +62,7 @@ impl Run {
     fn op(&self, step: &Step) -> Option<QueueOp> {
         let queue = self.queue.clone();
         let second = Duration::from_secs;
-        let receipt = |place: &usize| self.granted.get(*place).cloned();
+        let receipt = |index: &usize| self.granted.get(*index).cloned();
         Some(match step {
             Step::Post(count, delay) => {
                 let first = self.posted.len();
@@ -79,25 +79,25 @@ impl Run {
                 lease: second(*lease),
                 wait: second(*wait),
             },
-            Step::Touch(place, lease) => {
-                QueueOp::Touch { queue, receipt: receipt(place)?, lease: second(*lease) }
+            Step::Touch(index, lease) => {
+                QueueOp::Touch { queue, receipt: receipt(index)?, lease: second(*lease) }
             }
-            Step::Release(place, delay) => QueueOp::Release {
+            Step::Release(index, delay) => QueueOp::Release {
                 queue,
-                receipt: receipt(place)?,
+                receipt: receipt(index)?,
                 delay: second(*delay),
                 failed: false,
             },
-            Step::Delete(place) => QueueOp::Delete { queue, receipt: receipt(place)? },
-            Step::DeleteMany(places) => {
-                let receipts: Option<Vec<Receipt>> = places.iter().map(receipt).collect();
+            Step::Delete(index) => QueueOp::Delete { queue, receipt: receipt(index)? },
+            Step::DeleteMany(indexes) => {
+                let receipts: Option<Vec<Receipt>> = indexes.iter().map(receipt).collect();
                 QueueOp::DeleteMany { queue, receipts: Batch::new(receipts?)? }
             }
             Step::GetQueue => QueueOp::GetQueue { queue },
         })
     }
 
-    fn note(&mut self, reply: Result<QueueReply, Fault>) {
+    fn record(&mut self, reply: Result<QueueReply, Fault>) {
         let seen = match reply {
             Ok(QueueReply::Posted(ids)) => {
                 let count = ids.len();
@@ -108,9 +108,9 @@ impl Run {
                 let messages = reserved.messages.into_iter().map(|message| {
                     let id = message.receipt.message.clone();
                     self.granted.push(message.receipt);
-                    let place = self.posted.iter().position(|posted| *posted == id);
-                    let place = place.expect("only posted messages are reserved");
-                    (place, message.deliveries, format!("{:?}", message.body))
+                    let index = self.posted.iter().position(|posted| *posted == id);
+                    let index = index.expect("only posted messages are reserved");
+                    (index, message.deliveries, format!("{:?}", message.body))
                 });
                 Observed::Reserved(messages.collect())
             }
@@ -149,12 +149,12 @@ impl Model {
         }
     }
 
-    fn follow(&mut self, script: &[Step], queue: &str) -> Vec<Observed> {
+    fn run(&mut self, steps: &[Step], queue: &str) -> Vec<Observed> {
         let mut run = Run::new(queue);
-        for step in script {
+        for step in steps {
             let Some(op) = run.op(step) else { continue };
             let response = self.exchange(&self.ironmq.encode(&op));
-            run.note(self.ironmq.decode(&op, response));
+            run.record(self.ironmq.decode(&op, response));
         }
         run.seen
     }
@@ -180,13 +180,13 @@ impl Model {
     }
 }
 
-async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> Vec<Observed> {
-    let ironmq = server.dialect();
+async fn run_on_server(server: &IvyServer, steps: &[Step], queue: &str) -> Vec<Observed> {
+    let ironmq = server.ironmq();
     let mut run = Run::new(queue);
-    for step in script {
+    for step in steps {
         let Some(op) = run.op(step) else { continue };
         let response = server.exchange(ironmq.encode(&op)).await;
-        run.note(ironmq.decode(&op, response));
+        run.record(ironmq.decode(&op, response));
     }
     run.seen
 }
@@ -194,24 +194,24 @@ async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> V
 /// A script that does not depend on how much time passes.
 fn random_steps(seed: u64) -> Vec<Step> {
     let mut rng = Rng::from_number(seed);
-    let mut places = 0;
+    let mut indexes = 0;
     let steps = (0..STEPS).map(|_| {
-        let place = rng.up_to(places) as usize;
+        let index = rng.up_to(indexes) as usize;
         match rng.up_to(9) {
             0 | 1 => Step::Post([1, 1, 2, 5][rng.up_to(3) as usize], 0),
             2..=4 => {
                 let count = [1, 2, 5][rng.up_to(2) as usize];
-                places += 2;
+                indexes += 2;
                 Step::Reserve { count, lease: 3_600, wait: 0 }
             }
             5 => {
-                places += 1;
-                Step::Touch(place, 3_600)
+                indexes += 1;
+                Step::Touch(index, 3_600)
             }
-            6 => Step::Release(place, if rng.up_to(3) == 0 { 3_600 } else { 0 }),
-            7 => Step::Delete(place),
+            6 => Step::Release(index, if rng.up_to(3) == 0 { 3_600 } else { 0 }),
+            7 => Step::Delete(index),
             8 => Step::DeleteMany(
-                (0..1 + rng.up_to(2)).map(|_| rng.up_to(places) as usize).collect(),
+                (0..1 + rng.up_to(2)).map(|_| rng.up_to(indexes) as usize).collect(),
             ),
             _ => Step::GetQueue,
         }
@@ -253,20 +253,20 @@ fn with_time() -> Vec<Step> {
 }
 
 #[tokio::test]
-async fn the_model_of_the_queue_behaves_as_a_real_server() {
+async fn the_model_of_the_queue_behaves_like_a_real_server() {
     let server = IvyServer::start().await;
     let mut model = Model::new();
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0..SCRIPTS {
-        let (script, queue) = (random_steps(seed), format!("drawn-{seed}"));
-        let seen = model.follow(&script, &queue);
-        let real = follow_on_server(&server, &script, &queue).await;
-        assert_eq!(seen, real, "script {seed}: {script:#?}");
+        let (steps, queue) = (random_steps(seed), format!("random-{seed}"));
+        let seen = model.run(&steps, &queue);
+        let real = run_on_server(&server, &steps, &queue).await;
+        assert_eq!(seen, real, "script {seed}: {steps:#?}");
         kinds.extend(seen.iter().map(kind));
     }
-    let script = with_time();
-    let seen = model.follow(&script, "with-time");
-    assert_eq!(seen, follow_on_server(&server, &script, "with-time").await);
+    let steps = with_time();
+    let seen = model.run(&steps, "with-time");
+    assert_eq!(seen, run_on_server(&server, &steps, "with-time").await);
     kinds.extend(seen.iter().map(kind));
     let all = [
         "deleted",

@@ -25,7 +25,7 @@ const SCRIPTS: u64 = 60;
 
 // The server's log is read meanwhile, on another thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_model_of_redis_behaves_as_a_real_redis() {
+async fn the_model_of_redis_behaves_like_a_real_redis() {
     let server = RedisServer::start().await;
     let mut replies: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..SCRIPTS {

@@ -44,17 +44,17 @@ impl Fixture {
 
     /// The operation used a receipt that no longer holds its message. It is refused, except that a
     /// backend that accepts late receipts may accept it.
-    pub(super) fn assert_worthless<T: std::fmt::Debug>(&self, result: Result<T, FaultKind>) {
-        let may_be_taken = !self.capabilities().refuses_stale_receipts;
-        assert!(is_refused(&result) || (may_be_taken && result.is_ok()), "{result:?}");
+    pub(super) fn assert_stale<T: std::fmt::Debug>(&self, result: Result<T, FaultKind>) {
+        let may_be_accepted = !self.capabilities().refuses_stale_receipts;
+        assert!(is_refused(&result) || (may_be_accepted && result.is_ok()), "{result:?}");
     }
 
     /// Deletes a message by the receipt that holds it, unless the backend accepted a late receipt
     /// for it.
     pub(super) async fn delete_held(&self, receipt: &Receipt) {
         let deleted = self.delete(receipt).await;
-        let was_taken = !self.capabilities().refuses_stale_receipts && is_refused(&deleted);
-        assert!(deleted.is_ok() || was_taken, "{deleted:?}");
+        let was_accepted = !self.capabilities().refuses_stale_receipts && is_refused(&deleted);
+        assert!(deleted.is_ok() || was_accepted, "{deleted:?}");
     }
 
     pub(super) async fn execute(&self, op: QueueOp) -> Result<QueueReply, Fault> {

@@ -29,7 +29,7 @@ pub(super) async fn a_reserved_message_is_delivered_to_no_other_worker(fixture: 
     assert_eq!(fixture.size().await, Ok(Some(1)));
 }
 
-pub(super) async fn concurrent_reserves_share_no_message(fixture: Fixture) {
+pub(super) async fn concurrent_reserves_return_distinct_messages(fixture: Fixture) {
     fixture.post_all(batch((0..50).map(|number| number.to_string()))).await;
     let reserved = join_all((0..10).map(|_| fixture.reserve(10))).await;
     let all: Vec<MessageId> =
@@ -58,7 +58,7 @@ pub(super) async fn a_deleted_message_is_not_delivered_again(fixture: Fixture) {
     assert_eq!(fixture.size().await, Ok(Some(0)));
 }
 
-pub(super) async fn many_are_deleted_at_a_time(fixture: Fixture) {
+pub(super) async fn several_messages_are_deleted_at_once(fixture: Fixture) {
     fixture.post_all(batch((0..3).map(|number| number.to_string()))).await;
     let receipts = fixture.reserve(3).await.into_iter().map(|message| message.receipt).collect();
     assert_eq!(fixture.delete_many(receipts).await, Ok(vec![Ok(()); 3]));
@@ -67,7 +67,7 @@ pub(super) async fn many_are_deleted_at_a_time(fixture: Fixture) {
 
 /// A backend that cannot report which receipt it refuses deletes none, or treats a message that was
 /// deleted before as deleted.
-pub(super) async fn one_missing_message_of_many_costs_no_other(fixture: Fixture) {
+pub(super) async fn a_missing_message_does_not_prevent_deleting_the_others(fixture: Fixture) {
     fixture.post_all(batch((0..3).map(|number| number.to_string()))).await;
     let receipts: Vec<Receipt> =
         fixture.reserve(3).await.into_iter().map(|message| message.receipt).collect();
@@ -76,12 +76,12 @@ pub(super) async fn one_missing_message_of_many_costs_no_other(fixture: Fixture)
         Ok(entries) => {
             assert_eq!((entries[0], entries[2]), (Ok(()), Ok(())));
             if entries[1].is_err() {
-                fixture.assert_worthless(entries[1]);
+                fixture.assert_stale(entries[1]);
             }
             assert_eq!(fixture.size().await, Ok(Some(0)));
         }
         Err(kind) => {
-            fixture.assert_worthless(Err::<(), _>(kind));
+            fixture.assert_stale(Err::<(), _>(kind));
             assert_eq!(fixture.size().await, Ok(Some(2)));
         }
     }
@@ -95,7 +95,7 @@ pub(super) async fn a_receipt_whose_lease_has_ended_deletes_nothing(fixture: Fix
     let first = fixture.reserve_one().await.receipt;
     // Until the next operation, a server may not have noticed that the lease has ended.
     let (second, _) = fixture.reserve_soon().await;
-    fixture.assert_worthless(fixture.delete(&first).await);
+    fixture.assert_stale(fixture.delete(&first).await);
     fixture.delete_held(&second.receipt).await;
 }
 
@@ -106,8 +106,8 @@ pub(super) async fn a_receipt_of_a_message_that_was_reserved_again_does_nothing(
     fixture.post("hello").await;
     let first = fixture.reserve_one().await.receipt;
     let (second, _) = fixture.reserve_soon().await;
-    fixture.assert_worthless(fixture.touch(&first).await);
-    fixture.assert_worthless(fixture.release(&first).await);
+    fixture.assert_stale(fixture.touch(&first).await);
+    fixture.assert_stale(fixture.release(&first).await);
     if fixture.capabilities().refuses_stale_receipts {
         assert!(fixture.reserve(1).await.is_empty(), "the second worker still holds it");
     }
@@ -118,9 +118,9 @@ pub(super) async fn the_receipt_of_a_deleted_message_is_refused(fixture: Fixture
     fixture.post("hello").await;
     let receipt = fixture.reserve_one().await.receipt;
     fixture.delete(&receipt).await.unwrap();
-    fixture.assert_worthless(fixture.delete(&receipt).await);
-    fixture.assert_worthless(fixture.touch(&receipt).await);
-    fixture.assert_worthless(fixture.release(&receipt).await);
+    fixture.assert_stale(fixture.delete(&receipt).await);
+    fixture.assert_stale(fixture.touch(&receipt).await);
+    fixture.assert_stale(fixture.release(&receipt).await);
 }
 
 pub(super) async fn a_touch_extends_the_lease(fixture: Fixture) {
@@ -157,7 +157,7 @@ pub(super) async fn a_replaced_receipt_deletes_nothing(fixture: Fixture) {
     fixture.post("hello").await;
     let first = fixture.reserve_one().await.receipt;
     let second = fixture.touch(&first).await.unwrap();
-    fixture.assert_worthless(fixture.delete(&first).await);
+    fixture.assert_stale(fixture.delete(&first).await);
     fixture.delete_held(&second).await;
 }
 
@@ -180,8 +180,8 @@ pub(super) async fn the_receipt_of_a_released_message_is_refused(fixture: Fixtur
     fixture.post("hello").await;
     let receipt = fixture.reserve_one().await.receipt;
     fixture.release(&receipt).await.unwrap();
-    fixture.assert_worthless(fixture.release(&receipt).await);
-    fixture.assert_worthless(fixture.delete(&receipt).await);
+    fixture.assert_stale(fixture.release(&receipt).await);
+    fixture.assert_stale(fixture.delete(&receipt).await);
     if fixture.capabilities().refuses_stale_receipts {
         assert_eq!(fixture.reserve(1).await.len(), 1);
     }
@@ -201,7 +201,7 @@ pub(super) async fn a_message_that_never_existed_cannot_be_settled(fixture: Fixt
 
 /// An exact count contains how each earlier delivery ended; any other count is at least the number
 /// of all of them.
-pub(super) async fn the_count_of_deliveries_misses_none(fixture: Fixture) {
+pub(super) async fn every_delivery_is_counted(fixture: Fixture) {
     fixture.post("hello").await;
     for (delivery, failed) in [(1, false), (2, true), (3, true)] {
         let message = fixture.reserve_one().await;

@@ -10,22 +10,22 @@ use tokio::time::{Instant, sleep};
 use super::fixture::{Fixture, text};
 
 /// Much shorter than what a case waits for, and long enough for the reserve to be waiting by then.
-const MOMENT: Duration = Duration::from_millis(300);
+const SETUP_TIME: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(20);
 
 /// What a waiting reserve returns while something else happens.
 async fn while_waiting(
     fixture: &Fixture,
-    happens: impl Future<Output = ()>,
+    meanwhile: impl Future<Output = ()>,
 ) -> Option<Vec<ReservedMessage>> {
     if fixture.capabilities().long_poll.is_zero() {
         return None;
     }
-    let happens = async {
-        sleep(MOMENT).await;
-        happens.await;
+    let meanwhile = async {
+        sleep(SETUP_TIME).await;
+        meanwhile.await;
     };
-    Some(join(fixture.reserve_within(1, LONG), happens).await.0)
+    Some(join(fixture.reserve_within(1, LONG), meanwhile).await.0)
 }
 
 /// A message that another worker holds.
@@ -105,7 +105,7 @@ pub(super) async fn one_of_many_waiting_reserves_gets_the_message(fixture: Fixtu
     }
     let wait = Duration::from_secs(2);
     let posts = async {
-        sleep(MOMENT).await;
+        sleep(SETUP_TIME).await;
         fixture.post("now").await;
     };
     let waiting = join_all((0..5).map(|_| fixture.reserve_within(1, wait)));
@@ -114,7 +114,7 @@ pub(super) async fn one_of_many_waiting_reserves_gets_the_message(fixture: Fixtu
     assert_eq!(reserved.iter().filter(|messages| !messages.is_empty()).count(), 1);
 }
 
-pub(super) async fn a_cancelled_reserve_holds_no_message(fixture: Fixture) {
+pub(super) async fn a_cancelled_reserve_loses_no_message(fixture: Fixture) {
     empty(&fixture).await;
     let capabilities = fixture.capabilities();
     if capabilities.long_poll.is_zero() {
@@ -124,7 +124,7 @@ pub(super) async fn a_cancelled_reserve_holds_no_message(fixture: Fixture) {
     let op = QueueOp::Reserve { queue, count: 1, lease, wait: LONG };
     let mut waiting = fixture.backend.execute(op);
     assert!((&mut waiting).now_or_never().is_none());
-    sleep(MOMENT).await;
+    sleep(SETUP_TIME).await;
     drop(waiting);
     fixture.post("now").await;
     if capabilities.takes_back_reserves {

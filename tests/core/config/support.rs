@@ -72,7 +72,7 @@ pub(crate) fn builder() -> ConfigBuilder {
     Config::builder().backend(ivy_ironmq::plug()).backend(ivy_redis::plug())
 }
 
-pub(crate) fn dialect(config: &Config) -> IronMq {
+pub(crate) fn ironmq_backend(config: &Config) -> IronMq {
     let Some(QueueConfig::Backend(backend)) = &config.queue else { panic!("{:?}", config.queue) };
     let QueueImpl::Exchange(exchange) = backend.implementation() else { panic!("{backend:?}") };
     let exchange: &dyn Any = &**exchange;
@@ -80,8 +80,8 @@ pub(crate) fn dialect(config: &Config) -> IronMq {
 }
 
 pub(crate) fn ironmq(config: Config) -> (Address, Token) {
-    let dialect = dialect(&config);
-    (dialect.address().clone(), dialect.token().clone())
+    let ironmq = ironmq_backend(&config);
+    (ironmq.address().clone(), ironmq.token().clone())
 }
 
 pub(crate) fn redis_of(config: Config) -> RedisAddress {

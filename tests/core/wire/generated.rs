@@ -123,34 +123,34 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_a_law(text in "(\\$[a-z0-9-]{0,12})?\\PC{0,60}|.{0,60}") {
+    fn invariants_hold_for_any_text(text in "(\\$[a-z0-9-]{0,12})?\\PC{0,60}|.{0,60}") {
         read_everywhere(text.as_bytes());
     }
 
     #[test]
-    fn no_bytes_break_a_law(bytes: Vec<u8>) {
+    fn invariants_hold_for_any_bytes(bytes: Vec<u8>) {
         read_everywhere(&bytes);
     }
 
     #[test]
-    fn no_damaged_body_breaks_a_law(text in envelope_text(), damages in damages()) {
+    fn invariants_hold_for_any_damaged_body(text in envelope_text(), damages in damages()) {
         fuzz::body(&damaged(&text, &damages));
     }
 
     #[test]
-    fn no_damaged_frame_breaks_a_law(envelope in envelope(), damages in damages()) {
+    fn invariants_hold_for_any_damaged_frame(envelope in envelope(), damages in damages()) {
         let legacy = Codec::legacy(key("pass"));
         fuzz::legacy_frame(&damaged(legacy.seal(&envelope, &queue(), &mut pool()).as_str(), &damages));
         fuzz::legacy_frame(&damaged(&envelope.to_text(), &damages));
     }
 
     #[test]
-    fn no_damaged_notice_breaks_a_law(notice in notice(), damages in damages()) {
+    fn invariants_hold_for_any_damaged_notice(notice in notice(), damages in damages()) {
         fuzz::notice(&damaged(notice.to_payload().as_str(), &damages));
     }
 
     #[test]
-    fn no_damaged_dead_letter_breaks_a_law(letter in dead_letter(), damages in damages()) {
+    fn invariants_hold_for_any_damaged_dead_letter(letter in dead_letter(), damages in damages()) {
         fuzz::body(&damaged(letter.to_body().as_str(), &damages));
     }
 

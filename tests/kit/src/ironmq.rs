@@ -162,7 +162,7 @@ impl IvyServer {
 
     /// Ivy's own codec for IronMQ requests and responses.
     #[must_use]
-    pub fn dialect(&self) -> IronMq {
+    pub fn ironmq(&self) -> IronMq {
         let address =
             Address::new(Scheme::Http, "127.0.0.1", PROJECT).expect("the address is valid");
         IronMq::new(&address, Token::new(QUEUE_TOKEN.text()).expect("the token is valid"))

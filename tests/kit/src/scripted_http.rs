@@ -37,11 +37,11 @@ pub struct ScriptedResponse {
 pub enum Then {
     /// The server reads the next request.
     #[default]
-    Listen,
+    KeepAlive,
     /// The connection ends.
-    HangUp,
+    Close,
     /// One more byte from time to time, without end.
-    Drip,
+    SendForever,
 }
 
 impl ScriptedHttp {
@@ -109,9 +109,9 @@ fn converse(stream: &TcpStream, state: &State) {
             break;
         }
         match then {
-            Then::Listen => {}
-            Then::HangUp => break,
-            Then::Drip => {
+            Then::KeepAlive => {}
+            Then::Close => break,
+            Then::SendForever => {
                 while !state.ended.load(Ordering::SeqCst) && (&*stream).write_all(b"x").is_ok() {
                     thread::sleep(Duration::from_millis(100));
                 }

@@ -11,7 +11,7 @@ use std::thread;
 use crate::pieces::send_pieces;
 
 /// The longest command that is accepted, in bytes.
-const LONGEST_COMMAND: usize = 4 * 1024 * 1024;
+const MAX_COMMAND: usize = 4 * 1024 * 1024;
 
 /// A server that implements `PING`, `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis
 /// does, unless a test has set another reply to the next command of a kind.
@@ -241,7 +241,7 @@ fn read_number(stream: &mut impl BufRead, sigil: char) -> io::Result<usize> {
     let mut line = String::new();
     stream.by_ref().take(64).read_line(&mut line)?;
     let number = line.trim_end().strip_prefix(sigil).and_then(|number| number.parse().ok());
-    let number = number.filter(|number| *number <= LONGEST_COMMAND);
+    let number = number.filter(|number| *number <= MAX_COMMAND);
     number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no command"))
 }
 

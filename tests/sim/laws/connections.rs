@@ -67,7 +67,7 @@ impl LawChecker {
     /// A message whose lease has ended with its connection, and whose handler was not cancelled.
     pub(crate) fn still_runs(&self, who: ProcessId, lost: &[Receipt]) -> Option<MessageId> {
         let lost = lost.iter().map(|receipt| &receipt.message);
-        let mut lost = lost.filter(|message| !self.may_come_twice(message));
+        let mut lost = lost.filter(|message| !self.may_be_duplicated(message));
         let runs = |message: &&MessageId| {
             let at = self.ids.index_of(message);
             let mut started = self.started.iter().filter(|((by, _), _)| *by == who);

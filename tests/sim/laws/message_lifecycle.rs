@@ -16,7 +16,7 @@ impl LawChecker {
         counts: (u32, u32),
         broker_now: Moment,
     ) {
-        let may_come_twice = self.may_come_twice(id);
+        let may_be_duplicated = self.may_be_duplicated(id);
         let Some(at) = self.ids.index_of(id) else { return };
         let message = &mut self.messages[at];
         let length = until.since(broker_now);
@@ -26,13 +26,13 @@ impl LawChecker {
         message.counted += 1;
         let counted = (message.failed.min(255), message.lost.min(255));
         let alive = message.alive;
-        if !may_come_twice && before.is_some() {
+        if !may_be_duplicated && before.is_some() {
             self.broken("S4", || format!("{id} was delivered twice"));
         }
-        if !may_come_twice && !alive {
+        if !may_be_duplicated && !alive {
             self.broken("S4", || format!("{id} was delivered after its deletion"));
         }
-        if !may_come_twice && counts != counted {
+        if !may_be_duplicated && counts != counted {
             self.broken("L2", || {
                 format!("{id} was delivered with the counts {counts:?} instead of {counted:?}")
             });
@@ -58,7 +58,7 @@ impl LawChecker {
         self.grants.remove(&(holder.who, at));
         if may_be_early {
             self.add_cause_to_message(id, Cause::Delivery);
-        } else if holder.until > broker_now && !self.may_come_twice(id) {
+        } else if holder.until > broker_now && !self.may_be_duplicated(id) {
             self.broken("S4", || format!("{id} was put back before its lease had ended"));
         }
     }
@@ -116,7 +116,7 @@ impl LawChecker {
     fn held_receipt(&mut self, who: ProcessId, id: &MessageId) -> Option<Receipt> {
         let message = self.ids.index_of(id).and_then(|at| self.messages.get(at));
         let holder = message.and_then(|message| message.holder.clone())?;
-        if holder.who != who && !self.may_come_twice(id) {
+        if holder.who != who && !self.may_be_duplicated(id) {
             let other = holder.who;
             self.broken("S4", || format!("{who:?} changed {id}, which {other:?} holds"));
         }

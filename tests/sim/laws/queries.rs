@@ -49,7 +49,7 @@ impl LawChecker {
     }
 
     /// Whether the broker delivered this message although it should not have.
-    pub(crate) fn may_come_twice(&self, id: &MessageId) -> bool {
+    pub(crate) fn may_be_duplicated(&self, id: &MessageId) -> bool {
         let task = self.task_of_message(id);
         task.is_none_or(|task| self.tasks[task].causes.has(Cause::Delivery))
     }

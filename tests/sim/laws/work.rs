@@ -132,7 +132,7 @@ impl LawChecker {
             let Some(done_at) = self.done_at.remove(&(who, at)) else { continue };
             let waited = now.since(done_at);
             // Under another reservation the same message may be held for another run.
-            let again = self.may_come_twice(&receipt.message);
+            let again = self.may_be_duplicated(&receipt.message);
             if waited > MAX_ACK_DELAY && !had_fault && !again {
                 let message = &receipt.message;
                 self.broken("S10", || {

@@ -56,7 +56,7 @@ impl World {
             let ends = self.lease_ends.get(&(who, receipt.clone())).copied();
             let is_over = ends.is_some_and(|ends| ends <= local);
             if (is_over || self.knows_lease_ended(who, receipt))
-                && !self.checker.may_come_twice(&receipt.message)
+                && !self.checker.may_be_duplicated(&receipt.message)
             {
                 let message = &receipt.message;
                 self.checker

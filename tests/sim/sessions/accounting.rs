@@ -20,7 +20,7 @@ impl World {
     pub(super) fn account(&mut self) {
         while let Some(written) = self.sessions.server.next_written() {
             let now = self.now;
-            self.trace.note(now, None, || format!("the server writes {}", in_words(&written)));
+            self.trace.note(now, None, || format!("the server writes {}", describe(&written)));
             for command in &written.commands {
                 self.sessions.seen.apply(command);
             }
@@ -111,10 +111,10 @@ impl World {
 
     /// Checks that every reserved message has a lease.
     fn check_leases(&mut self) {
-        let is_endless = |(_, copies): &(&MessageId, &Copies)| {
+        let has_no_lease = |(_, copies): &(&MessageId, &Copies)| {
             copies.held.iter().any(|field| self.reservation(copies, field).is_none())
         };
-        let found = self.sessions.copies.iter().find(is_endless).map(|(id, _)| id.clone());
+        let found = self.sessions.copies.iter().find(has_no_lease).map(|(id, _)| id.clone());
         if let Some(id) = found.filter(|_| !self.sessions.leases_were_lost) {
             self.checker.broken("S1", || format!("{id} is reserved, and has no lease"));
         }
@@ -154,7 +154,7 @@ impl World {
         for Receipt { message, .. } in deleted {
             let held = self.sessions.copies.get(message).map_or(&[][..], |copies| &copies.held);
             let is_held = held.iter().any(|field| self.owner_of(field) == Some(who));
-            if is_held && !self.checker.may_come_twice(message) {
+            if is_held && !self.checker.may_be_duplicated(message) {
                 self.checker.broken("S1", || {
                     format!("{who:?} holds {message} after its delete has succeeded")
                 });
@@ -266,7 +266,7 @@ fn changed(
 }
 
 /// A write, for traces.
-fn in_words(written: &Written) -> String {
+fn describe(written: &Written) -> String {
     let commands = written.commands.iter().map(|command| {
         let parts = command.iter().map(|part| {
             let part = String::from_utf8_lossy(part);

@@ -11,7 +11,7 @@ use redis::Value;
 use super::Wait;
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
-use crate::error_reply::Broken;
+use crate::error_reply::RedisError;
 use crate::queue::{Command, ScriptRef, error_text, is_read_only, is_unknown_script};
 use crate::requests::{CompletedRequest, NoReply, RequestId};
 use crate::{COMMAND_LIMIT, RENEW_EVERY};
@@ -189,7 +189,7 @@ impl BlockingConnection {
         }
     }
 
-    fn no_reply(&self, broken: Broken) -> NoReply {
+    fn no_reply(&self, broken: RedisError) -> NoReply {
         let was_sent = matches!(self.stage, Stage::Waiting { .. });
         NoReply { broken, was_sent }
     }

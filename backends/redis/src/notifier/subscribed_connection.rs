@@ -11,7 +11,7 @@ use redis::Value;
 use crate::COMMAND_LIMIT;
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
-use crate::error_reply::fault_of_error;
+use crate::error_reply::redis_error;
 
 /// The silence after which the server is pinged: a connection that a firewall has dropped is
 /// silent, and so is one without notices.
@@ -78,7 +78,7 @@ impl SubscribedConnection {
                 }
                 Ok(ConnectionStep::Reply(Value::ServerError(error))) => {
                     let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
-                    let broken = fault_of_error(text.trim_end(), effects.address(), channels);
+                    let broken = redis_error(text.trim_end(), effects.address(), channels);
                     Some(SubscriptionEvent::Lost(broken.into()))
                 }
                 Ok(ConnectionStep::Reply(value)) => self.on_message(value, now),

@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_counts_and_any_body_are_read_as_written(
+        fn parsing_reverses_encoding(
             failed: u8,
             lost: u8,
             body in prop::collection::vec(any::<u8>(), 0..50),
@@ -93,7 +93,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_message_or_none(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn a_parsed_message_contains_all_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             if let Some(element) = Element::parse(&bytes) {
                 prop_assert_eq!(element.id.len() + 4 + element.body.len(), bytes.len());
             }

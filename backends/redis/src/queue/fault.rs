@@ -6,7 +6,7 @@ use ivy_proto::notify::NotifyFaultKind;
 use ivy_proto::queue::{Fault, FaultKind};
 
 use crate::address::RedisAddress;
-use crate::error_reply::{Broken, shown};
+use crate::error_reply::{RedisError, redacted};
 
 /// How long to pause before a server that is temporarily unavailable is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const PARTIAL: &str = "it can be retried; a message may then be delivered twice"
 /// code.
 pub(crate) fn fault_of_error(error: &str, address: &RedisAddress) -> Fault {
     let (kind, advice) = meaning(error);
-    let mut fault = Fault::new(kind).with_detail(shown(without_arguments(error), address, ""));
+    let mut fault = Fault::new(kind).with_detail(redacted(without_arguments(error), address, ""));
     if let Some(advice) = advice {
         fault = fault.with_advice(advice);
     }
@@ -48,7 +48,11 @@ pub(crate) fn is_unknown_script(error: &str) -> bool {
 }
 
 /// The fault of an operation whose connection is unusable, depending on whether it was sent.
-pub(crate) fn fault_of_broken(broken: &Broken, was_sent: bool, address: &RedisAddress) -> Fault {
+pub(crate) fn fault_of_redis_error(
+    broken: &RedisError,
+    was_sent: bool,
+    address: &RedisAddress,
+) -> Fault {
     let detail = || broken.detail.clone();
     match broken.kind {
         NotifyFaultKind::ConnectionLost if was_sent => {
@@ -189,13 +193,17 @@ mod tests {
 
     #[test]
     fn a_lost_connection_affects_only_requests_that_were_sent() {
-        let lost = Broken { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
-        assert_eq!(fault_of_broken(&lost, true, &address()).kind(), FaultKind::ResponseLost);
-        assert_eq!(fault_of_broken(&lost, false, &address()).kind(), FaultKind::Unreachable);
-        let loading = Broken { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };
-        assert_eq!(fault_of_broken(&loading, false, &address()).kind(), FaultKind::Unavailable);
+        let lost = RedisError { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
+        assert_eq!(fault_of_redis_error(&lost, true, &address()).kind(), FaultKind::ResponseLost);
+        assert_eq!(fault_of_redis_error(&lost, false, &address()).kind(), FaultKind::Unreachable);
+        let loading =
+            RedisError { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };
+        assert_eq!(
+            fault_of_redis_error(&loading, false, &address()).kind(),
+            FaultKind::Unavailable
+        );
         let full = "ERR max number of clients reached".to_owned();
-        let full = Broken { kind: NotifyFaultKind::Refused, detail: full };
-        assert_eq!(fault_of_broken(&full, false, &address()).kind(), FaultKind::Unreachable);
+        let full = RedisError { kind: NotifyFaultKind::Refused, detail: full };
+        assert_eq!(fault_of_redis_error(&full, false, &address()).kind(), FaultKind::Unreachable);
     }
 }

@@ -4,10 +4,10 @@
 
 mod checks;
 mod command;
+mod command_batch;
 mod decode;
 mod element;
 mod encode;
-mod exchange;
 mod fault;
 mod ids;
 mod keys;

@@ -6,7 +6,7 @@ use ivy_proto::ReservationId;
 
 use super::short_text::ShortText;
 
-/// The length of the unique name of a reserve.
+/// The length of the unique id of a reserve.
 pub(crate) const RESERVE_ID_LENGTH: usize = 14;
 
 /// The unique id of one reserve, which may return up to 100 messages.
@@ -213,7 +213,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_reservation_or_none(text in "[NoE10.@/+a]{0,40}") {
+        fn parsing_reverses_encoding(text in "[NoE10.@/+a]{0,40}") {
             if let Some(read) = Reservation::parse(&ReservationId::new(&text)) {
                 prop_assert_eq!(Reservation::parse(&read.id()), Some(read));
             }

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_longer_than_the_pages_and_no_script_begins_with_options() {
+    fn lines_have_at_most_120_bytes_and_scripts_have_no_shebang() {
         for text in SOURCES {
             // Servers before version 7 do not support them.
             assert!(!text.starts_with("#!"));

@@ -17,7 +17,7 @@ use redis::Value;
 
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
-use crate::error_reply::{Broken, fault_of_publish_error};
+use crate::error_reply::{RedisError, publish_error};
 use crate::frame::Limits;
 use crate::queue::{Command, ScriptRef};
 
@@ -271,8 +271,7 @@ impl Requests {
                 let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
                 let channels = std::slice::from_ref(&publishing.publication.channel);
                 let published = publishing.publication.payload.as_str();
-                let broken =
-                    fault_of_publish_error(text.trim_end(), effects.address(), channels, published);
+                let broken = publish_error(text.trim_end(), effects.address(), channels, published);
                 effects.push(Output::Published(publishing.command_id, Err(broken.into())));
                 // Another connection may lead to a server that accepts it.
                 if self
@@ -315,7 +314,7 @@ impl Requests {
     fn fail(
         &mut self,
         connection_id: ConnectionId,
-        broken: &Broken,
+        broken: &RedisError,
         effects: &mut Effects,
         now: Moment,
     ) {
@@ -327,7 +326,7 @@ impl Requests {
     fn lost(
         &mut self,
         connection_id: ConnectionId,
-        broken: &Broken,
+        broken: &RedisError,
         effects: &mut Effects,
         now: Moment,
     ) {
@@ -374,7 +373,7 @@ impl Requests {
     fn fail_item(
         &mut self,
         item: Outgoing,
-        broken: &Broken,
+        broken: &RedisError,
         was_sent: bool,
         effects: &mut Effects,
     ) {

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use crate::error_reply::Broken;
+use crate::error_reply::RedisError;
 use crate::frame::Limits;
 
 /// Identifies a request within a session.
@@ -32,7 +32,7 @@ pub(crate) struct CompletedRequest {
 /// Why there is no reply.
 #[derive(Clone, Debug)]
 pub(crate) struct NoReply {
-    pub(crate) broken: Broken,
+    pub(crate) broken: RedisError,
     /// Whether it may have taken effect anyway.
     pub(crate) was_sent: bool,
 }

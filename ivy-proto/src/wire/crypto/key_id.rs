@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The longest key id, in bytes.
-const LONGEST: usize = 16;
+const MAX_LENGTH: usize = 16;
 
 /// Identifies a key in a keyset, and in each frame that it seals: 1 to 16 of `A-Z a-z 0-9 . _ -`.
 /// Not secret.
@@ -23,7 +23,7 @@ impl KeyId {
     /// If it is not 1 to 16 characters of the alphabet.
     pub fn new(text: &str) -> Result<Self, InvalidKeyId> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_plain) {
+        if (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_plain) {
             Ok(KeyId(text.into()))
         } else {
             Err(InvalidKeyId)

@@ -63,8 +63,8 @@ impl Poller {
 
     /// How many of them are promised to polls that are likely to return messages immediately.
     pub(super) fn coming(&self) -> usize {
-        let overflowing = self.queues.iter().filter(|queue| queue.is_overflowing());
-        overflowing.flat_map(|queue| &queue.requested).sum()
+        let full = self.queues.iter().filter(|queue| queue.is_full());
+        full.flat_map(|queue| &queue.requested).sum()
     }
 
     /// Plans the next polls. `free` is the number of slots that are neither taken nor reserved for

@@ -11,7 +11,7 @@ use crate::worker::unprocessable::UnprocessableMessages;
 /// The most polls in flight for one queue.
 const POLLS_IN_FLIGHT: usize = 8;
 /// The stride of weight 1. All small weights divide it.
-const ONE_STRIDE: u64 = 720_720 << 20;
+const STRIDE_OF_WEIGHT_1: u64 = 720_720 << 20;
 /// The first and the longest pause between two polls, if the backend does not support long polls.
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
 /// A poll that takes no longer is unlikely to have waited for a message.
@@ -25,8 +25,8 @@ pub(in crate::worker) struct Queue {
     /// The count that each poll in flight requested.
     pub(super) requested: Vec<usize>,
     activity: Activity,
-    /// The sum of the strides of its started messages: among equally urgent queues, the one with the least
-    /// progress is next.
+    /// The sum of the strides of its started messages: among equally urgent queues, the one with
+    /// the least progress is next.
     pub(super) progress: u64,
     pub(super) paused: Option<PauseReason>,
     /// It was missing and created, and no reserve has succeeded since.
@@ -44,7 +44,7 @@ enum Activity {
     Idle(u32),
     Busy,
     /// As many messages as requested, so there may be more.
-    Overflowing,
+    Full,
 }
 
 /// Why a queue is paused.
@@ -77,21 +77,21 @@ impl Queue {
     /// The sort key among all queues: most urgent first, or least urgent if `lowest_first`; among
     /// equally urgent queues, the one with the least progress first.
     pub(super) fn rank(&self, lowest_first: bool) -> (i16, u64) {
-        let urgency = i16::from(self.served.priority.number());
-        (if lowest_first { urgency } else { -urgency }, self.progress)
+        let priority = i16::from(self.served.priority.number());
+        (if lowest_first { priority } else { -priority }, self.progress)
     }
 
     /// The progress of one start, inversely proportional to the weight.
     pub(super) fn stride(&self) -> u64 {
-        ONE_STRIDE / u64::from(self.served.weight.max(1))
+        STRIDE_OF_WEIGHT_1 / u64::from(self.served.weight.max(1))
     }
 
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.activity, Activity::Idle(_))
     }
 
-    pub(super) fn is_overflowing(&self) -> bool {
-        self.activity == Activity::Overflowing
+    pub(super) fn is_full(&self) -> bool {
+        self.activity == Activity::Full
     }
 
     pub(super) fn may_wait(&self) -> bool {
@@ -110,7 +110,7 @@ impl Queue {
 
     /// Several polls at a time are useful only if the last one was not enough.
     fn takes_more_polls(&self) -> bool {
-        self.is_overflowing() && self.requested.len() < POLLS_IN_FLIGHT
+        self.is_full() && self.requested.len() < POLLS_IN_FLIGHT
     }
 
     /// How many messages to request; 0 if the queue is not to be polled.
@@ -141,13 +141,13 @@ impl Queue {
         let at_once = requested_wait.is_zero() || took < IMMEDIATE;
         self.unprocessable.on_reply(returned >= count && at_once);
         if returned > 0 {
-            self.activity = if returned >= count { Activity::Overflowing } else { Activity::Busy };
+            self.activity = if returned >= count { Activity::Full } else { Activity::Busy };
             return None;
         }
         let was_busy = !self.is_idle();
         let empty_in_a_row = match self.activity {
             Activity::Idle(times) => times.saturating_add(1),
-            Activity::Busy | Activity::Overflowing => 0,
+            Activity::Busy | Activity::Full => 0,
         };
         self.activity = Activity::Idle(empty_in_a_row);
         let did_wait = requested_wait > Duration::ZERO && took >= requested_wait / 2;
@@ -178,16 +178,16 @@ impl Queue {
         }
     }
 
-    pub(in crate::worker) fn pause(&mut self, why: PauseReason) {
-        self.paused = self.paused.max(Some(why));
+    pub(in crate::worker) fn pause(&mut self, reason: PauseReason) {
+        self.paused = self.paused.max(Some(reason));
     }
 
     pub(in crate::worker) fn is_paused(&self) -> bool {
         self.paused.is_some()
     }
 
-    pub(in crate::worker) fn is_paused_for(&self, why: PauseReason) -> bool {
-        self.paused == Some(why)
+    pub(in crate::worker) fn is_paused_for(&self, reason: PauseReason) -> bool {
+        self.paused == Some(reason)
     }
 
     pub(in crate::worker) fn wake(&mut self) {

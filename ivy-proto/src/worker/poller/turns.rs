@@ -17,10 +17,10 @@ impl Poller {
     ) -> Option<QueueName> {
         let lowest_first = lowest_comes_first(self.starts);
         let holding = self.queues.iter().filter(|queue| holds(&queue.served.name));
-        let urgency = holding.min_by_key(|queue| queue.rank(lowest_first))?.served.priority;
+        let priority = holding.min_by_key(|queue| queue.rank(lowest_first))?.served.priority;
         self.starts = self.starts.wrapping_add(1);
         let is_rival = |queue: &Queue| queue.is_busy() || holds(&queue.served.name);
-        let equals = |queue: &&mut Queue| queue.served.priority == urgency;
+        let equals = |queue: &&mut Queue| queue.served.priority == priority;
         // Rebased on the slowest queue to avoid overflow.
         let rivals = self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue));
         let slowest = rivals.map(|queue| queue.progress).min().unwrap_or_default();

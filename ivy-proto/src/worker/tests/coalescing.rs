@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::scenario::*;
 use crate::id::OpId;
 
-const LONGEST_WAIT: Duration = Duration::from_millis(2);
+const MAX_WAIT: Duration = Duration::from_millis(2);
 
 const NOTHING: [usize; 0] = [];
 
@@ -45,7 +45,7 @@ fn a_slow_handler_delays_the_poll_for_quick_ones_by_two_milliseconds_at_most() {
     for _ in 0..9 {
         end_one(&mut worker);
     }
-    worker.advance(LONGEST_WAIT - Duration::from_nanos(1));
+    worker.advance(MAX_WAIT - Duration::from_nanos(1));
     assert_eq!(polled(&mut worker), NOTHING);
     worker.advance(Duration::from_nanos(1));
     assert_eq!(polled(&mut worker), [9]);
@@ -112,7 +112,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
     worker.deliver_to(small, &[(&body, 1)]);
     end_one(&mut worker);
     assert_eq!(polled(&mut worker), NOTHING);
-    worker.advance(LONGEST_WAIT);
+    worker.advance(MAX_WAIT);
     assert_eq!(polled(&mut worker), [1]);
 }
 
@@ -120,7 +120,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
 fn a_message_is_prefetched_if_handlers_are_not_quick() {
     let mut worker = full(1);
     assert_eq!(polled(&mut worker), NOTHING);
-    worker.advance(LONGEST_WAIT);
+    worker.advance(MAX_WAIT);
     assert_eq!(polled(&mut worker), [1]);
 }
 
@@ -176,7 +176,7 @@ proptest! {
             if worker.runs.len() + promised >= slots || in_flight.len() == 8 {
                 free_since = worker.now;
             }
-            prop_assert!(worker.now.since(free_since) < LONGEST_WAIT);
+            prop_assert!(worker.now.since(free_since) < MAX_WAIT);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The IronMQ dialect of the tests: operations, responses, and what a response must prove.
+//! The IronMQ protocol of the tests: operations, responses, and what a response must prove.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -10,13 +10,13 @@ use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, Reserved};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
-/// The token of every dialect here; it must appear in no text.
+/// The token of every project here; it must appear in no text.
 pub const TOKEN: &str = "MarkerToken7Zq";
-/// The project of every dialect here.
+/// The id of every project here.
 pub const PROJECT: &str = "5e3a6f0c1b2d4e5f6a7b8c9d";
 
-/// A dialect with [`TOKEN`].
-pub fn dialect() -> IronMq {
+/// A project with [`TOKEN`].
+pub fn ironmq() -> IronMq {
     let address = Address::new(Scheme::Https, "mq.example", PROJECT).unwrap();
     IronMq::new(&address, Token::new(TOKEN).unwrap())
 }
@@ -142,7 +142,7 @@ pub fn response_with(
 
 /// Decodes a response to the operation, which must be valid.
 pub fn decode(op: &QueueOp, status: u16, body: &str) -> Result<QueueReply, Fault> {
-    dialect().decode(op, response(status, body.to_owned()))
+    ironmq().decode(op, response(status, body.to_owned()))
 }
 
 /// The fault that the response must be.

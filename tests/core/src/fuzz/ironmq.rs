@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::dialect::{TOKEN, all_ops, assert_proved, dialect};
+use super::dialect::{TOKEN, all_ops, assert_proved, ironmq};
 
 /// A fault's text is short, whatever the response contains.
-const LONGEST_FAULT: usize = 8192;
+const MAX_FAULT: usize = 8192;
 
 /// A three-digit status, header lines, an empty line and the body. Input without this head is the
 /// body of a success.
@@ -14,14 +14,14 @@ pub fn ironmq_response(input: &[u8]) {
     let response = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
     let succeeded = matches!(response.status().as_u16(), 200 | 201);
     for op in all_ops() {
-        match dialect().decode(&op, response.clone()) {
+        match ironmq().decode(&op, response.clone()) {
             Ok(reply) => {
                 assert!(succeeded, "{op:?}: {reply:?}");
                 assert_proved(&op, &reply);
             }
             Err(fault) => {
                 let shown = format!("{fault} {fault:?}");
-                assert!(shown.len() < LONGEST_FAULT, "{} bytes", shown.len());
+                assert!(shown.len() < MAX_FAULT, "{} bytes", shown.len());
                 assert!(!shown.contains(TOKEN));
                 assert!(!fault.to_string().contains(char::is_control), "{shown}");
             }

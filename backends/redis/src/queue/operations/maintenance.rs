@@ -9,9 +9,9 @@ use super::{InFlight, Io, Operations};
 use crate::connection::DEFAULT_LIMITS;
 use crate::queue::checks;
 use crate::queue::command::Command;
+use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::Decoder;
 use crate::queue::encode;
-use crate::queue::exchange::Exchange;
 use crate::queue::maintenance::MaintenanceTask;
 
 impl Operations {
@@ -22,9 +22,9 @@ impl Operations {
         commands: Vec<Command>,
         io: &mut Io<'_>,
     ) {
-        let exchange = Exchange::new(commands);
-        let id = self.send(&exchange, DEFAULT_LIMITS, io);
-        self.in_flight.insert(id, InFlight::Maintenance { task, exchange });
+        let batch = CommandBatch::new(commands);
+        let id = self.send(&batch, DEFAULT_LIMITS, io);
+        self.in_flight.insert(id, InFlight::Maintenance { task, batch });
     }
 
     /// Handles the replies to a maintenance task.

@@ -11,10 +11,10 @@ use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{Moment, WallClock};
 use redis::Value;
 
+use super::command_batch::CommandBatch;
 use super::decode::{Decoder, error_text};
 use super::encode;
-use super::exchange::Exchange;
-use super::fault::{fault_of_broken, is_read_only};
+use super::fault::{fault_of_redis_error, is_read_only};
 use super::ids::IdGenerator;
 use super::keys::Prefix;
 use super::maintenance::Maintenance;
@@ -58,13 +58,13 @@ pub(crate) struct Operations {
 #[derive(Debug)]
 enum InFlight {
     /// An operation, whose caller may have been dropped.
-    Operation { command_id: Option<CommandId>, operation: PendingOperation, exchange: Exchange },
+    Operation { command_id: Option<CommandId>, operation: PendingOperation, batch: CommandBatch },
     /// A reserve that completes immediately.
-    Reserve { reserving: Reserving, exchange: Exchange },
+    Reserve { reserving: Reserving, batch: CommandBatch },
     /// A reserve for which the server waits.
     Wait { reserving: Reserving },
     /// Maintenance, which no caller waits for.
-    Maintenance { task: super::maintenance::MaintenanceTask, exchange: Exchange },
+    Maintenance { task: super::maintenance::MaintenanceTask, batch: CommandBatch },
 }
 
 impl Operations {
@@ -102,10 +102,10 @@ impl Operations {
         };
         match self.begin(op, io.now) {
             Ok((operation, commands)) => {
-                let exchange = Exchange::new(commands);
-                let id = self.send(&exchange, operation.limits(), io);
+                let batch = CommandBatch::new(commands);
+                let id = self.send(&batch, operation.limits(), io);
                 let command_id = Some(command_id);
-                self.in_flight.insert(id, InFlight::Operation { command_id, operation, exchange });
+                self.in_flight.insert(id, InFlight::Operation { command_id, operation, batch });
             }
             Err(result) => io.effects.push(Output::Executed(command_id, *result)),
         }
@@ -156,16 +156,16 @@ impl Operations {
     fn on_replies(&mut self, id: RequestId, replies: Vec<Value>, io: &mut Io<'_>) {
         let Some(mut in_flight) = self.in_flight.remove(&id) else { return };
         let errors = replies.iter().filter_map(error_text);
-        if in_flight.exchange().is_some() && errors.clone().any(|text| is_read_only(&text)) {
+        if in_flight.batch().is_some() && errors.clone().any(|text| is_read_only(&text)) {
             io.requests.replace_connection(io.effects);
         }
         let limits = in_flight.limits();
-        let replies = match in_flight.exchange() {
+        let replies = match in_flight.batch() {
             None => replies,
-            Some(exchange) => match exchange.on_replies(replies) {
+            Some(batch) => match batch.on_replies(replies) {
                 Some(replies) => replies,
                 None => {
-                    let id = self.send(exchange, limits, io);
+                    let id = self.send(batch, limits, io);
                     self.in_flight.insert(id, in_flight);
                     return;
                 }
@@ -190,7 +190,8 @@ impl Operations {
             self.on_not_sent(operation);
         }
         if let Some(command_id) = in_flight.command_id() {
-            let fault = fault_of_broken(&no_reply.broken, no_reply.was_sent, io.effects.address());
+            let fault =
+                fault_of_redis_error(&no_reply.broken, no_reply.was_sent, io.effects.address());
             io.effects.push(Output::Executed(command_id, Err(fault)));
         }
     }
@@ -208,12 +209,12 @@ impl Operations {
             (PendingOperation::Search(keys, search), Some(command_id)) => {
                 match decoder.search(&search, pending_operation::single_reply(replies)) {
                     Ok(Err(search)) => {
-                        let exchange = Exchange::new([search.command(&keys)]);
+                        let batch = CommandBatch::new([search.command(&keys)]);
                         let operation = PendingOperation::Search(keys, search);
-                        let id = self.send(&exchange, operation.limits(), io);
+                        let id = self.send(&batch, operation.limits(), io);
                         let command_id = Some(command_id);
                         self.in_flight
-                            .insert(id, InFlight::Operation { command_id, operation, exchange });
+                            .insert(id, InFlight::Operation { command_id, operation, batch });
                         return;
                     }
                     Ok(Ok(reply)) => Ok(reply),
@@ -238,15 +239,15 @@ impl Operations {
             self.in_flight.contains_key(id) && io.blocking.client(*id).is_none()
         });
         for client in clients {
-            let exchange = Exchange::new([encode::unblock(client)]);
-            self.send(&exchange, DEFAULT_LIMITS, io);
+            let batch = CommandBatch::new([encode::unblock(client)]);
+            self.send(&batch, DEFAULT_LIMITS, io);
         }
     }
 
-    /// Sends the pending commands of an exchange.
-    fn send(&mut self, exchange: &Exchange, limits: Limits, io: &mut Io<'_>) -> RequestId {
+    /// Sends the pending commands of a batch.
+    fn send(&mut self, batch: &CommandBatch, limits: Limits, io: &mut Io<'_>) -> RequestId {
         let id = self.next_id();
-        let (commands, reply_count) = exchange.packed();
+        let (commands, reply_count) = batch.encode();
         io.requests.send(Request { id, commands, reply_count, limits }, io.effects, io.now);
         id
     }
@@ -268,11 +269,11 @@ impl InFlight {
         }
     }
 
-    fn exchange(&mut self) -> Option<&mut Exchange> {
+    fn batch(&mut self) -> Option<&mut CommandBatch> {
         match self {
-            InFlight::Operation { exchange, .. }
-            | InFlight::Reserve { exchange, .. }
-            | InFlight::Maintenance { exchange, .. } => Some(exchange),
+            InFlight::Operation { batch, .. }
+            | InFlight::Reserve { batch, .. }
+            | InFlight::Maintenance { batch, .. } => Some(batch),
             InFlight::Wait { .. } => None,
         }
     }

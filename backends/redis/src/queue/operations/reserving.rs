@@ -11,9 +11,9 @@ use super::{InFlight, Io, Operations};
 use crate::blocking_connections::Wait;
 use crate::planted::{Bug, planted};
 use crate::queue::command::Command;
+use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::{Decoder, Messages, ReserveReply, unexpected_reply};
 use crate::queue::encode::{self, Reserve, Source};
-use crate::queue::exchange::Exchange;
 use crate::queue::keys::Keys;
 use crate::queue::receipt::{Reservation, ReserveId};
 use crate::queue::reports::Report;
@@ -64,9 +64,9 @@ impl Operations {
         let from = if left.is_zero() { Source::Ready } else { Source::Claimed };
         let sweep = self.maintenance.is_sweep_due(&reserving.queue, io.now);
         let reserve = self.script(&mut reserving, from, sweep);
-        let exchange = Exchange::new([reserve.command(&reserving.keys)]);
-        let id = self.send(&exchange, encode::MESSAGE_LIMITS, io);
-        self.in_flight.insert(id, InFlight::Reserve { reserving, exchange });
+        let batch = CommandBatch::new([reserve.command(&reserving.keys)]);
+        let id = self.send(&batch, encode::MESSAGE_LIMITS, io);
+        self.in_flight.insert(id, InFlight::Reserve { reserving, batch });
     }
 
     /// The script of a single attempt.

@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// Method, path below the project's, and body.
 fn sent(op: &QueueOp) -> (String, String, String) {
-    let request = dialect().encode(op);
+    let request = ironmq().encode(op);
     let url = request.uri().to_string();
     let base = format!("https://mq.example/3/projects/{PROJECT}");
     let path = url.strip_prefix(&base).unwrap_or_else(|| panic!("{url} is outside of the project"));
@@ -168,7 +168,7 @@ fn header<'a>(request: &'a Request<bytes::Bytes>, name: &str) -> Option<&'a str>
 #[test]
 fn every_request_has_the_token_and_the_accepted_types() {
     for op in all_ops() {
-        let request = dialect().encode(&op);
+        let request = ironmq().encode(&op);
         assert_eq!(header(&request, "authorization"), Some(&*format!("OAuth {TOKEN}")));
         assert!(request.headers()["authorization"].is_sensitive());
         assert_eq!(header(&request, "accept"), Some("application/json"));
@@ -182,9 +182,9 @@ fn every_request_has_the_token_and_the_accepted_types() {
 }
 
 #[test]
-fn neither_a_request_nor_the_dialect_shows_the_token() {
-    let request = dialect().encode(&clear());
-    let shown = format!("{request:?} {:?}", dialect());
+fn neither_a_request_nor_its_encoder_shows_the_token() {
+    let request = ironmq().encode(&clear());
+    let shown = format!("{request:?} {:?}", ironmq());
     assert!(!shown.contains(TOKEN), "{shown}");
 }
 
@@ -201,7 +201,7 @@ fn a_server_behind_a_path_and_another_port_is_reached() {
 #[test]
 fn the_limit_of_a_response_fits_the_requested_messages() {
     let frame = 64 * 1024;
-    let ironmq = dialect().with_max_body(1000);
+    let ironmq = ironmq().with_max_body(1000);
     for (op, limit) in [
         (reserve(10), 10 * 2000 + frame),
         (reserve(usize::MAX), 100 * 2000 + frame),

@@ -7,41 +7,41 @@ use ivy_proto::queue::Effect;
 use crate::support::*;
 
 /// How often each response is damaged.
-const POINTS: usize = 20;
+const SAMPLES: usize = 20;
 
 /// The recorded responses as they are, pretty-printed, and with an unknown field in front.
-fn answers() -> Vec<Recorded> {
-    let mut answers = Vec::new();
+fn responses() -> Vec<Recorded> {
+    let mut responses = Vec::new();
     for recorded in recorded::responses() {
         let value: serde_json::Value = serde_json::from_str(&recorded.body).unwrap();
         let pretty = serde_json::to_string_pretty(&value).unwrap();
         let unknown = recorded.body.replacen('{', r#"{"unknown":[{"x":"\"}"},1e9],"#, 1);
         for body in [pretty, unknown] {
             let (op, reply) = (recorded.op.clone(), recorded.reply.clone());
-            answers.push(Recorded { op, status: recorded.status, body, reply });
+            responses.push(Recorded { op, status: recorded.status, body, reply });
         }
-        answers.push(recorded);
+        responses.push(recorded);
     }
-    answers
+    responses
 }
 
 /// A number below `limit`.
-fn below(rng: &mut Rng, limit: usize) -> usize {
+fn random_below(rng: &mut Rng, limit: usize) -> usize {
     let largest = u64::try_from(limit - 1).unwrap();
     usize::try_from(rng.up_to(largest)).unwrap()
 }
 
 #[test]
 fn there_are_fifty_responses_to_damage() {
-    assert!(answers().len() >= 50);
+    assert!(responses().len() >= 50);
 }
 
 #[test]
 fn a_response_truncated_at_any_byte_is_never_a_success() {
-    for Recorded { op, status, body, .. } in answers() {
+    for Recorded { op, status, body, .. } in responses() {
         for end in 0..body.len() {
             let cut = &body.as_bytes()[..end];
-            let fault = dialect().decode(&op, response(status, cut.to_vec())).unwrap_err();
+            let fault = ironmq().decode(&op, response(status, cut.to_vec())).unwrap_err();
             assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
         }
     }
@@ -50,18 +50,18 @@ fn a_response_truncated_at_any_byte_is_never_a_success() {
 #[test]
 fn a_damaged_response_proves_only_what_it_contains() {
     let mut rng = Rng::from_number(14);
-    for Recorded { op, status, body, .. } in answers() {
-        for _ in 0..POINTS {
+    for Recorded { op, status, body, .. } in responses() {
+        for _ in 0..SAMPLES {
             let mut bytes = body.clone().into_bytes();
-            let at = below(&mut rng, bytes.len());
-            let byte = u8::try_from(below(&mut rng, 256)).unwrap();
-            match below(&mut rng, 4) {
+            let at = random_below(&mut rng, bytes.len());
+            let byte = u8::try_from(random_below(&mut rng, 256)).unwrap();
+            match random_below(&mut rng, 4) {
                 0 => bytes[at] = byte,
                 1 => bytes.insert(at, byte),
                 2 => drop(bytes.remove(at)),
                 _ => bytes.extend_from_within(at..),
             }
-            if let Ok(reply) = dialect().decode(&op, response(status, bytes)) {
+            if let Ok(reply) = ironmq().decode(&op, response(status, bytes)) {
                 assert_proved(&op, &reply);
             }
         }

@@ -40,7 +40,7 @@ fn a_response_that_is_no_json_object_is_malformed() {
 fn a_response_that_is_not_utf8_is_malformed() {
     for op in all_ops() {
         let body = b"{\"msg\":\"\xff\",\"messages\":[]}".to_vec();
-        let fault = dialect().decode(&op, response(200, body)).unwrap_err();
+        let fault = ironmq().decode(&op, response(200, body)).unwrap_err();
         assert_eq!(fault.kind(), FaultKind::BadResponse);
     }
 }
@@ -49,7 +49,7 @@ fn a_response_that_is_not_utf8_is_malformed() {
 fn a_login_page_is_reported_by_its_type_and_never_quoted() {
     let page = "<html>LOGIN-PAGE</html>";
     let headers = [("content-type", "text/html; charset=utf-8")];
-    let fault = dialect().decode(&reserve(1), response_with(200, &headers, page)).unwrap_err();
+    let fault = ironmq().decode(&reserve(1), response_with(200, &headers, page)).unwrap_err();
     let said = format!("{fault} {fault:?}");
     assert!(said.contains("text/html") && said.contains("200"), "{said}");
     assert!(!said.contains("LOGIN-PAGE"), "{said}");
@@ -60,10 +60,10 @@ fn a_response_with_two_lengths_is_refused() {
     let headers = [("transfer-encoding", "chunked"), ("content-length", "15")];
     for alone in headers {
         let response = response_with(200, &[alone], r#"{"messages":[]}"#);
-        assert!(dialect().decode(&reserve(1), response).is_ok(), "{alone:?}");
+        assert!(ironmq().decode(&reserve(1), response).is_ok(), "{alone:?}");
     }
     let response = response_with(200, &headers, r#"{"messages":[]}"#);
-    let fault = dialect().decode(&reserve(1), response).unwrap_err();
+    let fault = ironmq().decode(&reserve(1), response).unwrap_err();
     assert_eq!(fault.kind(), FaultKind::BadResponse);
 }
 
@@ -75,7 +75,7 @@ fn deviations(
 ) -> Option<Vec<ResponseDeviation>> {
     let mut deviations = Vec::new();
     let response = response_with(200, headers, body.to_owned());
-    let decoded = dialect().decode_noting(op, response, |deviation| deviations.push(deviation));
+    let decoded = ironmq().decode_noting(op, response, |deviation| deviations.push(deviation));
     assert!(decoded.is_ok() || deviations.is_empty(), "{body}: {decoded:?}, {deviations:?}");
     decoded.is_ok().then_some(deviations)
 }
@@ -115,7 +115,7 @@ fn a_response_in_an_encoding_that_was_not_requested_is_refused() {
         ("", false),
     ] {
         let response = response_with(200, &[("content-encoding", encoding)], r#"{"messages":[]}"#);
-        assert_eq!(dialect().decode(&reserve(1), response).is_ok(), accepted, "{encoding:?}");
+        assert_eq!(ironmq().decode(&reserve(1), response).is_ok(), accepted, "{encoding:?}");
     }
 }
 

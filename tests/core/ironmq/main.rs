@@ -1,4 +1,4 @@
-//! The IronMQ dialect: exact requests, and the outcome of valid, invalid and damaged responses.
+//! The IronMQ protocol: exact requests, and the outcome of valid, invalid and damaged responses.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -22,7 +22,7 @@ fn recorded_and_unusual_responses_are_seeds_of_the_fuzz_target() {
     ];
     let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
     let rows =
-        (0..).zip(rows).map(|(n, response): (u32, _)| (format!("answer-{n}"), response.into()));
+        (0..).zip(rows).map(|(n, response): (u32, _)| (format!("response-{n}"), response.into()));
     check_seeds("ironmq_response", rows);
 }
 

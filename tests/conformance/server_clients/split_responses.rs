@@ -34,18 +34,18 @@ async fn each_recorded_response_survives_being_split(client: Option<Box<dyn Http
     let server = ScriptedHttp::start();
     let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).unwrap();
     let address = address.with_port(server.port()).unwrap();
-    let dialect = IronMq::new(&address, Token::new(TOKEN).unwrap());
+    let ironmq = IronMq::new(&address, Token::new(TOKEN).unwrap());
     let mut rng = Rng::from_number(21);
     for Recorded { op, status, body, reply } in recorded::responses() {
         for response in as_http(status, &body) {
             for _ in 0..PAIRS {
                 let pieces = cut_at_two(&response, &mut rng);
-                server.respond(ScriptedResponse { pieces: pieces.clone(), then: Then::Listen });
-                let Step::Send(request) = dialect.start(&op, Duration::ZERO) else {
+                server.respond(ScriptedResponse { pieces: pieces.clone(), then: Then::KeepAlive });
+                let Step::Send(request) = ironmq.start(&op, Duration::ZERO) else {
                     panic!("each operation is a request")
                 };
                 let result = client.send(request);
-                let result = result.await.and_then(|result| dialect.decode(&op, result));
+                let result = result.await.and_then(|result| ironmq.decode(&op, result));
                 assert_eq!(result.as_ref(), Ok(&reply), "{pieces:?}");
             }
         }

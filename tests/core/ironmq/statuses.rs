@@ -141,7 +141,7 @@ fn no_header_of_a_response_shows_the_token() {
         response_with(307, &[("location", &host)], ""),
         response_with(200, &[("content-type", &content_type)], ""),
     ] {
-        let fault = dialect().decode(&reserve(1), response).unwrap_err();
+        let fault = ironmq().decode(&reserve(1), response).unwrap_err();
         let shown = format!("{fault} {fault:?}").to_lowercase();
         assert!(!shown.contains(&TOKEN.to_lowercase()), "{shown}");
     }
@@ -157,7 +157,7 @@ fn a_redirect_is_not_followed_and_only_its_origin_is_shown() {
         ("", None),
     ] {
         let response = response_with(307, &[("location", location)], "");
-        let fault = dialect().decode(&reserve(1), response).unwrap_err();
+        let fault = ironmq().decode(&reserve(1), response).unwrap_err();
         assert_eq!(fault.kind(), FaultKind::Redirected);
         let text = format!("{fault} {fault:?}");
         assert!(!text.contains("SECRET"), "{text}");
@@ -166,7 +166,7 @@ fn a_redirect_is_not_followed_and_only_its_origin_is_shown() {
 }
 
 fn refused_with(status: u16, headers: &[(&str, &str)]) -> Fault {
-    dialect().decode(&reserve(1), response_with(status, headers, "")).unwrap_err()
+    ironmq().decode(&reserve(1), response_with(status, headers, "")).unwrap_err()
 }
 
 #[test]
@@ -213,17 +213,17 @@ fn a_date_in_retry_after_is_relative_to_the_servers_own_clock() {
 #[test]
 fn no_request_contains_a_time_and_no_date_of_a_server_invalidates_a_response() {
     for op in all_ops() {
-        assert_eq!(dialect().encode(&op).headers().get("date"), None, "{op:?}");
+        assert_eq!(ironmq().encode(&op).headers().get("date"), None, "{op:?}");
     }
     for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 2106 00:00:00 GMT", "yesterday"] {
         let headers = [("content-type", "application/json"), ("date", date)];
         let response = |status, body| response_with(status, &headers, body);
         assert!(
-            dialect().decode(&reserve(1), response(200, r#"{"messages":[]}"#)).is_ok(),
+            ironmq().decode(&reserve(1), response(200, r#"{"messages":[]}"#)).is_ok(),
             "{date}"
         );
         for status in [400, 401, 403, 503] {
-            let fault = dialect().decode(&reserve(1), response(status, "")).unwrap_err();
+            let fault = ironmq().decode(&reserve(1), response(status, "")).unwrap_err();
             assert_eq!(fault, self::fault(&reserve(1), status, ""), "{date}");
         }
     }

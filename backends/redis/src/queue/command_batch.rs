@@ -12,45 +12,45 @@ const SCRIPT_NAME: usize = 64;
 /// Commands that each get a reply. A script whose hash the server does not know has had no effect,
 /// so it is sent again alone, with its source.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct CommandBatch {
     commands: Vec<Command>,
     replies: Vec<Value>,
     /// The positions of the commands to send again.
-    again: Vec<usize>,
+    to_resend: Vec<usize>,
 }
 
-impl Exchange {
+impl CommandBatch {
     pub(crate) fn new(commands: impl IntoIterator<Item = Command>) -> Self {
         let commands = commands.into_iter().collect();
-        Exchange { commands, replies: Vec::new(), again: Vec::new() }
+        CommandBatch { commands, replies: Vec::new(), to_resend: Vec::new() }
     }
 
     /// The bytes to send now, and the number of replies.
-    pub(crate) fn packed(&self) -> (Vec<u8>, usize) {
+    pub(crate) fn encode(&self) -> (Vec<u8>, usize) {
         let size = self.commands.iter().map(|command| command.size() + SCRIPT_NAME).sum();
-        let mut packed = Vec::with_capacity(size);
-        if self.again.is_empty() {
-            self.commands.iter().for_each(|command| command.write(ScriptRef::Hash, &mut packed));
-            return (packed, self.commands.len());
+        let mut bytes = Vec::with_capacity(size);
+        if self.to_resend.is_empty() {
+            self.commands.iter().for_each(|command| command.write(ScriptRef::Hash, &mut bytes));
+            return (bytes, self.commands.len());
         }
-        for command in self.again.iter().filter_map(|position| self.commands.get(*position)) {
-            command.write(ScriptRef::Source, &mut packed);
+        for command in self.to_resend.iter().filter_map(|position| self.commands.get(*position)) {
+            command.write(ScriptRef::Source, &mut bytes);
         }
-        (packed, self.again.len())
+        (bytes, self.to_resend.len())
     }
 
     /// Handles the replies. Returns all of them in the order of the commands, or `None` if
     /// something must be sent again.
     pub(crate) fn on_replies(&mut self, replies: Vec<Value>) -> Option<Vec<Value>> {
-        if self.again.is_empty() {
+        if self.to_resend.is_empty() {
             self.replies = replies;
-            self.again = self.unknown_scripts();
+            self.to_resend = self.unknown_scripts();
         } else {
-            for (position, reply) in self.again.drain(..).zip(replies) {
+            for (position, reply) in self.to_resend.drain(..).zip(replies) {
                 self.replies[position] = reply;
             }
         }
-        self.again.is_empty().then(|| std::mem::take(&mut self.replies))
+        self.to_resend.is_empty().then(|| std::mem::take(&mut self.replies))
     }
 
     fn unknown_scripts(&self) -> Vec<usize> {
@@ -71,29 +71,29 @@ mod tests {
         redis::parse_redis_value(b"-NOSCRIPT No matching script.\r\n").unwrap()
     }
 
-    fn exchange() -> Exchange {
+    fn batch() -> CommandBatch {
         let script = || Command::script(Script::Release, &[]);
-        Exchange::new([Command::new("TIME"), script(), script()])
+        CommandBatch::new([Command::new("TIME"), script(), script()])
     }
 
     #[test]
     fn only_an_unknown_script_is_sent_again_with_its_source() {
-        let mut exchange = exchange();
-        assert_eq!(exchange.packed().1, 3);
-        assert_eq!(exchange.on_replies(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
-        let (packed, replies) = exchange.packed();
-        let packed = String::from_utf8(packed).unwrap();
-        assert_eq!((packed.matches(Script::Release.source()).count(), replies), (1, 1));
-        assert!(!packed.contains("EVALSHA"));
+        let mut batch = batch();
+        assert_eq!(batch.encode().1, 3);
+        assert_eq!(batch.on_replies(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
+        let (bytes, replies) = batch.encode();
+        let bytes = String::from_utf8(bytes).unwrap();
+        assert_eq!((bytes.matches(Script::Release.source()).count(), replies), (1, 1));
+        assert!(!bytes.contains("EVALSHA"));
         let all = [1, 2, 3].map(Value::Int).to_vec();
-        assert_eq!(exchange.on_replies(vec![Value::Int(2)]), Some(all));
+        assert_eq!(batch.on_replies(vec![Value::Int(2)]), Some(all));
     }
 
     #[test]
     fn an_unknown_script_is_an_error_if_its_source_was_sent() {
-        let mut exchange = exchange();
-        assert_eq!(exchange.on_replies(vec![Value::Int(1), noscript(), noscript()]), None);
-        let replies = exchange.on_replies(vec![noscript(), Value::Int(3)]).unwrap();
+        let mut batch = batch();
+        assert_eq!(batch.on_replies(vec![Value::Int(1), noscript(), noscript()]), None);
+        let replies = batch.on_replies(vec![noscript(), Value::Int(3)]).unwrap();
         assert_eq!(replies, [Value::Int(1), noscript(), Value::Int(3)]);
     }
 }
