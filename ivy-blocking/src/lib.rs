@@ -93,7 +93,7 @@ pub type Worker = ivy_driver::Worker<Runtime>;
 pub type Ctx = ivy_driver::Ctx<Runtime>;
 /// A stream of events. Created by [`Ivy::events`] and [`Worker::events`].
 pub type Events = ivy_driver::Events<Runtime>;
-/// Peeks into queues, lists them, clears them and sweeps them. Created by [`Ivy::admin`].
+/// Peeks into queues, lists, creates, clears and sweeps them. Created by [`Ivy::admin`].
 pub type Admin = ivy_driver::Admin<Runtime>;
 /// A sweep in progress. Created by [`Admin::sweep`].
 pub type RunningSweep = ivy_driver::RunningSweep<Runtime>;
@@ -119,7 +119,7 @@ pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;
 pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
-pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};
+pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure};
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
 pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName};

@@ -1,12 +1,23 @@
-//! The `ivy` program: `ivy serve`, a local IronMQ v3 server for development and tests, and `ivy keys`,
-//! which creates, lists and rotates keyset files.
+//! The `ivy` program: commands for operators, `ivy serve`, a local IronMQ v3 server for development
+//! and tests, and `ivy keys`, which creates, lists and rotates keyset files.
 
+mod commands;
+mod connection;
+mod duration;
+mod exit;
+mod interrupt;
 mod keys;
+mod output;
 mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use commands::{
+    call, clear, completions, dead, doctor, explain, ls, man, peek, queue, send, show, stats,
+};
+use exit::{Exit, Failure};
 
 /// Thousands of waiting connections each have large, mostly unused buffers. The system's allocator
 /// writes a header in front of each buffer, which doubles the memory in use.
@@ -14,8 +25,9 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Look into the queues of a distributed task system, and mend them
 #[derive(Debug, Parser)]
-#[command(name = "ivy", version, about, propagate_version = true)]
+#[command(name = "ivy", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,20 +35,56 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ls(ls::Options),
+    Stats(stats::Options),
+    Peek(peek::Options),
+    Show(show::Options),
+    Explain(explain::Options),
+    Send(send::Options),
+    Call(call::Options),
+    Dead(dead::Options),
+    Clear(clear::Options),
+    Queue(queue::Options),
+    Doctor(doctor::Options),
     Serve(serve::Options),
     Keys(keys::Options),
+    Completions(completions::Options),
+    Man(man::Options),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(options) => serve::run(&options).map_err(|error| error.to_string()),
-        Command::Keys(options) => keys::run(&options).map_err(|error| error.to_string()),
-    };
+    use commands::{interruptible, run};
+
+    match Cli::parse().command {
+        Command::Ls(options) => interruptible(&options.common, ls::run(&options)),
+        Command::Stats(options) => interruptible(&options.common, stats::run(&options)),
+        Command::Peek(options) => interruptible(&options.common, peek::run(&options)),
+        Command::Show(options) => interruptible(&options.common, show::run(&options)),
+        Command::Explain(options) => interruptible(&options.common, explain::run(&options)),
+        Command::Send(options) => run(&options.common, send::run(&options)),
+        Command::Call(options) => run(&options.common, call::run(&options)),
+        Command::Dead(options) => interruptible(options.common(), dead::run(&options)),
+        Command::Clear(options) => interruptible(&options.common, clear::run(&options)),
+        Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
+        Command::Doctor(options) => interruptible(&options.common, doctor::run(&options)),
+        Command::Serve(options) => ended(serve::run(&options).map(|()| Exit::Done)),
+        Command::Keys(options) => ended(keys::run(&options).map(|()| Exit::Done)),
+        Command::Completions(options) => ended(completions::run(&options, Cli::command())),
+        Command::Man(options) => ended(man::run(&options, Cli::command())),
+    }
+}
+
+/// The exit code of a command that asks no server.
+fn ended<E>(outcome: Result<Exit, E>) -> ExitCode
+where
+    Failure: From<E>,
+{
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("ivy: {error}");
-            ExitCode::FAILURE
+            let failure = Failure::from(error);
+            output::complain(&failure, false);
+            failure.exit.into()
         }
     }
 }

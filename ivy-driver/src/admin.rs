@@ -1,13 +1,14 @@
-//! Administration of queues: peek, info, list, clear and sweeps.
+//! Administration of queues: peek, get, info, list, clear, create, delete and sweeps.
 
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt};
 use ivy_proto::admin::{self, Listing, Peeked, SweepConfig};
 use ivy_proto::backend::Queue;
-use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply};
-use ivy_proto::wire::Codec;
-use ivy_proto::{Cause, QueueName};
+use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply, ReceivedBody};
+use ivy_proto::wire::{Codec, Content};
+use ivy_proto::{Cause, MessageId, QueueName};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -15,7 +16,10 @@ use crate::fork_check::ForkCheck;
 use crate::runtime::Runtime;
 use crate::sweep::RunningSweep;
 
-/// Peeks into queues, lists them, clears them and sweeps them. Except in a sweep, every request is
+/// How many requests for messages of several queues are in flight at a time. Messages may be large.
+const CONCURRENT_PEEKS: usize = 8;
+
+/// Peeks into queues, lists, creates, clears and sweeps them. Except in a sweep, every request is
 /// tried once.
 pub struct Admin<R> {
     queue: Arc<dyn Queue>,
@@ -48,6 +52,12 @@ impl<R: Runtime> Admin<R> {
         RunningSweep::start(config, Arc::clone(&self.queue), self.codec.clone(), self.clock)
     }
 
+    /// Reads a body of this physical queue that the program has from elsewhere.
+    #[must_use]
+    pub fn read(&self, body: &ReceivedBody, queue: &QueueName) -> Content {
+        Content::read(body, queue, &self.codec)
+    }
+
     pub(crate) async fn messages(
         &self,
         queue: &str,
@@ -57,12 +67,49 @@ impl<R: Runtime> Admin<R> {
         self.execute(admin::peek(queue, count)?, read).await
     }
 
+    pub(crate) async fn message(
+        &self,
+        queue: &str,
+        message: &MessageId,
+    ) -> Result<Peeked, Error<R>> {
+        let read = |reply| admin::got(reply, queue, &self.codec);
+        self.execute(admin::get(queue, message)?, read).await
+    }
+
+    pub(crate) async fn make(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
+        self.execute(admin::create(queue)?, admin::informed).await
+    }
+
+    pub(crate) async fn remove(&self, queue: &str) -> Result<(), Error<R>> {
+        self.execute(admin::delete(queue)?, admin::deleted).await
+    }
+
     pub(crate) async fn delete_all(&self, queue: &str) -> Result<(), Error<R>> {
         self.execute(admin::clear(queue)?, admin::cleared).await
     }
 
     pub(crate) async fn settings(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
         self.execute(admin::info(queue)?, admin::informed).await
+    }
+
+    /// The settings of several queues, in order.
+    pub(crate) async fn all_settings(
+        &self,
+        queues: &[QueueName],
+    ) -> Vec<Result<QueueInfo, Error<R>>> {
+        let concurrent = self.queue.capabilities().admin.concurrent_infos.max(1);
+        let asked = queues.iter().map(|queue| self.settings(queue.as_str()));
+        stream::iter(asked).buffered(concurrent).collect().await
+    }
+
+    /// The next messages of several queues, in order.
+    pub(crate) async fn all_messages(
+        &self,
+        queues: &[QueueName],
+        count: usize,
+    ) -> Vec<Result<Vec<Peeked>, Error<R>>> {
+        let asked = queues.iter().map(|queue| self.messages(queue.as_str(), count));
+        stream::iter(asked).buffered(CONCURRENT_PEEKS).collect().await
     }
 
     pub(crate) async fn names(&self, prefix: &str) -> Result<Vec<QueueName>, Error<R>> {

@@ -241,6 +241,7 @@ impl<R: Runtime> IvyBuilder<R> {
             node_peers,
             clock,
             events,
+            sources: config.sources,
         })
     }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use event_listener::Event;
-use ivy_proto::producer::SendError;
+use ivy_proto::MessageId;
+use ivy_proto::producer::{ReplyTo, SendError};
 use ivy_proto::task::{TaskHeld, TaskOutcome};
 
 /// The producer's side: reports the progress of a call. Dropping it reports that nothing more will
@@ -23,7 +24,7 @@ impl CallProgress {
     }
 
     /// Reports that the call was sent, or failed. Returns whether its listener needs no more.
-    pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
+    pub(crate) fn sent(&self, result: Result<MessageId, SendError>) -> bool {
         self.call.change(|history| {
             history.is_sent = result.is_ok();
             history.sent = Some(result);
@@ -63,6 +64,16 @@ pub(crate) enum Until {
     Result,
 }
 
+impl Until {
+    /// Who waits for the result, if the task has no callback.
+    pub(crate) fn reply(self) -> ReplyTo {
+        match self {
+            Until::Sent => ReplyTo::None,
+            Until::Result => ReplyTo::Handle,
+        }
+    }
+}
+
 /// What is known about a call so far.
 #[derive(Debug, Default)]
 pub(crate) struct CallState {
@@ -72,7 +83,7 @@ pub(crate) struct CallState {
 
 #[derive(Debug, Default)]
 pub(crate) struct CallHistory {
-    sent: Option<Result<(), SendError>>,
+    sent: Option<Result<MessageId, SendError>>,
     is_sent: bool,
     /// The waker of the caller that waits for the call to be sent.
     sender: Option<Waker>,
@@ -107,12 +118,12 @@ impl CallState {
         result
     }
 
-    /// Whether the call was sent, once that is known; `None` if it never will be. There is one
-    /// caller, so one waker suffices.
+    /// The id of the call's message once it was sent, or why it was not; `None` if that never will be
+    /// known. There is one caller, so one waker suffices.
     pub(crate) fn poll_sent(
         &self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<(), SendError>>> {
+    ) -> Poll<Option<Result<MessageId, SendError>>> {
         let mut history = self.history();
         let sent = history.sent.take();
         if sent.is_some() || history.ended {

@@ -13,11 +13,12 @@ use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
-    CallOptions, FromArgs, Handler, Registry, Task, TaskSettings, TaskSpec, ToArgs, discard_panic,
+    CallOptions, FromArgs, Handler, NamedTask, Registry, Task, TaskSettings, TaskSpec, ToArgs,
+    discard_panic,
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
-use ivy_proto::{QueueName, TaskError, TaskId, TaskName};
+use ivy_proto::{MessageId, QueueName, TaskError, TaskId, TaskName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -115,6 +116,36 @@ impl<R: AsyncRuntime> Ivy<R> {
         drop((args, options));
         Ok(listener.sent().await?.task().id)
     }
+
+    /// Calls a task of which only the name is known, as [`call_with`](Ivy::call_with) does.
+    ///
+    /// # Errors
+    /// As [`call_with`](Ivy::call_with); also if the arguments are not an array.
+    pub async fn call_by_name(
+        &self,
+        task: &NamedTask,
+        args: RawJson,
+        options: &CallOptions,
+    ) -> Result<Handle<R, RawJson>, Error<R>> {
+        let listener = self.begin_by_name(task, args, options, Until::Result)?;
+        Ok(Handle::new(listener.sent().await?))
+    }
+
+    /// Sends a task of which only the name is known, as [`send_with`](Ivy::send_with) does. Returns
+    /// the ids of the task and of its message.
+    ///
+    /// # Errors
+    /// As [`send_with`](Ivy::send_with); also if the arguments are not an array.
+    pub async fn send_by_name(
+        &self,
+        task: &NamedTask,
+        args: RawJson,
+        options: &CallOptions,
+    ) -> Result<(TaskId, MessageId), Error<R>> {
+        let listener = self.begin_by_name(task, args, options, Until::Sent)?;
+        let (listener, message) = listener.posted().await?;
+        Ok((listener.task().id, message))
+    }
 }
 
 impl<R: AsyncRuntime, Output: DeserializeOwned> Handle<R, Output> {
@@ -191,6 +222,47 @@ impl<R: AsyncRuntime> Admin<R> {
         self.messages(queue, count).await
     }
 
+    /// Returns one message of a physical queue, which may be reserved or delayed, without reserving
+    /// it.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request, or has
+    /// no such message.
+    pub async fn get(&self, queue: &str, message: &MessageId) -> Result<Peeked, Error<R>> {
+        self.message(queue, message).await
+    }
+
+    /// Returns the next `count` messages, 1 to 100, of each of these physical queues, in order. A few
+    /// requests are in flight at a time.
+    pub async fn peek_each(
+        &self,
+        queues: &[QueueName],
+        count: usize,
+    ) -> Vec<Result<Vec<Peeked>, Error<R>>> {
+        self.all_messages(queues, count).await
+    }
+
+    /// Creates a physical queue with the server's own settings, unless it exists. Queues are created
+    /// by their first message as well.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached or refuses the
+    /// request.
+    pub async fn create(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
+        self.make(queue).await
+    }
+
+    /// Deletes a physical queue with all its messages, including reserved ones.
+    ///
+    /// If the future is dropped, the queue may or may not be deleted.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
+    pub async fn delete(&self, queue: &str) -> Result<(), Error<R>> {
+        self.remove(queue).await
+    }
+
     /// Deletes all messages of a physical queue, including reserved ones.
     ///
     /// If the future is dropped, the messages may or may not be deleted.
@@ -209,6 +281,12 @@ impl<R: AsyncRuntime> Admin<R> {
     /// does not exist.
     pub async fn info(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
         self.settings(queue).await
+    }
+
+    /// Returns the settings and sizes of each of these physical queues, in order. A few requests are
+    /// in flight at a time.
+    pub async fn info_each(&self, queues: &[QueueName]) -> Vec<Result<QueueInfo, Error<R>>> {
+        self.all_settings(queues).await
     }
 
     /// Lists the physical queues whose names begin with `prefix`, in order; all of them if it is

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::SendError;
 use ivy_proto::task::{Task, TaskHeld, TaskOutcome};
-use ivy_proto::{Cause, TaskId};
+use ivy_proto::{Cause, MessageId, TaskId};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
@@ -67,12 +67,17 @@ impl<R, Output> fmt::Debug for Handle<R, Output> {
 impl<R: Runtime> CallListener<R> {
     /// Waits until the call was sent.
     pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
+        self.posted().await.map(|(listener, _)| listener)
+    }
+
+    /// Waits until the call was sent. Returns the id of its message as well.
+    pub(crate) async fn posted(self) -> Result<(Self, MessageId), Error<R>> {
         let TaskRef { id, name, queue } = &self.task;
         let span =
             tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
         let sending = poll_fn(|context| self.call.poll_sent(context));
         let error = match sending.instrument(span).await {
-            Some(Ok(())) => return Ok(self),
+            Some(Ok(message)) => return Ok((self, message)),
             Some(Err(error)) => error,
             None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };

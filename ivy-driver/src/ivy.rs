@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ivy_proto::backend::{Notifier, Queue};
-use ivy_proto::config::KeysetFile;
+use ivy_proto::config::{KeysetFile, Sources};
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, ReplyTo};
 use ivy_proto::queue::Capabilities;
-use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, Task, ToArgs};
-use ivy_proto::wire::Codec;
+use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, NamedTask, Task, ToArgs};
+use ivy_proto::wire::{Codec, RawJson};
 use ivy_proto::worker::WorkerConfig;
 use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
@@ -67,6 +67,7 @@ pub(crate) struct Parts<R> {
     pub(crate) node_peers: bool,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
+    pub(crate) sources: Sources,
 }
 
 impl<R: Runtime> Ivy<R> {
@@ -113,6 +114,23 @@ impl<R: Runtime> Ivy<R> {
         let call = self.prepare(task, args, options, until)?;
         let waits = self.waits();
         let (call_listener, call) = follow(producer, waits, call, until);
+        producer.post(ProducerCommand::Calls(vec![call]));
+        Ok(call_listener)
+    }
+
+    /// Calls a task by name, as [`begin`](Ivy::begin) does.
+    pub(crate) fn begin_by_name(
+        &self,
+        task: &NamedTask,
+        args: RawJson,
+        options: &CallOptions,
+        until: Until,
+    ) -> Result<CallListener<R>, Error<R>> {
+        let producer = self.producer()?;
+        let id = self.shared.ids.next()?;
+        let call = task.to_call(id, args, options, until.reply());
+        let call = self.with_callback(call.map_err(|why| not_made(id, why))?, until);
+        let (call_listener, call) = follow(producer, self.waits(), call, until);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
     }
@@ -177,7 +195,7 @@ impl<R: Runtime> Ivy<R> {
         self.shared.callbacks.insert(task, callback).map_err(Error::config)
     }
 
-    /// Peeks into queues, lists them, clears them and sweeps them.
+    /// Peeks into queues, lists, creates, clears and sweeps them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
         let Shared { parts, fork_check, .. } = &*self.shared;
@@ -205,6 +223,18 @@ impl<R: Runtime> Ivy<R> {
             return Err(Error::config(error));
         };
         environment(|environment| file.reload(environment)).map_err(Error::config)
+    }
+
+    /// Where the parts of its configuration come from.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        self.shared.parts.sources
+    }
+
+    /// The notification channel that all producers share, and the prefix of the reply channels.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelName {
+        &self.shared.parts.channel
     }
 
     /// The initial configuration of its workers.
@@ -260,19 +290,20 @@ impl<R: Runtime> Ivy<R> {
         options: &CallOptions,
         until: Until,
     ) -> Result<Call, Error<R>> {
-        let reply = match until {
-            Until::Sent => ReplyTo::None,
-            Until::Result => ReplyTo::Handle,
-        };
         let id = self.shared.ids.next()?;
-        let mut call = task.to_call(id, args, options, reply).map_err(|why| not_made(id, why))?;
+        let call = task.to_call(id, args, options, until.reply());
+        Ok(self.with_callback(call.map_err(|why| not_made(id, why))?, until))
+    }
+
+    /// Passes the result of a call to the callback of its task as well, if there is one.
+    fn with_callback(&self, mut call: Call, until: Until) -> Call {
         if self.shared.callbacks.handles(&call.task) {
             call.reply = match until {
                 Until::Sent => ReplyTo::Callback,
                 Until::Result => ReplyTo::HandleAndCallback,
             };
         }
-        Ok(call)
+        call
     }
 
     /// The waits of the calling handler, if the caller is one.

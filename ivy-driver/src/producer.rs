@@ -142,7 +142,7 @@ impl<R: Runtime> ProducerRole<R> {
 
     fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
         let Some(follower) = self.followed.get(&id) else { return };
-        if follower.progress.sent(result.map(|_| ())) {
+        if follower.progress.sent(result) {
             self.followed.remove(&id);
         }
     }

@@ -18,6 +18,7 @@
 //! [`config`] | configuration from URLs, the environment and code
 //! [`event`] | what machines report to operators
 //! [`admin`] | what operators do: inspect queues, requeue and delete dead letters
+//! [`inspect`] | what operators are shown of messages
 //!
 //! # Driving a machine
 //!
@@ -70,6 +71,7 @@ mod error;
 pub mod event;
 mod hash_map;
 mod id;
+pub mod inspect;
 mod misuse;
 mod name;
 pub mod notify;

@@ -1,6 +1,6 @@
 //! Untrusted text: escaped for printing, and searched for secrets.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,7 +14,12 @@ const LONGEST_ERROR: usize = 1024;
 
 /// Truncates an error text to 1 KiB, at a character boundary, for sending.
 pub(crate) fn brief(text: &str) -> &str {
-    let longest = text.len().min(LONGEST_ERROR);
+    beginning(text, LONGEST_ERROR)
+}
+
+/// The first `longest` bytes of a text, up to a character boundary.
+pub(crate) fn beginning(text: &str, longest: usize) -> &str {
+    let longest = text.len().min(longest);
     let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
@@ -64,13 +69,28 @@ impl fmt::Display for Escaped<'_> {
             if position == LONGEST {
                 return f.write_str("...");
             }
-            if is_plain(character) {
-                write!(f, "{character}")?;
-            } else {
-                write!(f, "{}", character.escape_default())?;
-            }
+            write_escaped(character, f)?;
         }
         Ok(())
+    }
+}
+
+/// Prints untrusted text as [`Escaped`] does, without truncating it. For text whose length the
+/// operator has chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct EscapedInFull<'a>(pub &'a str);
+
+impl fmt::Display for EscapedInFull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| write_escaped(character, f))
+    }
+}
+
+fn write_escaped(character: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if is_plain(character) {
+        f.write_char(character)
+    } else {
+        write!(f, "{}", character.escape_default())
     }
 }
 
@@ -161,6 +181,7 @@ mod tests {
     #[test]
     fn long_text_is_cut() {
         assert_eq!(Escaped(&"x".repeat(1 << 20)).to_string().len(), 259);
+        assert_eq!(EscapedInFull(&"\n".repeat(1000)).to_string(), "\\n".repeat(1000));
     }
 
     #[test]

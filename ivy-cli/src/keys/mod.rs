@@ -160,6 +160,11 @@ enum Problem {
     Console(#[from] io::Error),
 }
 
+/// Reads a keyset file, which only its owner may read.
+pub(crate) fn read(file: &Path) -> Result<Keyset, Error> {
+    file::read(file).map_err(|problem| Error { file: file.to_owned(), problem })
+}
+
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let command = &options.command;
     let file = command.file();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::backend::SubscriptionEvent;
+use ivy_proto::config::{Config, Environment};
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
@@ -87,8 +88,15 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         node_compatible: false,
         node_peers: true,
         events: EventSink::new(clock),
+        sources: sources(),
     };
     Ivy::new(parts).unwrap()
+}
+
+/// The sources of a program with a queue and a notifier of its own.
+fn sources() -> Sources {
+    let config = Config::builder().own_queue().own_notifier();
+    config.resolve(&Environment::empty()).unwrap().sources
 }
 
 fn with_fates(fates: impl IntoIterator<Item = Fate>) -> Ivy<Tokio> {

@@ -6,8 +6,9 @@ use event_listener::Listener;
 use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
-use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, Task, TaskSpec, ToArgs};
-use ivy_proto::{QueueName, TaskId};
+use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, NamedTask, Task, TaskSpec, ToArgs};
+use ivy_proto::wire::RawJson;
+use ivy_proto::{MessageId, QueueName, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,6 +98,36 @@ impl<C: Clients> Ivy<Threads<C>> {
         drop((args, options));
         Ok(block_on(listener.sent())?.task().id)
     }
+
+    /// Calls a task of which only the name is known, as [`call_with`](Ivy::call_with) does.
+    ///
+    /// # Errors
+    /// As [`call_with`](Ivy::call_with); also if the arguments are not an array.
+    pub fn call_by_name(
+        &self,
+        task: &NamedTask,
+        args: RawJson,
+        options: &CallOptions,
+    ) -> Result<Handle<Threads<C>, RawJson>, Error<Threads<C>>> {
+        let listener = self.begin_by_name(task, args, options, Until::Result)?;
+        Ok(Handle::new(block_on(listener.sent())?))
+    }
+
+    /// Sends a task of which only the name is known, as [`send_with`](Ivy::send_with) does. Returns
+    /// the ids of the task and of its message.
+    ///
+    /// # Errors
+    /// As [`send_with`](Ivy::send_with); also if the arguments are not an array.
+    pub fn send_by_name(
+        &self,
+        task: &NamedTask,
+        args: RawJson,
+        options: &CallOptions,
+    ) -> Result<(TaskId, MessageId), Error<Threads<C>>> {
+        let listener = self.begin_by_name(task, args, options, Until::Sent)?;
+        let (listener, message) = block_on(listener.posted())?;
+        Ok((listener.task().id, message))
+    }
 }
 
 impl<C: Clients, Output: DeserializeOwned> Handle<Threads<C>, Output> {
@@ -172,6 +203,45 @@ impl<C: Clients> Admin<Threads<C>> {
         block_on(self.messages(queue, count))
     }
 
+    /// Returns one message of a physical queue, which may be reserved or delayed, without reserving
+    /// it.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request, or has
+    /// no such message.
+    pub fn get(&self, queue: &str, message: &MessageId) -> Result<Peeked, Error<Threads<C>>> {
+        block_on(self.message(queue, message))
+    }
+
+    /// Returns the next `count` messages, 1 to 100, of each of these physical queues, in order. A few
+    /// requests are in flight at a time.
+    pub fn peek_each(
+        &self,
+        queues: &[QueueName],
+        count: usize,
+    ) -> Vec<Result<Vec<Peeked>, Error<Threads<C>>>> {
+        block_on(self.all_messages(queues, count))
+    }
+
+    /// Creates a physical queue with the server's own settings, unless it exists. Queues are created
+    /// by their first message as well.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached or refuses the
+    /// request.
+    pub fn create(&self, queue: &str) -> Result<QueueInfo, Error<Threads<C>>> {
+        block_on(self.make(queue))
+    }
+
+    /// Deletes a physical queue with all its messages, including reserved ones.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
+    pub fn delete(&self, queue: &str) -> Result<(), Error<Threads<C>>> {
+        block_on(self.remove(queue))
+    }
+
     /// Deletes all messages of a physical queue, including reserved ones.
     ///
     /// # Errors
@@ -188,6 +258,12 @@ impl<C: Clients> Admin<Threads<C>> {
     /// does not exist.
     pub fn info(&self, queue: &str) -> Result<QueueInfo, Error<Threads<C>>> {
         block_on(self.settings(queue))
+    }
+
+    /// Returns the settings and sizes of each of these physical queues, in order. A few requests are
+    /// in flight at a time.
+    pub fn info_each(&self, queues: &[QueueName]) -> Vec<Result<QueueInfo, Error<Threads<C>>>> {
+        block_on(self.all_settings(queues))
     }
 
     /// Lists the physical queues whose names begin with `prefix`, in order; all of them if it is

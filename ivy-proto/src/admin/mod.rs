@@ -41,7 +41,7 @@ pub use sweep::{
 use crate::error::Cause;
 use crate::id::MessageId;
 use crate::name::QueueName;
-use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply};
+use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply, ReceivedBody};
 use crate::wire::{Codec, Content};
 
 /// The limit of messages per peek.
@@ -55,8 +55,18 @@ pub struct Peeked {
     pub message: MessageId,
     /// The number of reservations so far, if the queue reports it.
     pub reserved_count: Option<u32>,
-    /// The message body.
+    /// The message body, as it is in the queue.
+    pub body: ReceivedBody,
+    /// The content of the body.
     pub content: Content,
+}
+
+impl Peeked {
+    fn of(message: PeekedMessage, queue: &QueueName, codec: &Codec) -> Self {
+        let PeekedMessage { id, body, reserved_count } = message;
+        let content = Content::read(&body, queue, codec);
+        Peeked { message: id, reserved_count, body, content }
+    }
 }
 
 /// Creates the request to peek at the next messages of a physical queue, 1 to 100.
@@ -81,12 +91,24 @@ pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
 pub fn peeked(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
     let QueueReply::Peeked(messages) = reply else { return Err(unfitting()) };
     let queue = name(queue)?;
-    let read = |PeekedMessage { id, body, reserved_count }| Peeked {
-        message: id,
-        reserved_count,
-        content: Content::read(&body, &queue, codec),
-    };
-    Ok(messages.into_iter().map(read).collect())
+    Ok(messages.into_iter().map(|message| Peeked::of(message, &queue, codec)).collect())
+}
+
+/// Creates the request for one message of a physical queue, which may be reserved or delayed.
+///
+/// # Errors
+/// If the queue name is invalid.
+pub fn get(queue: &str, message: &MessageId) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::Get { queue: name(queue)?, message: message.clone() })
+}
+
+/// Reads the reply to [`get`].
+///
+/// # Errors
+/// If the reply is to another operation.
+pub fn got(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Peeked, Cause> {
+    let QueueReply::Message(message) = reply else { return Err(unfitting()) };
+    Ok(Peeked::of(message, &name(queue)?, codec))
 }
 
 /// Creates the request to delete all messages of a physical queue.
@@ -121,6 +143,31 @@ pub fn informed(reply: QueueReply) -> Result<QueueInfo, Cause> {
     if let QueueReply::Queue(info) = reply { Ok(info) } else { Err(unfitting()) }
 }
 
+/// Creates the request to create a physical queue with the server's own settings, unless it exists.
+/// The reply is read by [`informed`].
+///
+/// # Errors
+/// If the queue name is invalid.
+pub fn create(queue: &str) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::CreateQueue { queue: name(queue)? })
+}
+
+/// Creates the request to delete a physical queue with all its messages.
+///
+/// # Errors
+/// If the queue name is invalid.
+pub fn delete(queue: &str) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::DeleteQueue { queue: name(queue)? })
+}
+
+/// Reads the reply to [`delete`].
+///
+/// # Errors
+/// If the reply is to another operation.
+pub fn deleted(reply: QueueReply) -> Result<(), Cause> {
+    if matches!(reply, QueueReply::QueueDeleted) { Ok(()) } else { Err(unfitting()) }
+}
+
 fn name(queue: &str) -> Result<QueueName, Cause> {
     QueueName::new(queue).map_err(|error| Cause::config(format!("the queue's name: {error}")))
 }
@@ -141,6 +188,8 @@ mod tests {
             peeked(QueueReply::Cleared, "q", &Codec::plain()).unwrap_err(),
             cleared(QueueReply::Peeked(Vec::new())).unwrap_err(),
             informed(QueueReply::Cleared).unwrap_err(),
+            got(QueueReply::Cleared, "q", &Codec::plain()).unwrap_err(),
+            deleted(QueueReply::Cleared).unwrap_err(),
             Listing::new("").take(QueueReply::Cleared).unwrap_err(),
         ];
         for fault in faults {
@@ -164,7 +213,9 @@ mod tests {
 
     #[test]
     fn an_empty_queue_name_is_refused() {
-        for refused in [peek("", 1), clear(""), info("")] {
+        let message = MessageId::new("1");
+        for refused in [peek("", 1), clear(""), info(""), get("", &message), create(""), delete("")]
+        {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Config);
         }
     }

@@ -32,25 +32,38 @@ impl KeysetFile {
     }
 }
 
-/// Adds the keys to the encryption, and returns the file that they were read from.
+/// An encryption with all its keys.
+pub(super) struct Completed {
+    pub(super) encryption: Encryption,
+    /// The file that the keyset was read from.
+    pub(super) keyset_file: Option<KeysetFile>,
+    /// The origin of the keyset, if there is one.
+    pub(super) origin: Option<Origin>,
+}
+
+/// Adds the keys to the encryption.
 pub(super) fn complete(
     explicit: Encryption,
     environment: &Environment<'_>,
-) -> Result<(Encryption, Option<KeysetFile>), ConfigError> {
+) -> Result<Completed, ConfigError> {
     if explicit.keyring().is_some() {
-        return Ok((explicit, None));
+        let origin = Some(Origin::Argument("keyset"));
+        return Ok(Completed { encryption: explicit, keyset_file: None, origin });
     }
-    let Some(Found { value, .. }) = environment.first(&[VARIABLE]) else {
-        return Ok((explicit, None));
+    let Some(Found { value, origin }) = environment.first(&[VARIABLE]) else {
+        return Ok(Completed { encryption: explicit, keyset_file: None, origin: None });
     };
+    let origin = Some(origin);
     let value = Secret::new(value);
     if value.expose().trim_start().starts_with('{') {
         let keyset = Keyset::parse(value.expose()).map_err(|error| bad(None, error))?;
-        return Ok((explicit.with_keyring(Keyring::new(keyset)), None));
+        let encryption = explicit.with_keyring(Keyring::new(keyset));
+        return Ok(Completed { encryption, keyset_file: None, origin });
     }
     let path = value.expose().to_owned();
     let keyring = Keyring::new(read_file(&path, environment)?);
-    Ok((explicit.with_keyring(keyring.clone()), Some(KeysetFile { path, keyring })))
+    let encryption = explicit.with_keyring(keyring.clone());
+    Ok(Completed { encryption, keyset_file: Some(KeysetFile { path, keyring }), origin })
 }
 
 fn read_file(path: &str, environment: &Environment<'_>) -> Result<Keyset, ConfigError> {

@@ -28,12 +28,14 @@ mod bad_url;
 mod environment;
 mod error;
 mod keyset;
+mod sources;
 mod warning;
 
 pub use bad_url::BadUrl;
 pub use environment::{Environment, Found, Origin};
 pub use error::ConfigError;
 pub use keyset::KeysetFile;
+pub use sources::{Source, Sources};
 pub use warning::Warning;
 
 use backends::Backends;
@@ -83,6 +85,8 @@ pub struct Config {
     pub keyset_file: Option<KeysetFile>,
     /// Settings that are valid but probably wrong.
     pub warnings: Vec<Warning>,
+    /// Where the parts come from.
+    pub sources: Sources,
 }
 
 impl Config {
@@ -214,20 +218,34 @@ impl ConfigBuilder {
     /// If a given or found value is invalid, or if no queue is configured.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         self.backends.check()?;
+        let is_own_queue = matches!(self.queue, Some(BackendChoice::Own | BackendChoice::Parts(_)));
         let (queue, queue_url) = queue(self.queue, &self.backends, environment)?;
-        let notifier = notifier(
+        let queue_source = match &queue_url {
+            Some(url) => Source::Origin(url.origin()),
+            None if is_own_queue => Source::Program,
+            None => Source::Backend,
+        };
+        let (notifier, notifier_source) = notifier(
             self.notifier,
             queue.as_ref(),
             queue_url.as_ref(),
             &self.backends,
             environment,
         )?;
-        let channel = channel(self.channel, environment)?;
-        let encryption = with_password(self.encryption, environment)?;
-        let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
+        let (channel, channel_origin) = channel(self.channel, environment)?;
+        let (encryption, password_origin) = with_password(self.encryption, environment)?;
+        let keyset::Completed { encryption, keyset_file, origin: keyset_origin } =
+            keyset::complete(encryption, environment)?;
+        let sources = Sources {
+            queue: queue_source,
+            notifier: notifier_source,
+            channel: channel_origin.into(),
+            password: password_origin.into(),
+            keyset: keyset_origin.into(),
+        };
         Codec::new(&encryption).map_err(|error| ConfigError::BadEncryption { error })?;
         let warnings = Warning::about(queue.as_ref(), &encryption);
-        Ok(Config { queue, notifier, channel, encryption, keyset_file, warnings })
+        Ok(Config { queue, notifier, channel, encryption, keyset_file, warnings, sources })
     }
 }
 
@@ -256,10 +274,10 @@ fn notifier(
     queue_url: Option<&BackendUrl>,
     backends: &Backends,
     environment: &Environment<'_>,
-) -> Result<Option<NotifierConfig>, ConfigError> {
+) -> Result<(Option<NotifierConfig>, Source), ConfigError> {
     let url = match explicit {
-        Some(BackendChoice::Own) => return Ok(None),
-        Some(BackendChoice::Parts(notifier)) => return Ok(Some(notifier)),
+        Some(BackendChoice::Own) => return Ok((None, Source::Program)),
+        Some(BackendChoice::Parts(notifier)) => return Ok((Some(notifier), Source::Program)),
         Some(BackendChoice::Url(url)) => {
             let origin = Origin::Argument("notifier URL");
             Some(Found { value: url.expose().to_owned(), origin })
@@ -267,34 +285,43 @@ fn notifier(
         None => environment.first(&["IVY_NOTIFIER_URL"]),
     };
     if let Some(url) = url {
-        return backends.notifier(url, environment).map(Some);
+        let source = Source::Origin(url.origin);
+        return Ok((Some(backends.notifier(url, environment)?), source));
     }
     if let Some(QueueConfig::Backend(queue)) = queue
         && let Some(notifier) = queue.notifier()
     {
-        return Ok(Some(NotifierConfig::Backend(notifier)));
+        return Ok((Some(NotifierConfig::Backend(notifier)), Source::Queue));
     }
     if let Some(queue_url) = queue_url
         && let Some(notifier) = backends.notifier_at(queue_url, environment)?
     {
-        return Ok(Some(notifier));
+        return Ok((Some(notifier), Source::Queue));
     }
-    let url = environment.first(&backends.notifier_variables());
-    url.map(|url| backends.notifier(url, environment)).transpose()
+    match environment.first(&backends.notifier_variables()) {
+        Some(url) => {
+            let source = Source::Origin(url.origin);
+            Ok((Some(backends.notifier(url, environment)?), source))
+        }
+        None => Ok((None, Source::Unspecified)),
+    }
 }
 
 fn channel(
     explicit: Option<String>,
     environment: &Environment<'_>,
-) -> Result<ChannelName, ConfigError> {
+) -> Result<(ChannelName, Option<Origin>), ConfigError> {
     let found = match explicit {
         Some(value) => Some(Found { value, origin: Origin::Argument("notification channel") }),
         None => environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]),
     };
     let Some(Found { value, origin }) = found else {
-        return Ok(ChannelName::new(DEFAULT_CHANNEL).expect("a valid channel name"));
+        return Ok((ChannelName::new(DEFAULT_CHANNEL).expect("a valid channel name"), None));
     };
-    ChannelName::new(&value).map_err(|error| ConfigError::BadChannel { origin, error })
+    match ChannelName::new(&value) {
+        Ok(channel) => Ok((channel, Some(origin))),
+        Err(error) => Err(ConfigError::BadChannel { origin, error }),
+    }
 }
 
 /// Adds the password to the encryption. The Node package treats an empty password as none, but
@@ -302,16 +329,16 @@ fn channel(
 fn with_password(
     explicit: Encryption,
     environment: &Environment<'_>,
-) -> Result<Encryption, ConfigError> {
+) -> Result<(Encryption, Option<Origin>), ConfigError> {
     let (encryption, origin) = match explicit.password() {
         Some(_) => (explicit, Origin::Argument("encryption password")),
         None => match environment.first(&["MESSAGES_ENCRYPTION_KEY"]) {
             Some(Found { value, origin }) => (explicit.with_password(Secret::new(value)), origin),
-            None => return Ok(explicit),
+            None => return Ok((explicit, None)),
         },
     };
     if encryption.password().is_some_and(|password| password.expose().trim().is_empty()) {
         return Err(ConfigError::BlankPassword { origin });
     }
-    Ok(encryption)
+    Ok((encryption, Some(origin)))
 }

@@ -38,17 +38,20 @@ pub struct Capabilities {
     /// Whether a cancelled reserve never takes a message, however late it is cancelled. If not, a
     /// message that it was about to return is ready again when its lease ends.
     pub takes_back_reserves: bool,
-    /// What looking at messages changes.
+    /// What matters for the administration of queues.
     pub admin: AdminCapabilities,
 }
 
-/// What looking at messages changes.
+/// What matters for the administration of queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdminCapabilities {
     /// Whether a message that is reserved and then released deliberately counts as delivered once
     /// more. Then looking through a queue that workers serve needs the operator's permission.
     pub release_counts: bool,
+    /// How many requests for the sizes of queues may be in flight at a time. Many, if they share one
+    /// connection and are sent together.
+    pub concurrent_infos: usize,
 }
 
 /// What ends a lease.
@@ -182,7 +185,7 @@ impl Capabilities {
             names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
-            admin: AdminCapabilities { release_counts: false },
+            admin: AdminCapabilities { release_counts: false, concurrent_infos: 8 },
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::TaskId;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::producer::{Call, ReplyTo};
-use crate::wire::{IvyOptions, MAX_RETRIES, TraceParent, TraceState};
+use crate::wire::{IvyOptions, MAX_RETRIES, RawJson, TraceParent, TraceState};
 
 use super::args::{ToArgs, UnwritableArgs};
 use super::definition::Task;
@@ -121,6 +121,49 @@ impl CallOptions {
         }
         Ok(settings)
     }
+
+    /// Creates the call of a task with these settings. The arguments are written last.
+    pub(super) fn to_call(
+        &self,
+        task: &TaskName,
+        own: &TaskSettings,
+        id: TaskId,
+        reply: ReplyTo,
+        args: impl FnOnce() -> Result<RawJson, UnwritableArgs>,
+    ) -> Result<Call, InvalidCall> {
+        let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
+        let settings = self.settings(own.clone()).map_err(out_of_range)?;
+        let mut message_options = settings.message_options();
+        // A default is written too if it overrides the task's settings that workers know.
+        if settings.retry != own.retry {
+            message_options = message_options.with_retry(settings.retry);
+        }
+        if settings.max_retries != own.max_retries {
+            message_options = message_options.with_max_retries(settings.max_retries);
+        }
+        if self.trace.is_some() {
+            let mut ivy = IvyOptions::new(id);
+            ivy.trace.clone_from(&self.trace);
+            ivy.tracestate.clone_from(&self.tracestate);
+            message_options = message_options.with_ivy(ivy);
+        }
+        let queue =
+            settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
+        let args = match args() {
+            Ok(args) => args,
+            Err(why) => return Err(InvalidCall::Args { task: task.clone(), queue, why }),
+        };
+        Ok(Call {
+            id,
+            queue,
+            task: task.clone(),
+            args,
+            options: message_options,
+            expires_after: self.expires_after,
+            delay: self.delay,
+            reply,
+        })
+    }
 }
 
 impl<Args: ToArgs, Output> Task<Args, Output> {
@@ -140,38 +183,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         reply: ReplyTo,
     ) -> Result<Call, InvalidCall> {
         let (task, own) = self.checked()?;
-        let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
-        let settings = options.settings(own.clone()).map_err(out_of_range)?;
-        let mut message_options = settings.message_options();
-        // A default is written too if it overrides the task's settings that workers know.
-        if settings.retry != own.retry {
-            message_options = message_options.with_retry(settings.retry);
-        }
-        if settings.max_retries != own.max_retries {
-            message_options = message_options.with_max_retries(settings.max_retries);
-        }
-        if options.trace.is_some() {
-            let mut ivy = IvyOptions::new(id);
-            ivy.trace.clone_from(&options.trace);
-            ivy.tracestate.clone_from(&options.tracestate);
-            message_options = message_options.with_ivy(ivy);
-        }
-        let queue =
-            settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
-        let args = match args.to_args() {
-            Ok(args) => args,
-            Err(why) => return Err(InvalidCall::Args { task: task.clone(), queue, why }),
-        };
-        Ok(Call {
-            id,
-            queue,
-            task: task.clone(),
-            args,
-            options: message_options,
-            expires_after: options.expires_after,
-            delay: options.delay,
-            reply,
-        })
+        options.to_call(&task, &own, id, reply, || args.to_args())
     }
 }
 

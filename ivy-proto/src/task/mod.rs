@@ -1,6 +1,7 @@
 //! Tasks: the contract that producer and worker share.
 //!
-//! * [`Task`] is the contract as a constant, [`TaskSettings`] its validated settings.
+//! * [`Task`] is the contract as a constant, [`TaskSettings`] its validated settings. [`NamedTask`] is
+//!   a task whose contract is not known.
 //! * [`Handler`] is a function that runs a task, and [`Registry`] contains a worker's handlers, as
 //!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
 //!   same for threads.
@@ -21,6 +22,7 @@ mod error;
 mod floats;
 mod handler;
 mod held;
+mod named;
 mod names;
 mod outcome;
 mod panics;
@@ -35,6 +37,7 @@ pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, WithCtx, WithoutCtx};
 pub use held::TaskHeld;
+pub use named::NamedTask;
 pub use names::ForbiddenName;
 pub use outcome::{TaskFailure, TaskOutcome};
 pub use panics::discard_panic;

@@ -6,21 +6,14 @@
 use crate::name::QueueName;
 use crate::queue::Body;
 use crate::wire::crypto::{Binding, BodyForm, EntropyPool};
-use crate::wire::frame::{FrameKind, split};
-use crate::wire::{Codec, DeadLetter, Envelope};
+use crate::wire::{Codec, DeadLetter, Envelope, Protection};
 
 impl Codec {
     /// The form of a body, as its first characters show it; nothing is opened or verified. `None`
     /// if it is in no form that is supported here.
     #[must_use]
     pub fn form(body: &Body) -> Option<BodyForm> {
-        match split(body.as_str()).ok()? {
-            FrameKind::Open(_) => Some(BodyForm::Plain),
-            FrameKind::Legacy(_) => Some(BodyForm::Legacy),
-            FrameKind::Bridge { .. } => Some(BodyForm::Bridge),
-            FrameKind::V2(_) => Some(BodyForm::V2),
-            FrameKind::OtherFormat => None,
-        }
+        Protection::of_text(body.as_str()).form()
     }
 
     /// Writes an envelope for this physical queue in this form, whatever the queue sends. `None` if

@@ -35,6 +35,8 @@ pub(crate) use operations::{Io, Operations};
 const MAX_BODY: usize = 256 * 1024;
 /// The most bytes of one request.
 const MAX_REQUEST: usize = 1 << 20;
+/// How many requests for sizes are sent together.
+const PIPELINED: usize = 1000;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// The capabilities of a queue over Redis.
@@ -46,5 +48,6 @@ pub(crate) fn capabilities() -> Capabilities {
     capabilities.lease =
         Lease::Timed { shortest, longest: Duration::from_secs(86_400), documented: shortest };
     capabilities.max_delay = YEAR;
+    capabilities.admin.concurrent_infos = PIPELINED;
     capabilities
 }

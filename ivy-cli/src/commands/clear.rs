@@ -1,0 +1,50 @@
+//! `ivy clear`: deletes all messages of a queue.
+
+use ivy_proto::QueueName;
+use ivy_tokio::Ivy;
+
+use super::queue_change::{Action, QueueChange};
+use super::{CommonOptions, missing};
+use crate::exit::{Exit, Failure};
+use crate::output::{Confirmation, Output};
+
+/// Delete all messages of a queue, including reserved and delayed ones
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The physical queue, such as mail, mail.p1 or mail.dead
+    queue: QueueName,
+
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let Options { queue, confirmation, common } = options;
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    self::queue(&ivy, queue, confirmation, &output).await
+}
+
+/// Deletes all messages of a queue.
+pub(super) async fn queue(
+    ivy: &Ivy,
+    queue: &QueueName,
+    confirmation: &Confirmation,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let messages = match ivy.admin().info(queue.as_str()).await {
+        Ok(info) => info.size,
+        Err(error) => return Err(missing::explain(ivy, queue.as_str(), error).await),
+    };
+    let queue = queue.clone();
+    let mut change = QueueChange { action: Action::Clear, queue, messages, is_done: false };
+    if !confirmation.dry_run {
+        let queue = change.queue.as_str();
+        confirmation.ask(&change.text(), queue).await?;
+        ivy.admin().clear(queue).await?;
+        change.is_done = true;
+    }
+    output.show(&change)?;
+    Ok(Exit::Done)
+}

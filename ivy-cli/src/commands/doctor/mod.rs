@@ -1,0 +1,47 @@
+//! `ivy doctor`: checks of the configuration and the servers.
+
+mod notifier;
+mod queue;
+mod report;
+mod settings;
+
+use ivy_proto::QueueName;
+
+use self::report::{Checks, Diagnosis};
+use super::CommonOptions;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// Check the configuration, the queue's server, and the notifier
+///
+/// Each check is ok, a warning, wrong, or not checked, with what to do next. Nothing is changed
+/// unless --write is given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Check this queue as well; by default the first one of the server
+    queue: Option<QueueName>,
+
+    /// Post, reserve and delete a message in the queue ivy.doctor
+    #[arg(long)]
+    write: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let Options { queue, write, common } = options;
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    let mut checks = Checks::default();
+    settings::check(&ivy, &mut checks);
+    queue::check(&ivy, queue.as_ref(), &mut checks).await;
+    if *write {
+        queue::check_writing(&ivy, &mut checks).await;
+    } else {
+        checks.not_checked("writing", "no message was posted", "give --write to check it");
+    }
+    notifier::check(&ivy, &mut checks).await;
+    let exit = if checks.are_any_wrong() { Exit::Failed } else { Exit::Done };
+    output.show(&Diagnosis(checks))?;
+    Ok(exit)
+}

@@ -1,0 +1,99 @@
+//! The queue's server, and one of its queues.
+
+use std::time::{Duration, Instant};
+
+use ivy_proto::QueueName;
+use ivy_proto::inspect::Span;
+use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::wire::Content;
+use ivy_tokio::Ivy;
+
+use super::report::Checks;
+
+/// How many messages are opened.
+const OPENED: usize = 20;
+/// The queue of the check that writes. No worker serves it.
+const QUEUE: &str = "ivy.doctor";
+/// The lease and the delay of that check: what every server grants.
+const LEASE: Duration = Duration::from_secs(60);
+
+pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Checks) {
+    let begin = Instant::now();
+    let names = match ivy.admin().list("").await {
+        Ok(names) => names,
+        Err(error) => return checks.wrong("queue_server", error.to_string()),
+    };
+    let time = Span(begin.elapsed());
+    checks.ok("queue_server", format!("it lists {} queues, in {time}", names.len()));
+    let first = names.iter().find(|name| name.of_dead_letters().is_none());
+    let Some(queue) = queue.or(first) else {
+        let text = "the server has no queue";
+        return checks.not_checked("queue", text, "a queue is created by its first message");
+    };
+    check_settings(ivy, queue, checks).await;
+    check_contents(ivy, queue, checks).await;
+}
+
+async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
+    let info = match ivy.admin().info(queue.as_str()).await {
+        Ok(info) => info,
+        Err(error) => return checks.wrong("queue", error.to_string()),
+    };
+    let size = info.size.map_or_else(|| "an unknown number of".to_owned(), |size| size.to_string());
+    checks.ok("queue", format!("{queue} has {size} messages"));
+    if info.settings.reservable == Some(false) {
+        let text = format!(
+            "the server delivers the messages of queue {queue} to subscribers itself, so no worker \
+             receives them; use another queue"
+        );
+        checks.wrong("queue_settings", text);
+    } else if info.settings.dead_letter.is_some() {
+        checks.warning(
+            "queue_settings",
+            format!("the server moves messages of queue {queue} after a number of reservations"),
+            "remove that rule: workers dead-letter messages themselves, with the reason",
+        );
+    } else {
+        checks.ok("queue_settings", "the server neither pushes nor moves its messages");
+    }
+}
+
+async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
+    let peeked = match ivy.admin().peek(queue.as_str(), OPENED).await {
+        Ok(peeked) => peeked,
+        Err(error) => return checks.wrong("contents", error.to_string()),
+    };
+    let is_readable = |content: &Content| {
+        matches!(content, Content::Task(_) | Content::DeadLetter { task: Ok(_), .. })
+    };
+    let readable = peeked.iter().filter(|peeked| is_readable(&peeked.content)).count();
+    let text = format!("{readable} of {} messages can be read here", peeked.len());
+    if readable == peeked.len() {
+        checks.ok("contents", text);
+    } else {
+        checks.warning("contents", text, format!("`ivy peek {queue}` shows why"));
+    }
+}
+
+/// Posts a message, reserves it, and deletes it.
+pub(super) async fn check_writing(ivy: &Ivy, checks: &mut Checks) {
+    match write(ivy).await {
+        Ok(()) => checks.ok("writing", format!("a message of {QUEUE} was posted and deleted")),
+        Err(fault) => checks.wrong("writing", format!("queue {QUEUE}: {fault}")),
+    }
+}
+
+async fn write(ivy: &Ivy) -> Result<(), Fault> {
+    let queue = || QueueName::new(QUEUE).map_err(|_| Fault::new(FaultKind::Refused));
+    let server = ivy.queue();
+    let message = NewMessage { body: Body::new("{}"), delay: Duration::ZERO };
+    server.execute(QueueOp::Post { queue: queue()?, messages: Batch::one(message) }).await?;
+    let reserve =
+        QueueOp::Reserve { queue: queue()?, count: 1, lease: LEASE, wait: Duration::ZERO };
+    let QueueReply::Reserved(mut reserved) = server.execute(reserve).await? else {
+        return Err(Fault::new(FaultKind::BadResponse));
+    };
+    let message = reserved.messages.pop().ok_or_else(|| Fault::new(FaultKind::NoMessage))?;
+    server.execute(QueueOp::Delete { queue: queue()?, receipt: message.receipt }).await?;
+    Ok(())
+}

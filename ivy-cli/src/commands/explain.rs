@@ -1,0 +1,164 @@
+//! `ivy explain`: why a message does not run.
+
+use std::io::{self, Read};
+
+use ivy_proto::admin::Peeked;
+use ivy_proto::inspect::{Description, Evidence, Explanation, Redaction, Visibility};
+use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::wire::Content;
+use ivy_proto::{MessageId, QueueName, TaskId};
+use ivy_tokio::Ivy;
+use serde::Serialize;
+
+use super::time::now;
+use super::{CommonOptions, missing};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Page, Report};
+
+/// How many ready messages are looked at: those that a server shows at once.
+const SEEN: usize = 100;
+/// The longest body that is read from the standard input.
+const LONGEST_BODY: u64 = 4 << 20;
+
+/// Explain what a message is, why it does not run, and what to do
+///
+/// What is known comes first, and guesses are marked as such. The message is named by its id, or by
+/// the id of its task; with - its body is read from the standard input.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The physical queue, such as mail, mail.p1 or mail.dead
+    queue: QueueName,
+
+    /// The message's id in the queue, or - to read a body
+    #[arg(required_unless_present = "task", allow_hyphen_values = true)]
+    message: Option<String>,
+
+    /// Look for the message of this task among the first 100 of the queue and of its dead letters
+    #[arg(long, value_name = "ID", conflicts_with = "message")]
+    task: Option<TaskId>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let Options { queue, message, task, common } = options;
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    let evidence = match (message.as_deref(), task) {
+        (Some("-"), _) => of_input(&ivy, queue).await?,
+        (Some(message), _) => of_message(&ivy, queue, message).await?,
+        (None, Some(task)) => of_task(&ivy, queue, *task).await?,
+        (None, None) => return Err(Failure::wrong_call("name a message, or give --task")),
+    };
+    output.show(&Explained(Explanation::of(&evidence)))?;
+    Ok(Exit::Done)
+}
+
+async fn of_message(ivy: &Ivy, queue: &QueueName, id: &str) -> Result<Evidence, Failure> {
+    let id = MessageId::new(id);
+    let found = match ivy.admin().get(queue.as_str(), &id).await {
+        Ok(found) => found,
+        Err(error) => return Err(missing::explain(ivy, queue.as_str(), error).await),
+    };
+    let ready = ivy.admin().peek(queue.as_str(), SEEN).await?;
+    let place = ready.iter().position(|peeked| peeked.message == id);
+    evidence(ivy, queue, found, visibility(place, ready.len())).await
+}
+
+/// Looks for the message of a task, in its queue and in the dead letters of that.
+async fn of_task(ivy: &Ivy, queue: &QueueName, task: TaskId) -> Result<Evidence, Failure> {
+    let dead = queue.dead_letters().ok();
+    for queue in [queue].into_iter().chain(&dead) {
+        let Ok(ready) = ivy.admin().peek(queue.as_str(), SEEN).await else { continue };
+        let seen = ready.len();
+        let is_searched = |(_, peeked): &(usize, Peeked)| task_id(peeked) == Some(task);
+        if let Some((place, found)) = ready.into_iter().enumerate().find(is_searched) {
+            return evidence(ivy, queue, found, visibility(Some(place), seen)).await;
+        }
+    }
+    let text = format!(
+        "task {task} is not among the first {SEEN} ready messages of queue {queue} and of its dead \
+         letters; it may be reserved, delayed, behind these messages, or done"
+    );
+    Err(Failure::new(Exit::NothingFound, text))
+}
+
+fn task_id(peeked: &Peeked) -> Option<TaskId> {
+    match &peeked.content {
+        Content::Task(envelope) | Content::DeadLetter { task: Ok(envelope), .. } => {
+            envelope.options.ivy().map(|ivy| ivy.id)
+        }
+        _ => None,
+    }
+}
+
+/// Explains a body that is not looked up in a queue.
+async fn of_input(ivy: &Ivy, queue: &QueueName) -> Result<Evidence, Failure> {
+    // On a thread of its own, so that Ctrl-C ends the wait for the input.
+    let text = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin().take(LONGEST_BODY)));
+    let unreadable = |error| Failure::local("cannot read the body", error);
+    let text = text.await.map_err(io::Error::other).flatten().map_err(unreadable)?;
+    let body = ReceivedBody::Text(Body::new(text.trim_end_matches(['\r', '\n'])));
+    let content = ivy.admin().read(&body, queue);
+    Ok(Evidence {
+        queue: queue.clone(),
+        description: Description::of(MessageId::new("-"), &body, &content, &Redaction::new()),
+        visibility: Visibility::Unknown,
+        reserved_count: None,
+        size: None,
+        now: now(),
+    })
+}
+
+fn visibility(place: Option<usize>, seen: usize) -> Visibility {
+    match place {
+        Some(place) => Visibility::Ready(place + 1),
+        None if seen < SEEN => Visibility::NotReady,
+        None => Visibility::NotAmongFirst(seen),
+    }
+}
+
+async fn evidence(
+    ivy: &Ivy,
+    queue: &QueueName,
+    found: Peeked,
+    visibility: Visibility,
+) -> Result<Evidence, Failure> {
+    let size = ivy.admin().info(queue.as_str()).await?.size;
+    let Peeked { message, reserved_count, body, content, .. } = found;
+    let description = Description::of(message, &body, &content, &Redaction::new());
+    Ok(Evidence { queue: queue.clone(), description, visibility, reserved_count, size, now: now() })
+}
+
+/// A line of an explanation in JSON.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    kind: &'static str,
+    text: &'a str,
+}
+
+struct Explained(Explanation);
+
+impl Report for Explained {
+    type Record<'a> = Record<'a>;
+
+    fn page(&self, page: &mut Page) {
+        let Explanation { what, facts, next, .. } = &self.0;
+        page.line(what);
+        for fact in facts {
+            page.line(&format!("  {fact}"));
+        }
+        for next in next {
+            page.line(&format!("next: {next}"));
+        }
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let Explanation { what, facts, next, .. } = &self.0;
+        let what = [Record { kind: "what", text: what }];
+        let facts =
+            facts.iter().map(|fact| Record { kind: fact.certainty.as_str(), text: &fact.text });
+        let next = next.iter().map(|text| Record { kind: "next", text });
+        what.into_iter().chain(facts).chain(next)
+    }
+}

@@ -1,0 +1,90 @@
+//! Input that is read line by line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::thread;
+
+use tokio::sync::mpsc;
+
+use crate::exit::Failure;
+
+/// The longest line, in bytes: several times the largest message.
+const LONGEST: u64 = 4 << 20;
+/// How many lines are read ahead.
+const AHEAD: usize = 200;
+
+/// A line that is not empty, and its number, from 1.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) number: usize,
+    pub(super) text: String,
+}
+
+/// Reads the lines of a file, or of the standard input if the path is `-`, on a thread of its own:
+/// the caller can wait for Ctrl-C meanwhile.
+pub(super) fn read(path: &Path) -> Result<mpsc::Receiver<io::Result<Line>>, Failure> {
+    let unreadable = |error| Failure::local(format!("cannot read {}", path.display()), error);
+    let source: Box<dyn Read + Send> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(unreadable)?)
+    };
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let reading = move || {
+        let mut source = BufReader::new(source);
+        for number in 1.. {
+            let line = match next(&mut source) {
+                Ok(None) => return,
+                Ok(Some(text)) if text.trim().is_empty() => continue,
+                Ok(Some(text)) => Ok(Line { number, text }),
+                Err(error) => Err(io::Error::new(error.kind(), format!("line {number}: {error}"))),
+            };
+            let is_last = line.is_err();
+            if sender.blocking_send(line).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("ivy-lines".to_owned()).spawn(reading).map_err(unreadable)?;
+    Ok(receiver)
+}
+
+/// The next line; `None` at the end.
+fn next(source: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    source.take(LONGEST + 1).read_until(b'\n', &mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        let text = format!("it is longer than {LONGEST} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_until_the_end() {
+        let mut source = io::Cursor::new("one\n\nthree");
+        assert_eq!(next(&mut source).unwrap().as_deref(), Some("one\n"));
+        assert_eq!(next(&mut source).unwrap().as_deref(), Some("\n"));
+        assert_eq!(next(&mut source).unwrap().as_deref(), Some("three"));
+        assert_eq!(next(&mut source).unwrap(), None);
+    }
+
+    #[test]
+    fn an_endless_line_and_one_that_is_not_text_are_refused() {
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        assert!(next(&mut endless).unwrap_err().to_string().contains("longer than"));
+        let mut bytes = io::Cursor::new(b"\xff\n");
+        assert!(next(&mut bytes).unwrap_err().to_string().contains("UTF-8"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `ivy ls`: the queues.
+
+use std::cmp::Reverse;
+use std::str::FromStr;
+
+use ivy_proto::admin::{Glob, InvalidFilter};
+use ivy_proto::inspect::Span;
+use ivy_tokio::Ivy;
+use serde::Serialize;
+
+use super::CommonOptions;
+use super::queues::{Queue, ask_ages, ask_sizes, fold};
+use super::time::seconds;
+use super::watch::WatchOptions;
+use crate::exit::{Exit, Failure};
+use crate::output::{Column, Note, Output, Page, Report};
+
+/// List queues with their sizes
+///
+/// Dead letters are shown beside the queue that they come from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only queues whose names match: `*` matches any characters, and `?` one character
+    #[arg(value_name = "GLOB")]
+    names: Option<NamePattern>,
+
+    /// Show dead-letter queues in lines of their own
+    #[arg(long)]
+    all: bool,
+
+    /// Show how long the first message of each queue has been due: one more request for each queue
+    #[arg(long)]
+    age: bool,
+
+    /// Sort by this column, the largest first
+    #[arg(long, value_enum, default_value_t = Sort::Name, value_name = "COLUMN")]
+    sort: Sort,
+
+    /// Show at most this many queues
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    limit: usize,
+
+    #[command(flatten)]
+    watch: WatchOptions,
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Sort {
+    Name,
+    Size,
+    /// Needs `--age`.
+    Age,
+    Dead,
+}
+
+/// A pattern of queue names.
+#[derive(Clone, Debug)]
+struct NamePattern {
+    text: String,
+    glob: Glob,
+}
+
+impl NamePattern {
+    /// What all matching names begin with.
+    fn prefix(&self) -> &str {
+        let end = self.text.find(['*', '?']).unwrap_or(self.text.len());
+        &self.text[..end]
+    }
+}
+
+impl FromStr for NamePattern {
+    type Err = InvalidFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFilter> {
+        Ok(NamePattern { text: text.to_owned(), glob: text.parse()? })
+    }
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let common = &options.common;
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    options.watch.repeat(&output, async || list(options, &ivy, &output).await).await
+}
+
+async fn list(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Failure> {
+    let mut queues = matching(options, ivy).await?;
+    let more = queues.len().saturating_sub(options.limit);
+    queues.truncate(options.limit);
+    let mut failure = ask_sizes(ivy, &mut queues).await;
+    if options.age {
+        failure = failure.or(ask_ages(ivy, &mut queues).await);
+    }
+    sort(&mut queues, options.sort);
+    output.show(&Listing { queues, has_ages: options.age })?;
+    if more > 0 {
+        let text = format!("{more} more queues; give a pattern of names, or --limit");
+        output.note(&Note::truncated(text))?;
+    }
+    let Some(error) = failure else { return Ok(Exit::Done) };
+    let text = format!("some queues could not be asked; the first failure: {error}");
+    output.note(&Note::new(text))?;
+    Ok(Exit::DoneInPart)
+}
+
+async fn matching(options: &Options, ivy: &Ivy) -> Result<Vec<Queue>, Failure> {
+    let Some(names) = &options.names else {
+        return Ok(fold(ivy.admin().list("").await?, options.all));
+    };
+    let mut queues = fold(ivy.admin().list(names.prefix()).await?, options.all);
+    queues.retain(|queue| names.glob.matches(queue.name.as_str()));
+    if queues.is_empty() {
+        let text = format!("no queue matches {}; `ivy ls` lists all queues", names.glob);
+        return Err(Failure::new(Exit::NothingFound, text));
+    }
+    Ok(queues)
+}
+
+fn sort(queues: &mut [Queue], sort: Sort) {
+    match sort {
+        Sort::Name => {}
+        Sort::Size => queues.sort_by_key(|queue| Reverse(queue.size)),
+        Sort::Age => queues.sort_by_key(|queue| Reverse(queue.head_age)),
+        Sort::Dead => queues.sort_by_key(|queue| Reverse(queue.dead)),
+    }
+}
+
+/// The queues that were found.
+struct Listing {
+    queues: Vec<Queue>,
+    has_ages: bool,
+}
+
+/// A queue in JSON.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    queue: &'a str,
+    size: Option<u64>,
+    dead: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_age: Option<Option<f64>>,
+}
+
+impl Report for Listing {
+    type Record<'a> = Record<'a>;
+
+    fn page(&self, page: &mut Page) {
+        let mut columns = vec![Column::left("QUEUE"), Column::right("SIZE"), Column::right("DEAD")];
+        if self.has_ages {
+            columns.push(Column::right("HEAD AGE"));
+        }
+        let cells = |queue: &Queue| {
+            vec![
+                Some(queue.name.as_str().to_owned()),
+                queue.size.map(|size| size.to_string()),
+                queue.dead.map(|dead| dead.to_string()),
+                queue.head_age.map(|age| Span(age).to_string()),
+            ]
+        };
+        page.table(&columns, self.queues.iter().map(cells));
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.queues.iter().map(|queue| Record {
+            queue: queue.name.as_str(),
+            size: queue.size,
+            dead: queue.dead,
+            head_age: self.has_ages.then(|| queue.head_age.map(seconds)),
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! `ivy queue`: the settings of queues, and whether they exist.
+
+use std::iter;
+use std::time::Duration;
+
+use clap::Subcommand;
+use ivy_proto::QueueName;
+use ivy_proto::inspect::Span;
+use ivy_tokio::{Ivy, QueueInfo};
+use serde::Serialize;
+
+use super::queue_change::{Action, QueueChange};
+use super::time::seconds;
+use super::{CommonOptions, missing};
+use crate::exit::{Exit, Failure};
+use crate::output::{Confirmation, Output, Page, Report};
+
+/// Show, create and delete queues
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the settings of a queue
+    Show {
+        /// The physical queue
+        queue: QueueName,
+        #[command(flatten)]
+        common: CommonOptions,
+    },
+    /// Create a queue with the server's own settings, unless it exists
+    ///
+    /// This is rarely needed: a queue is created by its first message.
+    Create {
+        /// The physical queue
+        queue: QueueName,
+        #[command(flatten)]
+        common: CommonOptions,
+    },
+    /// Delete a queue with all its messages
+    Delete {
+        /// The physical queue
+        queue: QueueName,
+        #[command(flatten)]
+        confirmation: Confirmation,
+        #[command(flatten)]
+        common: CommonOptions,
+    },
+}
+
+impl Options {
+    pub(crate) fn common(&self) -> &CommonOptions {
+        match &self.command {
+            Command::Show { common, .. }
+            | Command::Create { common, .. }
+            | Command::Delete { common, .. } => common,
+        }
+    }
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let common = options.common();
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    match &options.command {
+        Command::Show { queue, .. } => output.show(&Settings(info(&ivy, queue).await?))?,
+        Command::Create { queue, .. } => output.show(&create(&ivy, queue).await?)?,
+        Command::Delete { queue, confirmation, .. } => {
+            output.show(&delete(&ivy, queue, confirmation).await?)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn info(ivy: &Ivy, queue: &QueueName) -> Result<QueueInfo, Failure> {
+    match ivy.admin().info(queue.as_str()).await {
+        Ok(info) => Ok(info),
+        Err(error) => Err(missing::explain(ivy, queue.as_str(), error).await),
+    }
+}
+
+async fn create(ivy: &Ivy, queue: &QueueName) -> Result<QueueChange, Failure> {
+    let messages = ivy.admin().create(queue.as_str()).await?.size;
+    Ok(QueueChange { action: Action::Create, queue: queue.clone(), messages, is_done: true })
+}
+
+async fn delete(
+    ivy: &Ivy,
+    queue: &QueueName,
+    confirmation: &Confirmation,
+) -> Result<QueueChange, Failure> {
+    let messages = info(ivy, queue).await?.size;
+    let mut change =
+        QueueChange { action: Action::Delete, queue: queue.clone(), messages, is_done: false };
+    if !confirmation.dry_run {
+        confirmation.ask(&change.text(), queue.as_str()).await?;
+        ivy.admin().delete(queue.as_str()).await?;
+        change.is_done = true;
+    }
+    Ok(change)
+}
+
+/// A queue in JSON.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    queue: &'a str,
+    size: Option<u64>,
+    posted: Option<u64>,
+    reservable: Option<bool>,
+    message_timeout: Option<f64>,
+    message_expiration: Option<f64>,
+    dead_letter_queue: Option<&'a str>,
+    max_reservations: Option<u32>,
+}
+
+/// What the server reports about a queue.
+struct Settings(QueueInfo);
+
+impl Report for Settings {
+    type Record<'a> = Record<'a>;
+
+    fn page(&self, page: &mut Page) {
+        let QueueInfo { name, settings, size, total_messages, .. } = &self.0;
+        let mut fields = vec![("queue", name.as_str().to_owned())];
+        let mut optional = |label, value: Option<String>| {
+            fields.extend(value.map(|value| (label, value)));
+        };
+        optional("messages", size.map(|size| size.to_string()));
+        optional("ever posted", total_messages.map(|total| total.to_string()));
+        let lease = |time: Duration| format!("{}; workers request their own", Span(time));
+        optional("default lease", settings.message_timeout.map(lease));
+        let kept = |time: Duration| format!("{}; dead letters as well", Span(time));
+        optional("messages are kept for", settings.message_expiration.map(kept));
+        let pushed = settings.reservable == Some(false);
+        optional(
+            "warning",
+            pushed.then(|| {
+                "the server delivers the messages to subscribers itself, so no worker receives them"
+                    .to_owned()
+            }),
+        );
+        let moved = settings.dead_letter.is_some();
+        optional(
+            "warning",
+            moved.then(|| {
+                "the server moves messages after a number of reservations, without a reason; remove \
+                 that rule"
+                    .to_owned()
+            }),
+        );
+        page.fields(&fields);
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let QueueInfo { name, settings, size, total_messages, .. } = &self.0;
+        let rule = settings.dead_letter.as_ref();
+        iter::once(Record {
+            queue: name.as_str(),
+            size: *size,
+            posted: *total_messages,
+            reservable: settings.reservable,
+            message_timeout: settings.message_timeout.map(seconds),
+            message_expiration: settings.message_expiration.map(seconds),
+            dead_letter_queue: rule
+                .and_then(|rule| rule.queue.as_ref())
+                .map(|queue| queue.as_str()),
+            max_reservations: rule.and_then(|rule| rule.max_reservations),
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Changes of a whole queue, and the report about them.
+
+use std::iter;
+
+use ivy_proto::QueueName;
+use serde::Serialize;
+
+use crate::output::{Page, Report};
+
+/// What is done to a queue.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Action {
+    Create,
+    Clear,
+    Delete,
+}
+
+/// A change of a queue, planned or done.
+#[derive(Debug)]
+pub(super) struct QueueChange {
+    pub(super) action: Action,
+    pub(super) queue: QueueName,
+    /// The number of messages before the change, if it is known.
+    pub(super) messages: Option<u64>,
+    pub(super) is_done: bool,
+}
+
+impl QueueChange {
+    /// The change as a sentence.
+    pub(super) fn text(&self) -> String {
+        let QueueChange { action, queue, messages, is_done } = self;
+        let messages = match messages {
+            Some(messages) => format!("{messages} messages"),
+            None => "unknown number of messages".to_owned(),
+        };
+        match (action, is_done) {
+            (Action::Create, true) => format!("queue {queue} exists, with {messages}"),
+            (Action::Create, false) => format!("create queue {queue}"),
+            (Action::Clear, true) => {
+                format!("all messages of queue {queue} were deleted: {messages}")
+            }
+            (Action::Clear, false) => format!(
+                "delete all messages of queue {queue}, including reserved and delayed ones: {messages}"
+            ),
+            (Action::Delete, true) => format!("queue {queue} was deleted, with {messages}"),
+            (Action::Delete, false) => format!(
+                "delete queue {queue} with all its messages, including reserved and delayed ones: {messages}"
+            ),
+        }
+    }
+}
+
+/// The change in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Record<'a> {
+    action: Action,
+    queue: &'a str,
+    messages: Option<u64>,
+    done: bool,
+}
+
+impl Report for QueueChange {
+    type Record<'a> = Record<'a>;
+
+    fn page(&self, page: &mut Page) {
+        page.line(&self.text());
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let QueueChange { action, queue, messages, is_done } = self;
+        let queue = queue.as_str();
+        iter::once(Record { action: *action, queue, messages: *messages, done: *is_done })
+    }
+}

@@ -1,0 +1,172 @@
+//! `ivy send`: sends tasks without waiting for their results.
+
+use std::io;
+use std::iter;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+use ivy_proto::wire::RawJson;
+use ivy_proto::{MessageId, TaskId};
+use ivy_tokio::{CallOptions, Ivy, NamedTask};
+use serde::Serialize;
+
+use super::CommonOptions;
+use super::call_options::{TaskOptions, args};
+use super::lines::{self, Line};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupts;
+use crate::output::{Note, Output, Page, Progress, Report};
+
+/// How many tasks are sent at a time: a batch of one request.
+const BATCH: usize = 100;
+
+/// Send a task without waiting for its result
+///
+/// Prints the id of the task, and that of its message in the queue.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The task's name
+    name: String,
+
+    /// The arguments: a JSON array
+    #[arg(value_name = "JSON", required_unless_present = "args_file")]
+    args: Option<String>,
+
+    /// Send one task for each line of this file, which is a JSON array of arguments; - is the
+    /// standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "args")]
+    args_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    task: TaskOptions,
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    let common = &options.common;
+    let task = options.task.task(&options.name)?;
+    let call_options = options.task.call_options();
+    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    let sending = Sending { ivy, task, call_options, output };
+    match &options.args_file {
+        Some(file) => sending.each_line(file).await,
+        None => sending.one(options.args.as_deref().unwrap_or_default()).await,
+    }
+}
+
+struct Sending {
+    ivy: Ivy,
+    task: NamedTask,
+    call_options: CallOptions,
+    output: Output,
+}
+
+impl Sending {
+    async fn one(&self, text: &str) -> Result<Exit, Failure> {
+        let args = args(text).map_err(Failure::wrong_call)?;
+        let mut interrupts = Interrupts::watch()?;
+        let sent = tokio::select! {
+            sent = self.send(args) => sent?,
+            () = interrupts.next() => {
+                let text = "interrupted; the task may have been sent";
+                return Err(Failure::new(Exit::Interrupted, text));
+            }
+        };
+        self.output.show(&sent)?;
+        Ok(Exit::Done)
+    }
+
+    async fn send(&self, args: RawJson) -> Result<Sent, Failure> {
+        let (id, message) = self.ivy.send_by_name(&self.task, args, &self.call_options).await?;
+        Ok(Sent { id, message })
+    }
+
+    /// Sends one task for each line, until a line is invalid or a task is not sent.
+    async fn each_line(&self, file: &Path) -> Result<Exit, Failure> {
+        let mut lines = lines::read(file)?;
+        let progress = Progress::start("sending");
+        let (mut sent, mut interrupts) = (0, Interrupts::watch()?);
+        loop {
+            let mut batch = Vec::with_capacity(BATCH);
+            let read = tokio::select! {
+                read = lines.recv_many(&mut batch, BATCH) => read,
+                () = interrupts.next() => {
+                    return self.stopped(sent, Failure::new(Exit::Interrupted, "interrupted"));
+                }
+            };
+            if read == 0 {
+                return self.finished(sent);
+            }
+            // A batch that was begun is completed, so that the report is true.
+            let results = join_all(batch.into_iter().map(|line| self.line(line))).await;
+            let mut first_failure = None;
+            for result in results {
+                match result {
+                    Ok(task) => {
+                        self.output.show(&task)?;
+                        sent += 1;
+                    }
+                    Err(failure) => {
+                        first_failure.get_or_insert(failure);
+                    }
+                }
+            }
+            if let Some(failure) = first_failure {
+                return self.stopped(sent, failure);
+            }
+            progress.set(sent, None);
+        }
+    }
+
+    async fn line(&self, line: io::Result<Line>) -> Result<Sent, Failure> {
+        let Line { number, text } =
+            line.map_err(|error| Failure::local("cannot read the arguments", error))?;
+        let in_line = |failure: Failure| failure.within(&format!("line {number}"));
+        let args = args(&text).map_err(|error| in_line(Failure::wrong_call(error)))?;
+        self.send(args).await.map_err(in_line)
+    }
+
+    fn finished(&self, sent: u64) -> Result<Exit, Failure> {
+        if !self.output.is_json() {
+            self.output.note(&Note::new(format!("{sent} tasks sent")))?;
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Reports how far it came.
+    fn stopped(&self, sent: u64, failure: Failure) -> Result<Exit, Failure> {
+        let exit = if sent > 0 && failure.exit != Exit::Interrupted {
+            Exit::DoneInPart
+        } else {
+            failure.exit
+        };
+        Err(Failure::new(exit, format!("{failure}; {sent} tasks were sent, as printed")))
+    }
+}
+
+/// A task that was sent.
+#[derive(Debug)]
+struct Sent {
+    id: TaskId,
+    message: MessageId,
+}
+
+/// A sent task in JSON.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    task_id: String,
+    message: &'a str,
+}
+
+impl Report for Sent {
+    type Record<'a> = Record<'a>;
+
+    fn page(&self, page: &mut Page) {
+        page.line(&format!("task {}, message {}", self.id, self.message));
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        iter::once(Record { task_id: self.id.to_string(), message: self.message.as_str() })
+    }
+}

@@ -1,0 +1,64 @@
+//! `doctor`: the checks of a configuration.
+
+use ivy_test_kit::ClosedPort;
+use ivy_test_kit::secrets::{ENCRYPTION_PASSWORD, QUEUE_TOKEN};
+use serde_json::Value;
+
+use crate::backend::{Ended, lines, on_each, program, task};
+
+/// The state of each check.
+fn states(lines: &[Value]) -> Vec<(&str, &str)> {
+    lines
+        .iter()
+        .map(|line| (line["check"].as_str().unwrap(), line["state"].as_str().unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_configuration_passes_all_checks() {
+    on_each(async |backend| {
+        backend.post("mail", &[&task("mail.send", "")]).await;
+        let mut command = backend.command(&["doctor", "--write", "--json"]);
+        command.env("MESSAGES_ENCRYPTION_KEY", ENCRYPTION_PASSWORD.text());
+        let ended = Ended::of(command);
+        let lines = lines(&ended.stdout);
+        let expected = [
+            ("queue_setting", "ok"),
+            ("notifier_setting", "ok"),
+            ("channel_setting", "ok"),
+            ("keys", "ok"),
+            ("queue_server", "ok"),
+            ("queue", "ok"),
+            ("queue_settings", "ok"),
+            ("contents", "warning"),
+            ("writing", "ok"),
+            ("notifier", "ok"),
+        ];
+        assert_eq!((ended.code, states(&lines)), (0, expected.to_vec()), "{}", ended.stdout);
+        assert!(ended.stdout.contains("IVY_QUEUE_URL") && ended.stdout.contains("a password"));
+        assert_eq!(backend.json(&["queue", "show", "ivy.doctor"])[0]["size"], 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_unless_it_is_requested() {
+    on_each(async |backend| {
+        assert!(states(&backend.json(&["doctor"])).contains(&("writing", "not_checked")));
+        assert_eq!(backend.json(&["ls"]).len(), 0);
+        assert!(backend.done(&["doctor"]).contains("give --write to check it"));
+    })
+    .await;
+}
+
+#[test]
+fn servers_that_are_down_are_wrong() {
+    let port = ClosedPort::take();
+    let url = format!("redis://:{}@127.0.0.1:{}", QUEUE_TOKEN.text(), port.number());
+    let ended = Ended::of(program(&["doctor", "--queue-url", &url, "--json"]));
+    let lines = lines(&ended.stdout);
+    let states = states(&lines);
+    assert!(states.contains(&("queue_server", "wrong")), "{states:?}");
+    assert!(states.contains(&("notifier", "wrong")), "{states:?}");
+    assert_eq!(ended.code, 1);
+}

@@ -1,0 +1,120 @@
+//! Refusals, and what is said about them.
+
+use ivy_test_kit::ClosedPort;
+use ivy_test_kit::secrets::QUEUE_TOKEN;
+use serde_json::json;
+
+use crate::backend::{Ended, lines, on_each, program, task};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_does_not_exist_is_answered_with_the_nearest_name() {
+    on_each(async |backend| {
+        backend.post("reports", &[&task("t", "")]).await;
+        for args in [
+            &["peek", "report"][..],
+            &["show", "report", "1"],
+            &["explain", "report", "1"],
+            &["stats", "report"],
+            &["clear", "report", "--yes"],
+            &["queue", "show", "report"],
+            &["queue", "delete", "report", "--yes"],
+            &["dead", "ls", "report"],
+        ] {
+            let error = backend.refused(args, 3);
+            let expected = "there is no queue report; did you mean reports?";
+            assert!(error.contains(expected), "{args:?} on {}: {error}", backend.name);
+        }
+        let error = backend.refused(&["ls", "report"], 3);
+        assert!(error.contains("no queue matches report"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_does_not_exist_is_not_found() {
+    on_each(async |backend| {
+        backend.post("mail", &[&task("t", "")]).await;
+        for args in [&["show", "mail", "12345"][..], &["explain", "mail", "12345"]] {
+            let error = backend.refused(args, 3);
+            assert!(error.contains("the message does not exist"), "{args:?}: {error}");
+        }
+        backend.refused(&["dead", "show", "mail", "12345"], 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_json_lines_on_request() {
+    on_each(async |backend| {
+        let ended = backend.run(&["show", "mail", "1", "--json"]);
+        let error = &lines(&ended.stderr)[0];
+        assert_eq!((&error["v"], &error["error"]["kind"]), (&json!(1), &json!("nothing_found")));
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+    })
+    .await;
+}
+
+#[test]
+fn wrong_calls_have_an_exit_code_of_their_own() {
+    for args in [
+        &["peek"][..],
+        &["peek", "mail", "-n", "0"],
+        &["peek", "mail", "-n", "101"],
+        &["peek", ""],
+        &["send", "t", "{}", "--queue-url", "redis://127.0.0.1:1"],
+        &["send", "ivy.t", "[]", "--queue-url", "redis://127.0.0.1:1"],
+        &["send", "t", "[]", "--delay", "5", "--queue-url", "redis://127.0.0.1:1"],
+        &["ls", "--sort", "beauty"],
+        &["ls", "--queue-url", "nonsense"],
+        &["ls"],
+        &["ls", "--watch=soon", "--queue-url", "redis://127.0.0.1:1"],
+    ] {
+        let ended = Ended::of(program(args));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_queue_in_memory_is_refused() {
+    let mut command = program(&["ls"]);
+    command.env("IVY_QUEUE_URL", "memory://");
+    let ended = Ended::of(command);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("private to the process"), "{ended:?}");
+    assert_eq!(Ended::of(program(&["ls", "--queue-url", "memory://"])).code, 2);
+}
+
+#[test]
+fn a_server_that_is_down_is_reported_without_its_token() {
+    let port = ClosedPort::take();
+    let port = port.number();
+    let token = QUEUE_TOKEN.text();
+    for url in [
+        format!("ironmq+http://{token}@127.0.0.1:{port}/5f0c2a8e9b1d4c7e8a6f0b3d"),
+        format!("redis://:{token}@127.0.0.1:{port}"),
+    ] {
+        for args in [
+            &["ls"][..],
+            &["stats"],
+            &["peek", "mail"],
+            &["show", "mail", "1"],
+            &["explain", "mail", "1"],
+            &["dead", "ls"],
+            &["clear", "mail", "--yes"],
+            &["queue", "create", "mail"],
+        ] {
+            let ended = Ended::of(program(&[args, &["--queue-url", &url]].concat()));
+            assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{args:?}: {ended:?}");
+            let address = format!("127.0.0.1:{port}");
+            assert!(ended.stderr.contains(&address), "{args:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_url_is_refused_without_repeating_its_secret() {
+    let url = format!("ironmq://{}@", QUEUE_TOKEN.text());
+    let ended = Ended::of(program(&["ls", "--queue-url", &url, "--json"]));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert_eq!(lines(&ended.stderr)[0]["error"]["kind"], "wrong_call");
+}

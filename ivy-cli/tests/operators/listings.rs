@@ -1,0 +1,104 @@
+//! `ls`, `stats`, `queue show` and `dead ls`.
+
+use ivy_proto::wire::DeadLetterReason::{BadJson, Fatal, RetriesExhausted};
+
+use crate::backend::{Backend, on_each, task};
+
+async fn filled(backend: &Backend) {
+    backend.post("mail", &[&task("mail.send", r#","due":1700000000000"#), "<html>"]).await;
+    backend.post("mail.p1", &[&task("mail.send", "")]).await;
+    backend.post("reports", &[&task("reports.write", "")]).await;
+    let send = task("mail.send", "");
+    let letters =
+        [(send.as_str(), Fatal), (&send, Fatal), (&send, RetriesExhausted), ("x", BadJson)];
+    backend.dead_letter(&letters).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_are_listed_with_their_sizes_and_dead_letters() {
+    on_each(async |backend| {
+        filled(backend).await;
+        backend.golden("ls", &["ls"]);
+        backend.golden("ls-all", &["ls", "mail*", "--all", "--age"]);
+        let table = backend.done(&["ls", "--sort", "dead"]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "QUEUE    SIZE  DEAD", "{table}");
+        assert_eq!(lines[1], "mail        2     4", "{table}");
+        assert_eq!(lines.len(), 4, "{table}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_a_listing_is_reported() {
+    on_each(async |backend| {
+        filled(backend).await;
+        let lines = backend.json(&["ls", "--limit", "1"]);
+        assert_eq!(lines[0]["queue"], "mail");
+        assert_eq!((&lines[1]["truncated"], lines.len()), (&true.into(), 2), "{lines:?}");
+        assert!(lines[1]["note"].as_str().unwrap().starts_with("2 more queues"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_are_those_of_all_queues_or_of_one_with_its_priorities() {
+    on_each(async |backend| {
+        filled(backend).await;
+        backend.golden("stats", &["stats"]);
+        let lines = backend.json(&["stats", "mail"]);
+        assert_eq!((&lines[0]["messages"], &lines[0]["dead"]), (&3.into(), &4.into()));
+        assert!(backend.done(&["stats"]).contains("dead letters            4"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_by_task_and_reason() {
+    on_each(async |backend| {
+        filled(backend).await;
+        backend.golden("dead-ls", &["dead", "ls"]);
+        assert_eq!(
+            backend.json(&["dead", "ls", "mail"]),
+            backend.json(&["dead", "ls", "mail.dead"])
+        );
+        assert_eq!(backend.json(&["dead", "ls", "reports"]).len(), 0);
+        let table = backend.done(&["dead", "ls", "mail"]);
+        assert!(table.contains("mail.dead  mail.send  Fatal                 2"), "{table}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_beyond_those_that_a_server_shows_are_reported() {
+    on_each(async |backend| {
+        let send = task("mail.send", "");
+        backend.dead_letter(&vec![(send.as_str(), Fatal); 100]).await;
+        backend.dead_letter(&[(send.as_str(), Fatal); 30]).await;
+        let lines = backend.json(&["dead", "ls", "mail"]);
+        assert_eq!((&lines[0]["count"], &lines[1]["truncated"]), (&100.into(), &true.into()));
+        assert!(lines[1]["note"].as_str().unwrap().starts_with("30 more letters"), "{lines:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_a_queue_are_shown() {
+    on_each(async |backend| {
+        filled(backend).await;
+        backend.golden("queue-show", &["queue", "show", "mail"]);
+        assert!(backend.done(&["queue", "show", "mail"]).starts_with("queue"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_server_has_no_queues() {
+    on_each(async |backend| {
+        assert_eq!(backend.done(&["ls"]), "QUEUE  SIZE  DEAD\n");
+        assert_eq!(backend.json(&["ls"]).len(), 0);
+        assert_eq!(backend.json(&["dead", "ls"]).len(), 0);
+        assert_eq!(backend.json(&["stats"])[0]["queues"], 0);
+    })
+    .await;
+}

@@ -1,0 +1,13 @@
+//! The commands for operators, over every backend that is built in.
+
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+mod backend;
+mod calls;
+mod changes;
+mod contents;
+mod doctor;
+mod failures;
+mod golden;
+mod listings;
+mod program;

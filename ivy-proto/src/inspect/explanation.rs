@@ -1,0 +1,404 @@
+//! Why a message does not run: evidence first, and guesses marked as such.
+
+use std::fmt;
+
+use crate::name::QueueName;
+use crate::text::{Counted, Escaped};
+use crate::wire::{DeadLetterReason, Protection};
+
+use super::description::{DescribedLetter, DescribedTask, Description, Unreadable};
+use super::times::{Timestamp, Wait};
+
+/// The number of retries if neither the message nor the worker specifies it.
+const USUAL_RETRIES: u32 = crate::wire::DEFAULT_MAX_RETRIES;
+/// How many deliveries are usual. More are worth a line.
+const USUAL_DELIVERIES: u32 = 5;
+
+/// What is known about a message that is to be explained.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The physical queue that it is in.
+    pub queue: QueueName,
+    /// What it is.
+    pub description: Description,
+    /// Whether workers can reserve it.
+    pub visibility: Visibility,
+    /// How often it was reserved, if the queue reports it.
+    pub reserved_count: Option<u32>,
+    /// The number of messages in the queue, if the queue reports it.
+    pub size: Option<u64>,
+    /// The time of the operator's machine, in milliseconds since 1970.
+    pub now: u64,
+}
+
+/// Whether workers can reserve a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// It is among the messages that are ready, at this place, from 1.
+    Ready(usize),
+    /// It is not among the messages that are ready, and all of them were seen.
+    NotReady,
+    /// It is not among the first messages that are ready. There are more than could be seen.
+    NotAmongFirst(usize),
+    /// The message was not looked up in a queue.
+    Unknown,
+}
+
+/// How certain a fact is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Certainty {
+    /// The message, or its queue, says so.
+    Known,
+    /// It follows from what is known in most cases.
+    Likely,
+    /// It cannot be known from here.
+    Unknown,
+}
+
+impl Certainty {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Certainty::Known => "known",
+            Certainty::Likely => "likely",
+            Certainty::Unknown => "unknown",
+        }
+    }
+}
+
+/// One line of an explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fact {
+    /// How certain it is.
+    pub certainty: Certainty,
+    /// The text. Control characters are escaped, and arguments do not occur in it.
+    pub text: String,
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.certainty {
+            Certainty::Known => f.write_str(&self.text),
+            Certainty::Likely => write!(f, "probably {}", self.text),
+            Certainty::Unknown => write!(f, "not known: {}", self.text),
+        }
+    }
+}
+
+/// What a message is, where it is, why it does not run, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The message in one line.
+    pub what: String,
+    /// What is known, and what is guessed.
+    pub facts: Vec<Fact>,
+    /// What to do next.
+    pub next: Vec<String>,
+}
+
+impl Explanation {
+    /// Explains a message.
+    #[must_use]
+    pub fn of(evidence: &Evidence) -> Self {
+        let what = what(evidence);
+        let mut explanation = Explanation { what, facts: Vec::new(), next: Vec::new() };
+        let Description { letter, task, unreadable, .. } = &evidence.description;
+        if let Some(letter) = letter {
+            explanation.letter(evidence, letter);
+        } else {
+            explanation.visibility(evidence);
+        }
+        match (task, unreadable) {
+            (Some(task), _) => explanation.task(evidence, task),
+            (None, Some(unreadable)) => explanation.unreadable(evidence, unreadable),
+            (None, None) => {}
+        }
+        explanation
+    }
+
+    fn known(&mut self, text: impl Into<String>) {
+        self.facts.push(Fact { certainty: Certainty::Known, text: text.into() });
+    }
+
+    fn likely(&mut self, text: impl Into<String>) {
+        self.facts.push(Fact { certainty: Certainty::Likely, text: text.into() });
+    }
+
+    fn unknown(&mut self, text: impl Into<String>) {
+        self.facts.push(Fact { certainty: Certainty::Unknown, text: text.into() });
+    }
+
+    fn letter(&mut self, evidence: &Evidence, letter: &DescribedLetter) {
+        let DescribedLetter { queue, id, reason, error, attempts, at, .. } = letter;
+        let since = Wait::of(*at, evidence.now);
+        self.known(format!(
+            "it is a dead letter: message {id} of queue {queue}, moved here {since} for the reason {reason}, after {}",
+            Counted(*attempts, "attempt", "attempts")
+        ));
+        if let Some(error) = error {
+            self.known(format!("the error was: {}", Escaped(error)));
+        }
+        self.known("no worker serves a dead-letter queue, so it stays here until an operator requeues or deletes it");
+        let dead = &evidence.queue;
+        let message = &evidence.description.message;
+        self.next.push(format!(
+            "when the cause is fixed: ivy dead requeue {dead} --id {message}; to discard it: ivy dead delete {dead} --id {message}"
+        ));
+    }
+
+    fn visibility(&mut self, evidence: &Evidence) {
+        let wait = evidence.description.wait(evidence.now);
+        match evidence.visibility {
+            Visibility::Ready(place) => {
+                self.known(format!(
+                    "it is ready: number {place} of the messages that workers can reserve{}",
+                    of_all(evidence)
+                ));
+                self.likely(
+                    "no worker serves this queue, or all slots of those that do are occupied, or they pause",
+                );
+                self.next.push(format!(
+                    "check that a worker serves queue {} and what its log says; on a busy queue, add workers",
+                    evidence.queue
+                ));
+            }
+            Visibility::NotReady | Visibility::NotAmongFirst(_)
+                if matches!(wait, Some(Wait::Until(_))) =>
+            {
+                self.known("it is not among the messages that workers can reserve");
+                self.likely("it is delayed: its attempt is not due yet");
+            }
+            Visibility::NotReady => {
+                self.known("it is not visible to workers: it is delayed or reserved, and the queue does not report which");
+                self.likely("a worker runs it now, or has crashed and the message returns when its lease ends");
+                self.next.push(
+                    "wait for a lease of its worker, by default 30 s, and look again".to_owned(),
+                );
+            }
+            Visibility::NotAmongFirst(seen) => {
+                self.unknown(format!(
+                    "whether it is ready: it is not among the first {seen} messages{}, and the queue shows no more",
+                    of_all(evidence)
+                ));
+            }
+            Visibility::Unknown => self.unknown("where it is: it was not looked up in a queue"),
+        }
+        if let Some(count) = evidence.reserved_count.filter(|count| *count > 0) {
+            let times = Counted(count, "time", "times");
+            self.known(format!(
+                "it was reserved {times}; some queues count renewals and releases too"
+            ));
+            if count > USUAL_DELIVERIES {
+                self.likely("it crashes its workers, its handler outlives many leases, or it is not for the workers that reserve it");
+            }
+        }
+    }
+
+    fn task(&mut self, evidence: &Evidence, task: &DescribedTask) {
+        if let Some(deadline) = task.deadline {
+            match Wait::of(deadline, evidence.now) {
+                passed @ Wait::Since(_) => {
+                    self.known(format!("its deadline passed {passed}: a worker moves it to the dead-letter queue instead of running it"));
+                }
+                left @ Wait::Until(_) => self.known(format!("it must be started {left}")),
+            }
+        }
+        let last = task.retries.unwrap_or(USUAL_RETRIES).saturating_add(1);
+        if evidence.description.letter.is_none() && task.attempt >= last {
+            self.known(
+                "this is its last attempt: if it fails, it is moved to the dead-letter queue",
+            );
+        }
+        if task.lost > 0 {
+            let deliveries = Counted(task.lost, "delivery", "deliveries");
+            self.known(format!(
+                "{deliveries} of this attempt were lost: workers crashed, or leases ended"
+            ));
+        }
+        if task.later > 0 {
+            let times = Counted(task.later, "time", "times");
+            self.known(format!("its handler postponed it {times}"));
+        }
+        if task.requeued > 0 {
+            let times = Counted(task.requeued, "time", "times");
+            self.known(format!("it was requeued {times} before"));
+        }
+    }
+
+    fn unreadable(&mut self, evidence: &Evidence, unreadable: &Unreadable) {
+        let Unreadable { reason, text } = unreadable;
+        self.known(format!("its task cannot be read here: {reason}: {text}"));
+        if evidence.description.letter.is_some() {
+            return;
+        }
+        if reason.may_be_decided_elsewhere() {
+            self.likely("a worker without the right keys releases it again and again, and then moves it to the dead-letter queue");
+        } else {
+            self.known("a worker moves such a message to the dead-letter queue");
+        }
+        if matches!(reason, DeadLetterReason::NoKey | DeadLetterReason::UnknownKey) {
+            self.next.push(match &evidence.description.protection {
+                Protection::Form { key: Some(key), .. } => {
+                    format!("run this again with a keyset that contains the key {key}")
+                }
+                _ => "run this again with the password or keyset of its sender".to_owned(),
+            });
+        }
+    }
+}
+
+/// The size of the queue, as a remark.
+fn of_all(evidence: &Evidence) -> String {
+    evidence.size.map(|size| format!(" (of {size} in the queue)")).unwrap_or_default()
+}
+
+fn what(evidence: &Evidence) -> String {
+    let Description { message, bytes, task, .. } = &evidence.description;
+    let place = format!("message {message} of queue {}", evidence.queue);
+    let Some(task) = task else { return format!("{place}: {bytes} bytes") };
+    let mut text = format!("{place}: task {}", task.name);
+    if let Some(id) = task.id {
+        text += &format!(" ({id})");
+    }
+    text += &format!(", attempt {}", task.attempt);
+    text += &match task.retries {
+        Some(retries) => format!(" of {}", retries.saturating_add(1)),
+        None => format!(" of {} unless its worker says otherwise", USUAL_RETRIES + 1),
+    };
+    if let Some(due) = task.due {
+        text += &format!(", due {} ({})", Timestamp(due), Wait::of(due, evidence.now));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MessageId;
+    use crate::inspect::Redaction;
+    use crate::queue::{Body, ReceivedBody};
+    use crate::wire::{Codec, Content, DeadLetter};
+
+    const NOW: u64 = 1_764_421_331_000;
+
+    fn evidence(queue: &str, body: &str, visibility: Visibility) -> Evidence {
+        let queue = QueueName::new(queue).unwrap();
+        let body = ReceivedBody::Text(Body::new(body));
+        let content = Content::read(&body, &queue, &Codec::plain());
+        let description =
+            Description::of(MessageId::new("6114"), &body, &content, &Redaction::new());
+        Evidence { queue, description, visibility, reserved_count: None, size: Some(1), now: NOW }
+    }
+
+    fn task(ivy: &str) -> String {
+        format!(
+            r#"{{"name":"mail.send","options":{{"maxRetries":3,"ivy":{{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw"{ivy}}}}},"args":["secret"]}}"#
+        )
+    }
+
+    fn texts(evidence: &Evidence) -> Vec<String> {
+        let Explanation { what, facts, next } = Explanation::of(evidence);
+        let facts = facts.iter().map(Fact::to_string);
+        [what].into_iter().chain(facts).chain(next).collect()
+    }
+
+    fn says(evidence: &Evidence, text: &str) {
+        let texts = texts(evidence);
+        assert!(texts.iter().any(|line| line.contains(text)), "{text}: {texts:#?}");
+    }
+
+    #[test]
+    fn the_first_line_says_what_it_is() {
+        let due = format!(r#","attempt":2,"due":{}"#, NOW + 130_000);
+        let explained = Explanation::of(&evidence("mail", &task(&due), Visibility::NotReady));
+        assert_eq!(
+            explained.what,
+            "message 6114 of queue mail: task mail.send (BwcHBwcHBwcHBwcHBwcHBw), attempt 2 of 4, due 2025-11-29 13:04:21 UTC (in 2m 10s)"
+        );
+    }
+
+    #[test]
+    fn a_ready_message_waits_for_a_worker() {
+        let evidence = evidence("mail", &task(""), Visibility::Ready(3));
+        says(
+            &evidence,
+            "it is ready: number 3 of the messages that workers can reserve (of 1 in the queue)",
+        );
+        says(&evidence, "probably no worker serves this queue");
+        says(&evidence, "check that a worker serves queue mail");
+    }
+
+    #[test]
+    fn an_invisible_message_is_delayed_if_it_is_not_due_and_else_probably_reserved() {
+        let due = format!(r#","due":{}"#, NOW + 1);
+        says(&evidence("mail", &task(&due), Visibility::NotReady), "probably it is delayed");
+        says(&evidence("mail", &task(""), Visibility::NotReady), "probably a worker runs it now");
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_said() {
+        let unseen = evidence("mail", &task(""), Visibility::NotAmongFirst(100));
+        says(
+            &unseen,
+            "not known: whether it is ready: it is not among the first 100 messages (of 1 in the queue)",
+        );
+        says(&evidence("mail", &task(""), Visibility::Unknown), "not known: where it is");
+    }
+
+    #[test]
+    fn deadline_last_attempt_and_counts_are_facts() {
+        let options =
+            format!(r#","attempt":4,"lost":1,"later":2,"requeued":1,"deadline":{}"#, NOW - 61_000);
+        let evidence = Evidence {
+            reserved_count: Some(9),
+            ..evidence("mail", &task(&options), Visibility::Ready(1))
+        };
+        says(&evidence, "its deadline passed 1m 1s ago");
+        says(&evidence, "this is its last attempt");
+        says(&evidence, "1 delivery of this attempt");
+        says(&evidence, "postponed it 2 times");
+        says(&evidence, "requeued 1 time before");
+        says(&evidence, "reserved 9 times");
+        says(&evidence, "probably it crashes its workers");
+    }
+
+    #[test]
+    fn a_dead_letter_is_explained_with_the_commands_that_settle_it() {
+        let letter = DeadLetter {
+            queue: QueueName::new("mail").unwrap(),
+            id: MessageId::new("7"),
+            reason: DeadLetterReason::Fatal,
+            error: Some("out of\nluck".to_owned()),
+            attempts: 2,
+            deliveries: 1,
+            at: NOW - 60_000,
+            body: Body::new(task("")),
+        };
+        let evidence = evidence("mail.dead", letter.to_body().as_str(), Visibility::Ready(1));
+        says(
+            &evidence,
+            "a dead letter: message 7 of queue mail, moved here 1m 0s ago for the reason Fatal, after 2 attempts",
+        );
+        says(&evidence, r"the error was: out of\nluck");
+        says(&evidence, "ivy dead requeue mail.dead --id 6114");
+    }
+
+    #[test]
+    fn an_unreadable_message_is_explained_by_the_missing_key() {
+        let sealed =
+            evidence("mail", &format!("$ivy2$k1${}", "A".repeat(128)), Visibility::Ready(1));
+        says(&sealed, "its task cannot be read here: NoKey");
+        says(&sealed, "with a keyset that contains the key k1");
+        says(&evidence("mail", "<html>", Visibility::Ready(1)), "a worker moves such a message to");
+    }
+
+    #[test]
+    fn arguments_do_not_occur_in_an_explanation() {
+        let texts = texts(&evidence("mail", &task(""), Visibility::Ready(1)));
+        assert!(!format!("{texts:?}").contains("secret"), "{texts:#?}");
+    }
+}
