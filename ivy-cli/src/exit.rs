@@ -97,6 +97,11 @@ impl Failure {
         Failure::new(Exit::Failed, format!("{what}: {error}"))
     }
 
+    /// The same failure with another exit code.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Failure { exit, ..self }
+    }
+
     /// The same failure, in this place.
     pub(crate) fn within(self, place: &str) -> Self {
         Failure { text: format!("{place}: {}", self.text), ..self }

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    call, clear, completions, dead, doctor, explain, ls, man, peek, queue, send, show, stats,
+    call, clear, completions, dead, doctor, explain, ls, man, move_messages, peek, queue, send,
+    show, stats,
 };
 use exit::{Exit, Failure};
 
@@ -43,6 +44,7 @@ enum Command {
     Send(send::Options),
     Call(call::Options),
     Dead(dead::Options),
+    Move(move_messages::Options),
     Clear(clear::Options),
     Queue(queue::Options),
     Doctor(doctor::Options),
@@ -63,7 +65,8 @@ fn main() -> ExitCode {
         Command::Explain(options) => interruptible(&options.common, explain::run(&options)),
         Command::Send(options) => run(&options.common, send::run(&options)),
         Command::Call(options) => run(&options.common, call::run(&options)),
-        Command::Dead(options) => interruptible(options.common(), dead::run(&options)),
+        Command::Dead(options) => run(options.common(), dead::run(&options)),
+        Command::Move(options) => run(&options.common, move_messages::run(&options)),
         Command::Clear(options) => interruptible(&options.common, clear::run(&options)),
         Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
         Command::Doctor(options) => interruptible(&options.common, doctor::run(&options)),

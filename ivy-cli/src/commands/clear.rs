@@ -6,7 +6,7 @@ use ivy_tokio::Ivy;
 use super::queue_change::{Action, QueueChange};
 use super::{CommonOptions, missing};
 use crate::exit::{Exit, Failure};
-use crate::output::{Confirmation, Output};
+use crate::output::{Answer, Confirmation, Output};
 
 /// Delete all messages of a queue, including reserved and delayed ones
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) async fn queue(
     let mut change = QueueChange { action: Action::Clear, queue, messages, is_done: false };
     if !confirmation.dry_run {
         let queue = change.queue.as_str();
-        confirmation.ask(&change.text(), queue).await?;
+        confirmation.ask(&change.text(), Answer::Name(queue)).await?;
         ivy.admin().clear(queue).await?;
         change.is_done = true;
     }

@@ -1,7 +1,7 @@
 //! Messages as commands show them.
 
 use ivy_proto::QueueName;
-use ivy_proto::admin::Peeked;
+use ivy_proto::admin::{Peeked, Row};
 use ivy_proto::inspect::{
     DescribedLetter, DescribedTask, Description, Redaction, ShownText, Timestamp, Unreadable,
 };
@@ -36,6 +36,24 @@ impl Message {
     pub(super) fn of(queue: &QueueName, peeked: Peeked, showing: &Showing, now: u64) -> Self {
         let Peeked { message, reserved_count, body, content, .. } = peeked;
         let description = Description::of(message, &body, &content, &showing.redaction);
+        Message::described(queue, description, reserved_count, body, showing, now)
+    }
+
+    /// A message that a sweep found.
+    pub(super) fn found(queue: &QueueName, row: Row, showing: &Showing, now: u64) -> Self {
+        let Row { message, deliveries, body, content, .. } = row;
+        let description = Description::of(message, &body, &content, &showing.redaction);
+        Message::described(queue, description, deliveries.upper_bound(), body, showing, now)
+    }
+
+    fn described(
+        queue: &QueueName,
+        description: Description,
+        reserved_count: Option<u32>,
+        body: ReceivedBody,
+        showing: &Showing,
+        now: u64,
+    ) -> Self {
         let body = match body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) if showing.raw => {
                 Some(body.as_str().to_owned())

@@ -12,6 +12,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 mod message;
 mod missing;
+pub(crate) mod move_messages;
 pub(crate) mod peek;
 pub(crate) mod queue;
 mod queue_change;
@@ -20,6 +21,7 @@ mod redaction;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod stats;
+mod sweep;
 mod time;
 mod watch;
 

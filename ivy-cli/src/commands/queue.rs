@@ -13,7 +13,7 @@ use super::queue_change::{Action, QueueChange};
 use super::time::seconds;
 use super::{CommonOptions, missing};
 use crate::exit::{Exit, Failure};
-use crate::output::{Confirmation, Output, Page, Report};
+use crate::output::{Answer, Confirmation, Output, Page, Report};
 
 /// Show, create and delete queues
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,7 @@ async fn delete(
     let mut change =
         QueueChange { action: Action::Delete, queue: queue.clone(), messages, is_done: false };
     if !confirmation.dry_run {
-        confirmation.ask(&change.text(), queue.as_str()).await?;
+        confirmation.ask(&change.text(), Answer::Name(queue.as_str())).await?;
         ivy.admin().delete(queue.as_str()).await?;
         change.is_done = true;
     }

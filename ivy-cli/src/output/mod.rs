@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use confirm::Confirmation;
+pub(crate) use confirm::{Answer, Confirmation};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Column, Page};
 

@@ -16,6 +16,22 @@ impl Progress {
         Progress(bar)
     }
 
+    /// Changes the label.
+    pub(crate) fn label(&self, label: &'static str) {
+        self.0.set_message(label);
+    }
+
+    /// Removes the bar until the next progress, to make room for a question.
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
+        self.0.reset();
+    }
+
+    /// Prints something beside the bar.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+
     /// Shows how much is done, of how much if that is known.
     pub(crate) fn set(&self, done: u64, total: Option<u64>) {
         if let Some(total) = total {

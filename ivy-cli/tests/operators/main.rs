@@ -11,3 +11,4 @@ mod failures;
 mod golden;
 mod listings;
 mod program;
+mod sweeps;

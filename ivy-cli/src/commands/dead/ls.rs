@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ivy_proto::QueueName;
+use ivy_proto::admin::{Filter, SweepConfig};
 use ivy_proto::inspect::{Redaction, Timestamp};
 use ivy_tokio::Ivy;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use super::dead_queue;
 use crate::commands::message::{COLUMNS, Message, MessageRecord, Showing};
 use crate::commands::redaction::RedactionOptions;
+use crate::commands::sweep::{self, FilterOptions};
 use crate::commands::time::now;
 use crate::commands::{CommonOptions, missing};
 use crate::exit::{Exit, Failure, fault_kind};
@@ -20,7 +22,8 @@ const SEEN: usize = 100;
 
 /// Count dead letters by queue, task and reason
 ///
-/// The first 100 letters of each queue are looked at. The output says if there are more.
+/// The first 100 letters of each queue are looked at, unless there is a filter or --all is given. The
+/// output says if there are more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only this queue, such as mail, or its dead-letter queue, mail.dead
@@ -30,6 +33,16 @@ pub(crate) struct Options {
     #[arg(long)]
     list: bool,
 
+    /// Look at all letters: they are reserved for some minutes
+    #[arg(long)]
+    all: bool,
+
+    /// Look at so many letters of each queue at most, with a filter or --all
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    limit: usize,
+
+    #[command(flatten)]
+    filter: FilterOptions,
     #[command(flatten)]
     redaction: RedactionOptions,
     #[command(flatten)]
@@ -44,15 +57,19 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         None => all_queues(&ivy).await?,
     };
     let redaction = if options.list { options.redaction.redaction() } else { Redaction::new() };
-    let seen = Seen::at(&ivy, &queues, &Showing { redaction, raw: false }).await?;
+    let (showing, filter) = (Showing { redaction, raw: false }, options.filter.filter()?);
+    let seen = if options.all || !filter.is_empty() {
+        Seen::by_sweeps(&ivy, &queues, &filter, options.limit, &showing).await?
+    } else {
+        Seen::at_heads(&ivy, &queues, &showing).await?
+    };
     if options.list {
         output.show(&Letters(&seen.letters))?;
     } else {
         output.show(&Groups(group(&seen.letters)))?;
     }
-    if seen.more > 0 {
-        let text = format!("{} more letters were not looked at", seen.more);
-        output.note(&Note::truncated(text))?;
+    if let Some(why) = &seen.truncated {
+        output.note(&Note::truncated(why))?;
     }
     Ok(Exit::Done)
 }
@@ -80,12 +97,13 @@ async fn one_queue(ivy: &Ivy, queue: &QueueName) -> Result<Vec<QueueName>, Failu
 /// The letters that were looked at.
 struct Seen {
     letters: Vec<Message>,
-    /// How many were not.
-    more: u64,
+    /// Why not all were looked at.
+    truncated: Option<String>,
 }
 
 impl Seen {
-    async fn at(ivy: &Ivy, queues: &[QueueName], showing: &Showing) -> Result<Self, Failure> {
+    /// Looks at the first letters of each queue.
+    async fn at_heads(ivy: &Ivy, queues: &[QueueName], showing: &Showing) -> Result<Self, Failure> {
         let sizes = ivy.admin().info_each(queues).await;
         let peeked = ivy.admin().peek_each(queues, SEEN).await;
         let (mut letters, mut more, now) = (Vec::new(), 0, now());
@@ -96,7 +114,33 @@ impl Seen {
             let messages = peeked.into_iter();
             letters.extend(messages.map(|peeked| Message::of(queue, peeked, showing, now)));
         }
-        Ok(Seen { letters, more })
+        let truncated = (more > 0).then(|| format!("{more} more letters were not looked at"));
+        Ok(Seen { letters, truncated })
+    }
+
+    /// Looks at all letters of each queue that a filter selects.
+    async fn by_sweeps(
+        ivy: &Ivy,
+        queues: &[QueueName],
+        filter: &Filter,
+        limit: usize,
+        showing: &Showing,
+    ) -> Result<Self, Failure> {
+        let (mut letters, mut truncated, now) = (Vec::new(), None, now());
+        for queue in queues {
+            let config = SweepConfig::look(queue.clone());
+            let config = config.with_filter(filter.clone()).with_limit(limit);
+            let report = sweep::look(ivy.admin().sweep(config)?, |row| {
+                letters.push(Message::found(queue, row, showing, now));
+                Ok(())
+            })
+            .await?;
+            sweep::exit_of_look(&report)?;
+            if let Some(why) = &report.truncated {
+                truncated = Some(format!("not all letters of {queue} were looked at: {why}"));
+            }
+        }
+        Ok(Seen { letters, truncated })
     }
 }
 

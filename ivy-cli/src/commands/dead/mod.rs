@@ -1,12 +1,18 @@
 //! `ivy dead`: dead letters.
 
+mod delete;
+mod export;
+mod import;
 mod ls;
+mod requeue;
 mod show;
+mod stored;
 
 use clap::Subcommand;
 use ivy_proto::QueueName;
+use ivy_tokio::Ivy;
 
-use super::CommonOptions;
+use super::{CommonOptions, missing};
 use crate::exit::{Exit, Failure};
 
 /// Show dead letters, and requeue or delete them
@@ -20,6 +26,10 @@ pub(crate) struct Options {
 enum Command {
     Ls(ls::Options),
     Show(show::Options),
+    Requeue(requeue::Options),
+    Delete(delete::Options),
+    Export(export::Options),
+    Import(import::Options),
 }
 
 impl Options {
@@ -27,6 +37,10 @@ impl Options {
         match &self.command {
             Command::Ls(options) => &options.common,
             Command::Show(options) => &options.common,
+            Command::Requeue(options) => &options.common,
+            Command::Delete(options) => &options.common,
+            Command::Export(options) => &options.common,
+            Command::Import(options) => &options.common,
         }
     }
 }
@@ -35,6 +49,18 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     match &options.command {
         Command::Ls(options) => ls::run(options).await,
         Command::Show(options) => show::run(options).await,
+        Command::Requeue(options) => requeue::run(options).await,
+        Command::Delete(options) => delete::run(options).await,
+        Command::Export(options) => export::run(options).await,
+        Command::Import(options) => import::run(options).await,
+    }
+}
+
+/// Checks that a dead-letter queue exists.
+async fn check_exists(ivy: &Ivy, dead: &QueueName) -> Result<(), Failure> {
+    match ivy.admin().info(dead.as_str()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(missing::explain(ivy, dead.as_str(), error).await),
     }
 }
 

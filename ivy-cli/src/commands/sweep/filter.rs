@@ -1,0 +1,113 @@
+//! Options that select messages.
+
+use std::str::FromStr;
+
+use ivy_proto::admin::{CountRange, Filter, Glob, InvalidFilter, Period, SearchText};
+use ivy_proto::text::number;
+use ivy_tokio::DeadLetterReason;
+
+use crate::commands::time::now;
+use crate::duration;
+use crate::exit::Failure;
+
+/// Which messages are selected. All conditions must be met; without one, all messages are.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Filter")]
+pub(crate) struct FilterOptions {
+    /// Only this message: its id, its id in the queue that it came from, or its task's id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    id: Vec<String>,
+
+    /// Only tasks of these names: `*` matches any characters, and `?` one character
+    #[arg(long, value_name = "GLOB")]
+    task: Option<Glob>,
+
+    /// Only messages that were dead-lettered for one of these reasons, such as Fatal,BadArgs
+    #[arg(long, value_name = "REASONS", value_delimiter = ',')]
+    reason: Vec<DeadLetterReason>,
+
+    /// Only messages with so many attempts, such as 3, '>=3' or '<3'
+    #[arg(long, value_name = "RANGE")]
+    attempts: Option<CountRange>,
+
+    /// Only messages that were dead-lettered since then: a duration before now, such as 2h, or
+    /// milliseconds since 1970
+    #[arg(long, value_name = "TIME")]
+    since: Option<Time>,
+
+    /// Only messages that were dead-lettered until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<Time>,
+
+    /// Only messages that contain this text in their arguments or their error
+    #[arg(long, value_name = "TEXT", value_parser = SearchText::new)]
+    contains: Option<SearchText>,
+
+    /// Only messages that were never requeued
+    #[arg(long)]
+    not_requeued: bool,
+}
+
+/// A time in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Time(u64);
+
+/// The text is not a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time must be a duration before now, such as 2h, or milliseconds since 1970")]
+struct InvalidTime;
+
+impl FromStr for Time {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        if let Some(millis) = number(text).filter(|_| !text.is_empty()) {
+            return Ok(Time(millis));
+        }
+        let before = duration::parse(text).map_err(|_| InvalidTime)?;
+        let before = u64::try_from(before.as_millis()).map_err(|_| InvalidTime)?;
+        Ok(Time(now().saturating_sub(before)))
+    }
+}
+
+impl FilterOptions {
+    pub(in crate::commands) fn filter(&self) -> Result<Filter, Failure> {
+        self.to_filter().map_err(Failure::wrong_call)
+    }
+
+    fn to_filter(&self) -> Result<Filter, InvalidFilter> {
+        let mut filter = self.id.iter().fold(Filter::new(), |filter, id| filter.with_id(id));
+        if let Some(task) = &self.task {
+            filter = filter.with_task(task.clone());
+        }
+        if !self.reason.is_empty() {
+            filter = filter.with_reasons(self.reason.iter().copied());
+        }
+        if let Some(attempts) = self.attempts {
+            filter = filter.with_attempts(attempts);
+        }
+        if self.since.is_some() || self.until.is_some() {
+            let millis = |time: Option<Time>| time.map(|Time(millis)| millis);
+            filter = filter.with_period(Period::new(millis(self.since), millis(self.until))?);
+        }
+        if let Some(text) = &self.contains {
+            filter = filter.with_text(text.clone());
+        }
+        Ok(if self.not_requeued { filter.not_requeued() } else { filter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_duration_before_now_or_a_number() {
+        assert_eq!("1700000000000".parse::<Time>().unwrap().0, 1_700_000_000_000);
+        let hour_ago: Time = "1h".parse().unwrap();
+        assert!((3_599_000..3_660_000).contains(&(now() - hour_ago.0)));
+        for text in ["", "yesterday", "-1h", "1.5h"] {
+            assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
+}
