@@ -29,6 +29,9 @@ use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 
+/// The most calls for which room is allocated in advance: an iterator may announce any number.
+const MAX_RESERVED: usize = 10_000;
+
 /// Calls and runs tasks over a queue and a notifier. Cheap to clone.
 ///
 /// Creating one opens no connection and starts nothing. The first call or worker starts what it
@@ -144,23 +147,23 @@ impl<R: Runtime> Ivy<R> {
             let why = || self.producer().err().unwrap_or(Cause::Stopped);
             return args.into_iter().map(|_| Err(Error::from(why()))).collect();
         };
-        let options = CallOptions::new();
-        let (mut calls, mut prepared) = (Vec::new(), Vec::new());
+        let (options, waits) = (CallOptions::new(), self.waits());
+        let args = args.into_iter();
+        let mut calls = Vec::with_capacity(args.size_hint().0.min(MAX_RESERVED));
+        let mut listeners = Vec::with_capacity(calls.capacity());
         for args in args {
             let call = self.prepare(task, &args, &options, Until::Result);
-            prepared.push(call.map(|call| calls.push(call)));
+            listeners.push(call.map(|call| {
+                let (listener, call) = follow(producer, waits.clone(), call, Until::Result);
+                calls.push(call);
+                listener
+            }));
         }
-        let (listeners, calls): (Vec<_>, _) = calls
-            .into_iter()
-            .map(|call| follow(producer, self.waits(), call, Until::Result))
-            .unzip();
         producer.post(ProducerCommand::Calls(calls));
-        let mut listeners = listeners.into_iter();
-        let mut handles = Vec::with_capacity(prepared.len());
-        for prepared in prepared {
-            handles.push(match prepared.map(|()| listeners.next()) {
-                Ok(Some(call_listener)) => call_listener.sent().await.map(Handle::new),
-                Ok(None) => Err(Error::from(Cause::Stopped)),
+        let mut handles = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            handles.push(match listener {
+                Ok(listener) => listener.sent().await.map(Handle::new),
                 Err(error) => Err(error),
             });
         }

@@ -41,6 +41,7 @@
 //! thread that wakes a pump also runs it, unless it is executing code of the program.
 
 mod admin;
+mod alarm;
 mod builder;
 mod built_in;
 mod call_listener;

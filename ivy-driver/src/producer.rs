@@ -188,6 +188,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
         match command {
             ProducerCommand::Input(input) => self.feed(input, now),
             ProducerCommand::Calls(calls) => {
+                self.followed.reserve(calls.len());
+                self.calls.reserve(calls.len());
                 for (call, progress) in calls {
                     self.take(call, progress);
                 }

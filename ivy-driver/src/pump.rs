@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,6 +16,7 @@ use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply, ReplyCheck};
 use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
 
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
@@ -76,9 +77,8 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     mut clock: Clock<R>,
 ) {
     let (mut command, mut arrived) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
-    let mut turns = TURN;
+    let (mut alarm, mut turns) = (Alarm::new(clock), TURN);
     while let Next::Wait(deadline) = role.execute_outputs() {
-        let mut sleeping = pin!(clock.sleep_until(deadline));
         let (mut is_abandoned, mut bytes) = (false, 0);
         poll_fn(|context| {
             if turns == 0 {
@@ -110,7 +110,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 return Poll::Ready(());
             }
             turns = TURN;
-            sleeping.as_mut().poll(context)
+            alarm.poll(deadline, context)
         })
         .await;
         turns -= 1;

@@ -1,8 +1,8 @@
 //! The executor of a session: connections, time and commands.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_channel::{mpsc, oneshot};
@@ -17,11 +17,13 @@ use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{ChannelName, Moment};
 use rustc_hash::FxHashMap;
 
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::runtime::Runtime;
 use crate::tls::{Tls, is_tls};
 
+use super::readiness::Readiness;
 use super::stream::{self, BoxedStream};
 use super::subscription_channel::Writer;
 
@@ -51,6 +53,7 @@ pub(super) struct SessionExecutor<R> {
     waiting: FxHashMap<CommandId, Requester>,
     /// When the next [`Input::Tick`] is due.
     deadline: Option<Moment>,
+    alarm: Alarm<R>,
     piece: Vec<u8>,
 }
 
@@ -61,7 +64,12 @@ enum Requester {
     SubscriptionEvent(Writer),
 }
 
-enum Connection {
+struct Connection {
+    readiness: Readiness,
+    stage: Stage,
+}
+
+enum Stage {
     Opening(BoxFuture<'static, Result<BoxedStream, LinkFault>>),
     Open(Open),
 }
@@ -102,6 +110,7 @@ impl<R: Runtime> SessionExecutor<R> {
             connections: Vec::new(),
             waiting: FxHashMap::default(),
             deadline: None,
+            alarm: Alarm::new(clock),
             piece: vec![0; PIECE],
         }
     }
@@ -110,14 +119,13 @@ impl<R: Runtime> SessionExecutor<R> {
     pub(super) async fn run(mut self) {
         let mut turns = TURN;
         loop {
-            let mut sleeping = pin!(self.clock.sleep_until(self.deadline));
             let next = |context: &mut Context<'_>| {
                 if turns == 0 {
                     turns = TURN;
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                let is_on = ready!(self.poll_next(context, sleeping.as_mut()));
+                let is_on = ready!(self.poll_next(context));
                 turns -= 1;
                 Poll::Ready(is_on)
             };
@@ -129,11 +137,7 @@ impl<R: Runtime> SessionExecutor<R> {
 
     /// Waits until an event has happened and passes it to the session: first commands, then timers,
     /// then received bytes. Returns whether more may follow.
-    fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-        sleeping: Pin<&mut impl Future<Output = ()>>,
-    ) -> Poll<bool> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut taken = 0;
         while taken < BATCH
             && let Poll::Ready(command) = self.mailbox.poll_next_unpin(context)
@@ -142,7 +146,7 @@ impl<R: Runtime> SessionExecutor<R> {
             self.take(command);
             taken += 1;
         }
-        let is_due = taken == 0 && sleeping.poll(context).is_ready();
+        let is_due = taken == 0 && self.alarm.poll(self.deadline, context).is_ready();
         if is_due {
             self.handle_input(Input::Tick, None);
         }
@@ -186,7 +190,7 @@ impl<R: Runtime> SessionExecutor<R> {
             has_happened = true;
             match happened {
                 ConnectionEvent::Opened(stream) => {
-                    *connection = Connection::Open(Open::new(stream));
+                    connection.stage = Stage::Open(Open::new(stream));
                     self.handle_input(Input::Opened(id), None);
                 }
                 ConnectionEvent::Received(length) => {
@@ -215,11 +219,12 @@ impl<R: Runtime> SessionExecutor<R> {
             match self.session.poll_output() {
                 Output::Open(id, endpoint) => {
                     let opening = stream::open::<R>(endpoint, self.tls.clone()).map_err(not_opened);
-                    self.connections.push((id, Connection::Opening(opening.boxed())));
+                    self.connections.push((id, Connection::new(opening.boxed())));
                 }
                 Output::Send(id, bytes) => {
-                    if let Some(open) = self.open(id) {
+                    if let Some((readiness, open)) = self.open(id) {
                         open.send(bytes);
+                        readiness.set();
                     }
                 }
                 Output::Close(id) => self.connections.retain(|(other, _)| *other != id),
@@ -239,7 +244,7 @@ impl<R: Runtime> SessionExecutor<R> {
                         self.waiting.get(&command_id)
                     {
                         reader.write(event);
-                        if let Some(open) = from.and_then(|id| self.open(id)) {
+                        if let Some((_, open)) = from.and_then(|id| self.open(id)) {
                             open.held_up_by = Some(command_id);
                         }
                     }
@@ -253,15 +258,40 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    fn open(&mut self, id: ConnectionId) -> Option<&mut Open> {
-        self.connections.iter_mut().find_map(|(other, connection)| match connection {
-            Connection::Open(open) if *other == id => Some(open),
+    fn open(&mut self, id: ConnectionId) -> Option<(&Readiness, &mut Open)> {
+        self.connections.iter_mut().find_map(|(other, connection)| match &mut connection.stage {
+            Stage::Open(open) if *other == id => Some((&connection.readiness, open)),
             _ => None,
         })
     }
 }
 
 impl Connection {
+    fn new(opening: BoxFuture<'static, Result<BoxedStream, LinkFault>>) -> Self {
+        Connection { readiness: Readiness::new(), stage: Stage::Opening(opening) }
+    }
+
+    /// Sends and reads, if it was woken or has more to send.
+    fn poll(
+        &mut self,
+        context: &Context<'_>,
+        piece: &mut [u8],
+        waiting: &FxHashMap<CommandId, Requester>,
+    ) -> Poll<ConnectionEvent> {
+        if !self.readiness.take(context) {
+            return Poll::Pending;
+        }
+        let event =
+            self.stage.poll(&mut Context::from_waker(self.readiness.waker()), piece, waiting);
+        if event.is_ready() {
+            // More may have arrived.
+            self.readiness.set();
+        }
+        event
+    }
+}
+
+impl Stage {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -269,13 +299,13 @@ impl Connection {
         waiting: &FxHashMap<CommandId, Requester>,
     ) -> Poll<ConnectionEvent> {
         let open = match self {
-            Connection::Opening(opening) => {
+            Stage::Opening(opening) => {
                 return Poll::Ready(match ready!(opening.poll_unpin(context)) {
                     Ok(stream) => ConnectionEvent::Opened(stream),
                     Err(fault) => ConnectionEvent::Closed(fault),
                 });
             }
-            Connection::Open(open) => open,
+            Stage::Open(open) => open,
         };
         open.poll_send(context);
         if let Some(Requester::SubscriptionEvent(reader)) =

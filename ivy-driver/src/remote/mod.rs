@@ -7,6 +7,7 @@ mod executor;
 mod http;
 #[cfg(feature = "http")]
 mod informational_responses;
+mod readiness;
 mod session;
 mod stream;
 mod subscription_channel;
