@@ -5,17 +5,23 @@ use crate::RedisServer;
 /// What stands before a body: an id, and the counts of failed and of lost deliveries.
 const ID: usize = 18;
 const HEADER: usize = ID + 4;
+/// Counts the messages of a queue at one moment: they move between its keys. An empty element of a
+/// list wakes a waiting worker, and is no message.
+const SIZE: &str = "
+    local size = redis.call('ZCARD', KEYS[3]) + redis.call('HLEN', KEYS[4])
+    for list = 1, 2 do
+      for _, element in ipairs(redis.call('LRANGE', KEYS[list], 0, -1)) do
+        if element ~= '' then size = size + 1 end
+      end
+    end
+    return size";
 
 impl RedisServer {
     /// How many messages a queue holds, in whatever state.
     pub async fn size(&self, queue: &str) -> u64 {
-        let mut size = 0;
-        for (command, part) in [("LLEN", 'r'), ("LLEN", 'p'), ("ZCARD", 'd'), ("HLEN", 'h')] {
-            size += self.query::<u64>(redis::cmd(command).arg(key(queue, part))).await;
-        }
-        // An empty element wakes those who wait, and is no message.
-        let ready = self.elements(queue).await;
-        size - ready.iter().filter(|element| element.is_empty()).count() as u64
+        let mut command = redis::cmd("EVAL");
+        command.arg(SIZE).arg(4).arg(&['r', 'p', 'd', 'h'].map(|part| key(queue, part)));
+        self.query(&command).await
     }
 
     /// The bodies of the messages that wait in a queue.

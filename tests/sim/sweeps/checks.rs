@@ -18,7 +18,7 @@ impl World<'_> {
         }
         let envelope = Envelope::parse(message.body.as_str()).expect("a task was posted");
         let number = number_of(&envelope);
-        if self.setup.reply != Answer::Confirm || self.setup.deletes {
+        if self.setup.answer != Answer::Confirm || self.setup.deletes {
             self.broken("A4", format!("letter {number} was posted"));
         }
         *self.posted.entry(number).or_default() += 1;
@@ -40,7 +40,7 @@ impl World<'_> {
 
     pub(super) fn was_deleted(&mut self, message: &MessageId) {
         let Some(number) = self.letters.remove(message) else { return };
-        if self.setup.reply != Answer::Confirm {
+        if self.setup.answer != Answer::Confirm {
             self.broken("A4", format!("letter {number} was deleted"));
         }
         if number == EXCLUDED {
@@ -78,7 +78,7 @@ impl World<'_> {
             self.broken("A5", format!("{posted} were posted: {report}"));
         } else if self.operators.len() == 1
             && self.faults.is_empty()
-            && self.setup.reply == Answer::Confirm
+            && self.setup.answer == Answer::Confirm
             && (report.end != Ended::Done || report.is_partial())
         {
             self.broken("A5", format!("nothing happened, and yet: {report}"));
@@ -94,7 +94,7 @@ impl World<'_> {
         if ready.len() != left {
             self.broken("A3", format!("{left} letters are left, and ready are {ready:?}"));
         }
-        if self.setup.reply != Answer::Confirm {
+        if self.setup.answer != Answer::Confirm {
             if ready != before {
                 self.broken("A4", format!("{before:?} became {ready:?}"));
             }

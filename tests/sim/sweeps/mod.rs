@@ -108,8 +108,8 @@ fn two_operators_on_the_same_letters_do_no_harm() {
 #[test]
 fn a_plan_changes_nothing_whatever_fails() {
     for backend in BACKENDS {
-        for reply in [Answer::Cancel, Answer::Never] {
-            let sum = try_all(&Setup { backend, reply, ..Setup::default() }, 2);
+        for answer in [Answer::Cancel, Answer::Never] {
+            let sum = try_all(&Setup { backend, answer, ..Setup::default() }, 2);
             let sum = sum.unwrap_or_else(|breach| panic!("{breach}"));
             assert_eq!(sum.doubles, 0);
         }

@@ -36,7 +36,7 @@ pub(crate) enum Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) backend: Backend,
-    pub(crate) reply: Answer,
+    pub(crate) answer: Answer,
     pub(crate) deletes: bool,
     pub(crate) again_if_unknown: bool,
     /// After how many ways of a request a second operator begins, if there is one.
@@ -47,7 +47,7 @@ impl Default for Setup {
     fn default() -> Setup {
         Setup {
             backend: Backend::Exact,
-            reply: Answer::Confirm,
+            answer: Answer::Confirm,
             deletes: false,
             again_if_unknown: false,
             second_after: None,
@@ -275,13 +275,13 @@ impl<'a> World<'a> {
             match sweep.poll_output() {
                 Output::Queue(id, op) => self.request(who, id, op),
                 Output::Plan(plan) => {
-                    let reply = match self.setup.reply {
+                    let answer = match self.setup.answer {
                         Answer::Confirm => Some(Input::Confirm),
                         Answer::Cancel => Some(Input::Cancel),
                         Answer::Never => None,
                     };
-                    if let Some(reply) = reply.filter(|_| plan.needs_answer()) {
-                        sweep.handle_input(reply, now).expect("an answer is accepted");
+                    if let Some(answer) = answer.filter(|_| plan.needs_answer()) {
+                        sweep.handle_input(answer, now).expect("an answer is accepted");
                     }
                     self.operators[who].size = plan.size;
                 }
@@ -300,7 +300,7 @@ impl<'a> World<'a> {
                         // Letters that others hold, or that died processes held.
                         || self.operators[who].size > Some(report.looked_at as u64)
                         || report.truncated.is_some();
-                    if again && self.setup.reply == Answer::Confirm {
+                    if again && self.setup.answer == Answer::Confirm {
                         if self.operators[who].commands >= MOST_COMMANDS {
                             return self.broken("A3", format!("the command fails: {report}"));
                         }
