@@ -175,7 +175,7 @@ impl Ended {
         self
     }
 
-    /// The output of a command that was told to show arguments or results.
+    /// The output of a command that shows arguments or results.
     pub(crate) fn with_arguments_shown(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Ended {

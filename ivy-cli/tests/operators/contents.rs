@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::backend::{Backend, Ended, lines, on_each, task};
 
-/// The output of a command that was told to show arguments.
+/// The output of a command that shows arguments.
 fn shown(backend: &Backend, args: &[&str]) -> String {
     let ended = Ended::with_arguments_shown(&backend.command(args).output().unwrap());
     assert_eq!(ended.code, 0, "{args:?}: {ended:?}");
