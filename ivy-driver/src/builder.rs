@@ -32,8 +32,8 @@ use backend_factory::BackendFactory;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct IvyBuilder<R> {
     config: ConfigBuilder,
-    own_queue: Option<Arc<dyn Queue>>,
-    own_notifier: Option<Arc<dyn Notifier>>,
+    custom_queue: Option<Arc<dyn Queue>>,
+    custom_notifier: Option<Arc<dyn Notifier>>,
     node_compatible: bool,
     node_peers: bool,
     roots: OwnRoots,
@@ -78,8 +78,8 @@ impl<R: Runtime> IvyBuilder<R> {
     pub(crate) fn new() -> Self {
         IvyBuilder {
             config: built_in::configuration(),
-            own_queue: None,
-            own_notifier: None,
+            custom_queue: None,
+            custom_notifier: None,
             node_compatible: false,
             node_peers: true,
             roots: OwnRoots::default(),
@@ -121,16 +121,16 @@ impl<R: Runtime> IvyBuilder<R> {
     /// limit](ivy_proto::queue::QueueOp::time_limit), fails as
     /// [`ResponseLost`](ivy_proto::queue::FaultKind::ResponseLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
-        self.config = self.config.own_queue();
-        self.own_queue = Some(Arc::new(GuardedQueue::<R>::new(Arc::new(queue))));
+        self.config = self.config.custom_queue();
+        self.custom_queue = Some(Arc::new(GuardedQueue::<R>::new(Arc::new(queue))));
         self
     }
 
     /// Uses this notifier instead of one named by a URL or the environment. A publication that
     /// panics or takes longer than ten seconds fails; a subscription that panics is lost.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
-        self.config = self.config.own_notifier();
-        self.own_notifier = Some(Arc::new(GuardedNotifier::<R>::new(Arc::new(notifier))));
+        self.config = self.config.custom_notifier();
+        self.custom_notifier = Some(Arc::new(GuardedNotifier::<R>::new(Arc::new(notifier))));
         self
     }
 
@@ -143,14 +143,20 @@ impl<R: Runtime> IvyBuilder<R> {
     }
 
     /// The password that messages are encrypted with, in the format of the Node package.
-    pub fn encryption_key(mut self, password: &str) -> Self {
+    pub fn encryption_password(mut self, password: &str) -> Self {
         self.config = self.config.encryption_password(Secret::new(password));
         self
     }
 
+    /// The former name of [`encryption_password`](IvyBuilder::encryption_password).
+    #[deprecated(note = "renamed to `encryption_password`: it is a password, not a key")]
+    pub fn encryption_key(self, password: &str) -> Self {
+        self.encryption_password(password)
+    }
+
     /// The keys, and what each queue sends and accepts: see [`Encryption`]. Replaces an
-    /// [`encryption_key`](IvyBuilder::encryption_key) set before. Keys that it does not contain are
-    /// read from the environment.
+    /// [`encryption_password`](IvyBuilder::encryption_password) set before. Keys that it does not
+    /// contain are read from the environment.
     pub fn encryption(mut self, encryption: Encryption) -> Self {
         self.config = self.config.encryption(encryption);
         self
@@ -199,8 +205,8 @@ impl<R: Runtime> IvyBuilder<R> {
     fn assemble(self) -> Result<Ivy<R>, Error<R>> {
         let IvyBuilder {
             config,
-            own_queue,
-            own_notifier,
+            custom_queue,
+            custom_notifier,
             node_compatible,
             node_peers,
             roots,
@@ -225,11 +231,11 @@ impl<R: Runtime> IvyBuilder<R> {
         let mut factory = BackendFactory::<R>::new(clock, roots, events.clone());
         let queue = match &config.queue {
             Some(named) => factory.queue(named)?,
-            None => own_queue.ok_or_else(|| Error::config("there is no queue"))?,
+            None => custom_queue.ok_or_else(|| Error::config("there is no queue"))?,
         };
         let notifier = match &config.notifier {
             Some(named) => Some(factory.notifier(named)?),
-            None => own_notifier,
+            None => custom_notifier,
         };
         Ivy::new(Parts {
             queue,

@@ -27,7 +27,7 @@ pub enum SweepStep {
     /// A message that the filter selects. All of them precede the plan. A sweep of a queue that
     /// workers serve shows none.
     Row(Box<Row>),
-    /// What the sweep will do. If it [needs an answer](Plan::needs_answer), the next step follows
+    /// What the sweep will do. If it [needs a confirmation](Plan::needs_confirmation), the next step follows
     /// [`confirm`](RunningSweep::confirm), [`cancel`](RunningSweep::cancel) or
     /// [`interrupt`](RunningSweep::interrupt), or the end of the time for the answer.
     Plan(Box<Plan>),

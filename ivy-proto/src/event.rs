@@ -295,7 +295,7 @@ pub enum Event {
         /// The part that fails.
         part: Part,
         /// The cause of the last failure.
-        why: Trouble,
+        why: DegradedReason,
     },
     /// A degraded part works again.
     Recovered {
@@ -368,7 +368,7 @@ pub enum Part {
 /// Why a part is degraded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum DegradedReason {
     /// Requests to the queue fail.
     #[error("{0}")]
     Queue(Fault),
@@ -392,6 +392,10 @@ pub enum Trouble {
         detail: String,
     },
 }
+
+/// The former name of [`DegradedReason`].
+#[deprecated(note = "renamed to `DegradedReason`, after the event that contains it")]
+pub type Trouble = DegradedReason;
 
 /// The remedy to suggest when many messages in a row fail for this reason.
 fn what_to_check(reason: DeadLetterReason) -> &'static str {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::text::{Escaped, is_plain, is_printable};
 
 /// The longest name, in bytes.
-const LONGEST: usize = 255;
+const MAX_LEN: usize = 255;
 
 /// Why a text is not a valid name. Describes the problem without repeating the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ fn check(text: &str) -> Result<(), InvalidName> {
     if text.is_empty() {
         return Err(InvalidName::Empty);
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_LEN {
         return Err(InvalidName::TooLong(text.len()));
     }
     if is_printable(text) {
@@ -171,8 +171,17 @@ impl QueueName {
     ///
     /// # Errors
     /// If the name with its suffix is too long.
-    pub fn dead_letters(&self) -> Result<QueueName, InvalidName> {
+    pub fn dead_letter_queue(&self) -> Result<QueueName, InvalidName> {
         QueueName::new(&format!("{}{DEAD}", self.0))
+    }
+
+    /// The former name of [`dead_letter_queue`](QueueName::dead_letter_queue).
+    ///
+    /// # Errors
+    /// If the name with its suffix is too long.
+    #[deprecated(note = "renamed to `dead_letter_queue`: it returns the name of a queue")]
+    pub fn dead_letters(&self) -> Result<QueueName, InvalidName> {
+        self.dead_letter_queue()
     }
 
     /// The queue whose dead letters this queue contains; `None` if it is not a dead-letter queue.
@@ -232,7 +241,7 @@ mod tests {
         assert_eq!(queue.with_priority(Priority::NORMAL).unwrap(), queue);
         let urgent = queue.with_priority(Priority::HIGHEST).unwrap();
         assert_eq!(urgent.as_str(), "mail.p9");
-        assert_eq!(urgent.dead_letters().unwrap().as_str(), "mail.p9.dead");
+        assert_eq!(urgent.dead_letter_queue().unwrap().as_str(), "mail.p9.dead");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::rng::Rng;
 
 /// The longest wait that a queue may request.
-pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Exponential backoff with full jitter: the wait before try `k` is a random time between zero
 /// and `base * factor^k`, at most `cap`.

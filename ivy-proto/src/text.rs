@@ -5,16 +5,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The limit of untrusted text that is printed, in characters.
-const LONGEST: usize = 256;
+const MAX_LEN: usize = 256;
 /// How many consecutive characters of a secret reveal it. A shorter secret counts as a whole.
 const RECOGNISED: usize = 10;
 
 /// The longest error text that is sent, in bytes.
-const LONGEST_ERROR: usize = 1024;
+const MAX_ERROR_LEN: usize = 1024;
 
 /// Truncates an error text to 1 KiB, at a character boundary, for sending.
 pub(crate) fn brief(text: &str) -> &str {
-    beginning(text, LONGEST_ERROR)
+    beginning(text, MAX_ERROR_LEN)
 }
 
 /// The first `longest` bytes of a text, up to a character boundary.
@@ -66,7 +66,7 @@ pub struct Escaped<'a>(pub &'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, character) in self.0.chars().enumerate() {
-            if position == LONGEST {
+            if position == MAX_LEN {
                 return f.write_str("...");
             }
             write_escaped(character, f)?;

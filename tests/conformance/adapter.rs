@@ -41,8 +41,8 @@ macro_rules! adapter {
                     if let Some(notifier) = &config.notifier {
                         builder = builder.notifier_url(notifier);
                     }
-                    if let Some(password) = &config.encryption_key {
-                        builder = builder.encryption_key(password);
+                    if let Some(password) = &config.encryption_password {
+                        builder = builder.encryption_password(password);
                     }
                     if let Some(encryption) = &config.encryption {
                         builder = builder.encryption(encryption.clone());

@@ -47,7 +47,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         queue: variable(QUEUE),
         notifier: env::var(NOTIFIER).ok(),
         channel: name.to_owned(),
-        encryption_key: None,
+        encryption_password: None,
         encryption: None,
         root_certificates: None,
         node_peers: true,

@@ -40,7 +40,7 @@ impl<H: Harness> Fixture<H> {
             queue: (pair.queue.start)(&servers),
             notifier: (pair.notifier.start)(&servers),
             channel: name.to_owned(),
-            encryption_key: None,
+            encryption_password: None,
             encryption: None,
             root_certificates: None,
             node_peers: true,

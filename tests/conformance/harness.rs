@@ -100,7 +100,7 @@ pub(crate) struct HarnessConfig {
     /// Nothing where the queue's own server is the notifier.
     pub(crate) notifier: Option<String>,
     pub(crate) channel: String,
-    pub(crate) encryption_key: Option<String>,
+    pub(crate) encryption_password: Option<String>,
     /// The keys, and what the queues send and accept.
     pub(crate) encryption: Option<Encryption>,
     pub(crate) root_certificates: Option<Vec<u8>>,

@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use crate::late_receipts::LateReceipts;
 
-#[path = "../../ivy-tokio/examples/own_queue.rs"]
+#[path = "../../ivy-tokio/examples/custom_queue.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a `main`, and is a crate of its own")]
-mod own_queue;
+mod custom_queue;
 
 /// A backend.
 pub(crate) struct Backend<B: ?Sized> {
@@ -64,10 +64,10 @@ pub(crate) fn queues() -> [Backend<dyn Queue>; 6] {
             },
         },
         Backend {
-            name: "own_queue",
+            name: "custom_queue",
             in_virtual_time: true,
             is_installed: always,
-            open: |_| ivy(Ivy::builder().queue(own_queue::ListQueue::default())).queue(),
+            open: |_| ivy(Ivy::builder().queue(custom_queue::ListQueue::default())).queue(),
         },
         Backend {
             name: "ironmq",

@@ -68,7 +68,7 @@ impl Fixture {
             .notifier_url(&self.redis.url())
             .channel(self.channel);
         if let Some(password) = self.password {
-            builder = builder.encryption_key(password);
+            builder = builder.encryption_password(password);
         }
         if let (Some(password), true) = (self.password, self.bridging) {
             let encryption = Encryption::new()

@@ -46,7 +46,7 @@ fn invalid_addresses_are_refused_without_showing_secrets() {
     for url in ["", "http://x:hunter2@y", "redis://:hunter2@"] {
         assert_config(Ivy::builder().queue_url("memory://").notifier_url(url).build());
     }
-    assert_config(Ivy::builder().queue_url("memory://").encryption_key(" ").build());
+    assert_config(Ivy::builder().queue_url("memory://").encryption_password(" ").build());
     assert_config(Ivy::builder().queue_url("memory://").channel("").build());
 }
 

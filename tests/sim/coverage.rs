@@ -7,7 +7,7 @@ use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::wire::DeadLetterReason;
 
 use crate::fault::Fault;
-use crate::pairs::{Pair, Pairs};
+use crate::state_inputs::{StateInput, StateInputs};
 
 /// Counts of what happened.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Coverage {
     pub(crate) max_held: usize,
     /// Requests that were sent while the server was down.
     pub(crate) outage_requests: u64,
-    pub(crate) pairs: Pairs,
+    pub(crate) pairs: StateInputs,
     faults: BTreeMap<Fault, u64>,
     seen: BTreeMap<&'static str, u64>,
 }
@@ -36,7 +36,7 @@ impl Coverage {
         self.faults.get(&fault).copied().unwrap_or(0)
     }
 
-    pub(crate) fn pair(&mut self, pair: Pair) {
+    pub(crate) fn pair(&mut self, pair: StateInput) {
         *self.pairs.entry(pair).or_default() += 1;
     }
 

@@ -14,13 +14,13 @@ use crate::choices::{Choices, Chooser};
 use crate::coverage::Coverage;
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{Source, one_of};
-use crate::machines::PAUSES;
-use crate::pairs::assert_all_listed;
+use crate::machine_driver::PAUSES;
+use crate::redis_sessions::EVICTED_KEYS;
 use crate::regressions::Regression;
 use crate::replay::write;
 use crate::run::{Case, run};
-use crate::sessions::EVICTED_KEYS;
 use crate::setup::Setup;
+use crate::state_inputs::assert_all_listed;
 use crate::task::Plan;
 
 /// The lease and the handler's duration, so that each lease is renewed at least once.

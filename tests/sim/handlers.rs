@@ -8,7 +8,7 @@ use ivy_proto::{JobId, TaskId};
 
 use crate::fault::{Fault, Opportunity};
 use crate::host::{End, Job, ProcessInput};
-use crate::pairs::WorkerState;
+use crate::state_inputs::WorkerState;
 use crate::task::{Cause, Plan, ProcessId, Sender, args};
 use crate::world::{Due, World};
 

@@ -14,8 +14,8 @@ use ivy_proto::{
 };
 
 use crate::clock::{Clock, HostWallClock};
-use crate::pairs::{Kind, SubscriptionState, WorkerState};
-use crate::sessions::ConnectionInput;
+use crate::redis_sessions::ConnectionInput;
+use crate::state_inputs::{Kind, SubscriptionState, WorkerState};
 use crate::task::ProcessId;
 
 /// A host and its process, if one runs.

@@ -199,7 +199,7 @@ impl LawChecker {
 
     /// The dead letter in this body, sealed or plaintext.
     fn dead_letter(&self, body: &Body) -> Option<DeadLetter> {
-        let mut dead = self.queues.iter().filter_map(|queue| queue.dead_letters().ok());
+        let mut dead = self.queues.iter().filter_map(|queue| queue.dead_letter_queue().ok());
         dead.find_map(|queue| self.codec.open_dead_letter(body, &queue).ok())
     }
 

@@ -25,7 +25,7 @@ use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_in, one_of};
 use crate::host::{PendingOp, ProcessInput};
 use crate::original::OriginalRequest;
-use crate::pairs::Kind;
+use crate::state_inputs::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 

@@ -231,7 +231,7 @@ impl World {
     /// Checks that the broker has as many messages as the law checker expects.
     fn check_sizes(&mut self) {
         let queues = self.kinds.iter().map(|kind| kind.queue.clone());
-        let dead = self.kinds.iter().filter_map(|kind| kind.queue.dead_letters().ok());
+        let dead = self.kinds.iter().filter_map(|kind| kind.queue.dead_letter_queue().ok());
         let queues: BTreeSet<QueueName> = queues.chain(dead).collect();
         for queue in queues {
             let size = self.size_of(&queue);

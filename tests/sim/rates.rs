@@ -9,8 +9,8 @@ use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
 use ivy_sim::wire;
 
 use crate::host::{Machine, PendingOp};
-use crate::pairs::Kind;
 use crate::setup::OutageKind;
+use crate::state_inputs::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::coverage::Coverage;
 use crate::fault::{FAULTS, Fault};
-use crate::pairs::{assert_all_listed, assert_all_seen};
 use crate::replay::{commit, report_failure};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
+use crate::state_inputs::{assert_all_listed, assert_all_seen};
 
 /// How many seeds an ordinary test run uses. `tests/run` uses more.
 const RUNS: u64 = 2_000;

@@ -19,10 +19,10 @@ use crate::host::{Host, ProcessInput};
 use crate::keys::Keys;
 use crate::laws::LawChecker;
 use crate::network::{Connections, RecentDeliveries, RequestInTransit};
-use crate::pairs::broker_input;
 use crate::rates::RequestRates;
-use crate::sessions::{ConnectionDue, Sessions};
+use crate::redis_sessions::{ConnectionDue, Sessions};
 use crate::setup::{Kind, Setup, TOKEN, kinds};
+use crate::state_inputs::broker_input;
 use crate::task::ProcessId;
 use crate::trace::Trace;
 

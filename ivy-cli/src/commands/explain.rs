@@ -18,7 +18,7 @@ use crate::output::{Output, Page, Report};
 /// How many ready messages are looked at: those that a server shows at once.
 const SEEN: usize = 100;
 /// The longest body that is read from the standard input.
-const LONGEST_BODY: u64 = 4 << 20;
+const MAX_BODY: u64 = 4 << 20;
 
 /// Explain what a message is, why it does not run, and what to do
 ///
@@ -67,7 +67,7 @@ async fn of_message(ivy: &Ivy, queue: &QueueName, id: &str) -> Result<Evidence, 
 
 /// Looks for the message of a task, in its queue and in the dead letters of that.
 async fn of_task(ivy: &Ivy, queue: &QueueName, task: TaskId) -> Result<Evidence, Failure> {
-    let dead = queue.dead_letters().ok();
+    let dead = queue.dead_letter_queue().ok();
     for queue in [queue].into_iter().chain(&dead) {
         let Ok(ready) = ivy.admin().peek(queue.as_str(), SEEN).await else { continue };
         let seen = ready.len();
@@ -95,7 +95,7 @@ fn task_id(peeked: &Peeked) -> Option<TaskId> {
 /// Explains a body that is not looked up in a queue.
 async fn of_input(ivy: &Ivy, queue: &QueueName) -> Result<Evidence, Failure> {
     // On a thread of its own, so that Ctrl-C ends the wait for the input.
-    let text = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin().take(LONGEST_BODY)));
+    let text = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin().take(MAX_BODY)));
     let unreadable = |error| Failure::local("cannot read the body", error);
     let text = text.await.map_err(io::Error::other).flatten().map_err(unreadable)?;
     let body = ReceivedBody::Text(Body::new(text.trim_end_matches(['\r', '\n'])));

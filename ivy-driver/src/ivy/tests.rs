@@ -95,7 +95,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
 
 /// The sources of a program with a queue and a notifier of its own.
 fn sources() -> Sources {
-    let config = Config::builder().own_queue().own_notifier();
+    let config = Config::builder().custom_queue().custom_notifier();
     config.resolve(&Environment::empty()).unwrap().sources
 }
 

@@ -121,8 +121,8 @@ pub struct ConfigBuilder {
 #[derive(Clone, Debug)]
 enum BackendChoice<T> {
     Url(Secret),
-    Parts(T),
-    Own,
+    Value(T),
+    Custom,
 }
 
 impl ConfigBuilder {
@@ -159,14 +159,14 @@ impl ConfigBuilder {
     /// Uses this queue.
     #[must_use]
     pub fn queue(mut self, queue: QueueConfig) -> Self {
-        self.queue = Some(BackendChoice::Parts(queue));
+        self.queue = Some(BackendChoice::Value(queue));
         self
     }
 
     /// Disables the look-up of a queue, because the program provides its own.
     #[must_use]
-    pub fn own_queue(mut self) -> Self {
-        self.queue = Some(BackendChoice::Own);
+    pub fn custom_queue(mut self) -> Self {
+        self.queue = Some(BackendChoice::Custom);
         self
     }
 
@@ -180,14 +180,14 @@ impl ConfigBuilder {
     /// Uses this notifier.
     #[must_use]
     pub fn notifier(mut self, notifier: NotifierConfig) -> Self {
-        self.notifier = Some(BackendChoice::Parts(notifier));
+        self.notifier = Some(BackendChoice::Value(notifier));
         self
     }
 
     /// Disables the look-up of a notifier, because the program provides its own.
     #[must_use]
-    pub fn own_notifier(mut self) -> Self {
-        self.notifier = Some(BackendChoice::Own);
+    pub fn custom_notifier(mut self) -> Self {
+        self.notifier = Some(BackendChoice::Custom);
         self
     }
 
@@ -218,11 +218,12 @@ impl ConfigBuilder {
     /// If a given or found value is invalid, or if no queue is configured.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         self.backends.check()?;
-        let is_own_queue = matches!(self.queue, Some(BackendChoice::Own | BackendChoice::Parts(_)));
+        let is_from_program =
+            matches!(self.queue, Some(BackendChoice::Custom | BackendChoice::Value(_)));
         let (queue, queue_url) = queue(self.queue, &self.backends, environment)?;
         let queue_source = match &queue_url {
             Some(url) => Source::Origin(url.origin()),
-            None if is_own_queue => Source::Program,
+            None if is_from_program => Source::Program,
             None => Source::Backend,
         };
         let (notifier, notifier_source) = notifier(
@@ -256,8 +257,8 @@ fn queue(
     environment: &Environment<'_>,
 ) -> Result<(Option<QueueConfig>, Option<BackendUrl>), ConfigError> {
     let url = match explicit {
-        Some(BackendChoice::Own) => return Ok((None, None)),
-        Some(BackendChoice::Parts(queue)) => return Ok((Some(queue), None)),
+        Some(BackendChoice::Custom) => return Ok((None, None)),
+        Some(BackendChoice::Value(queue)) => return Ok((Some(queue), None)),
         Some(BackendChoice::Url(url)) => {
             let origin = Origin::Argument("queue URL");
             Some(Found { value: url.expose().to_owned(), origin })
@@ -276,8 +277,8 @@ fn notifier(
     environment: &Environment<'_>,
 ) -> Result<(Option<NotifierConfig>, Source), ConfigError> {
     let url = match explicit {
-        Some(BackendChoice::Own) => return Ok((None, Source::Program)),
-        Some(BackendChoice::Parts(notifier)) => return Ok((Some(notifier), Source::Program)),
+        Some(BackendChoice::Custom) => return Ok((None, Source::Program)),
+        Some(BackendChoice::Value(notifier)) => return Ok((Some(notifier), Source::Program)),
         Some(BackendChoice::Url(url)) => {
             let origin = Origin::Argument("notifier URL");
             Some(Found { value: url.expose().to_owned(), origin })

@@ -338,7 +338,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Trouble;
+    use crate::event::DegradedReason;
     use crate::id::TaskId;
     use crate::name::TaskName;
     use crate::queue::{Fault, FaultKind};
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn lasting_trouble_reports_what_to_do() {
-        let why = Trouble::Queue(Fault::new(FaultKind::Unauthorized));
+        let why = DegradedReason::Queue(Fault::new(FaultKind::Unauthorized));
         let event = Event::Degraded { part: Part::Queue(queue()), why };
         let text = event.to_string();
         let start = "queue shop keeps failing, and is retried indefinitely: the queue's server refused the credentials; ";

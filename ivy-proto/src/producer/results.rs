@@ -1,6 +1,6 @@
 //! Receives results: the subscription, notices, and the calls that wait for them.
 
-use crate::event::{Event, Part, Trouble};
+use crate::event::{DegradedReason, Event, Part};
 use crate::id::TaskId;
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
@@ -37,7 +37,7 @@ impl Producer {
         let Some(loss) = subscription.lost(fault.clone(), self.now) else { return };
         self.event(Event::NotifierError { fault: fault.clone() });
         if loss.is_news {
-            let why = Trouble::Notifier(fault.clone());
+            let why = DegradedReason::Notifier(fault.clone());
             self.event(Event::Degraded { part: Part::Notifier, why });
         }
         if matches!(

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part, Trouble};
+use crate::event::{DegradedReason, Event, Part};
 use crate::id::{MessageId, OpId};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, different, entries};
-use crate::retry::{Backoff, LONGEST_RETRY_AFTER};
+use crate::retry::{Backoff, MAX_RETRY_AFTER};
 
 use super::Producer;
 use super::io::{Output, SendError, Timer};
@@ -159,10 +159,10 @@ impl Producer {
                 outgoing.tries < tries && (outgoing.repeatable || !outgoing.may_be_stored);
             if may_try { again.push(outgoing) } else { final_failures.push((outgoing, fault)) }
         }
-        let mut pause = requested.map(|requested| requested.min(LONGEST_RETRY_AFTER));
+        let mut pause = requested.map(|requested| requested.min(MAX_RETRY_AFTER));
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
-                let why = Trouble::Queue(why);
+                let why = DegradedReason::Queue(why);
                 self.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
             }
             if let Some(fault) = outage {

@@ -219,7 +219,7 @@ impl Capabilities {
     /// If it refuses one of them.
     pub fn check_name(&self, queue: &QueueName) -> Result<(), NameNotForBackend> {
         let Some(rule) = self.names else { return Ok(()) };
-        let dead = queue.dead_letters().ok();
+        let dead = queue.dead_letter_queue().ok();
         for name in [queue].into_iter().chain(&dead) {
             rule.check(name).map_err(|why| NameNotForBackend { queue: name.clone(), why })?;
         }

@@ -271,7 +271,7 @@ impl Codec {
     pub fn accepts_notice(&self, form: BodyForm, queue: &QueueName, shared: bool) -> bool {
         let policy = self.policy(queue);
         if shared {
-            form == BodyForm::Plain && policy.sends().is_read_by_original()
+            form == BodyForm::Plain && policy.sends().is_readable_by_node()
         } else {
             policy.accepts(form)
         }

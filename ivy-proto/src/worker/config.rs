@@ -218,7 +218,7 @@ impl WorkerConfig {
         for (queue, priority) in names {
             let weight = self.weights.get(&queue).copied().unwrap_or(1);
             let name = queue.with_priority(priority).map_err(InvalidConfig::QueueName)?;
-            name.dead_letters().map_err(InvalidConfig::QueueName)?;
+            name.dead_letter_queue().map_err(InvalidConfig::QueueName)?;
             served.push(ServedQueue { name, priority, weight });
         }
         served.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
@@ -263,7 +263,7 @@ impl WorkerConfig {
         }
         let served = self.served()?;
         for one in &served {
-            let dead = one.name.dead_letters().map_err(InvalidConfig::QueueName)?;
+            let dead = one.name.dead_letter_queue().map_err(InvalidConfig::QueueName)?;
             if served.iter().any(|other| other.name == dead) {
                 return Err(InvalidConfig::ServesDeadLetters(dead));
             }

@@ -87,7 +87,8 @@ impl Worker {
             && let Some(pause) = served.on_reply(count, returned, (wait, took), &mut self.fx.rng)
         {
             let others_first = served.unprocessable.polls_without_waiting();
-            let why = if others_first { PauseReason::Others } else { PauseReason::Empty };
+            let why =
+                if others_first { PauseReason::OtherWorkersFirst } else { PauseReason::Empty };
             self.pause_queue(queue, pause, why);
         }
         // The surplus of a broken queue is left to its leases.

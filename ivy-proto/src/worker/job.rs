@@ -204,7 +204,7 @@ impl Job {
         else {
             return None;
         };
-        let queue = self.queue.dead_letters().ok()?;
+        let queue = self.queue.dead_letter_queue().ok()?;
         let original = self.original();
         // Wrapping a dead letter again would make it grow with each round.
         if dead_lettering.bare

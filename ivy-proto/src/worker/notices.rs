@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::{Event, NoticeDropReason, Part, TaskRef, Trouble};
+use crate::event::{DegradedReason, Event, NoticeDropReason, Part, TaskRef};
 use crate::hash_map::SortedHashMap;
 use crate::id::OpId;
 use crate::notify::{NotifyFault, Publication};
@@ -106,7 +106,7 @@ impl Notices {
     pub(super) fn report_no_notifier(&mut self, task: TaskRef, fx: &mut Effects) {
         fx.event(Event::NoticeDropped { task, reason: NoticeDropReason::NoNotifier });
         if !std::mem::replace(&mut self.reported_missing, true) {
-            fx.event(Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier });
+            fx.event(Event::Degraded { part: Part::Notifier, why: DegradedReason::NoNotifier });
         }
     }
 
@@ -184,7 +184,7 @@ impl Notices {
     ) {
         self.failures = self.failures.saturating_add(1);
         if self.failures == DEGRADED_AFTER {
-            let why = Trouble::Notifier(fault.clone());
+            let why = DegradedReason::Notifier(fault.clone());
             fx.event(Event::Degraded { part: Part::Notifier, why });
         }
         // A notice that may have been published is not published twice.

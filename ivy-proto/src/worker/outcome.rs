@@ -125,7 +125,7 @@ impl Worker {
         let Some(queue) = self.jobs.get(&job).map(|held| held.queue.clone()) else { return };
         self.release(job, NO_THREAD_DELAY, ReleaseReason::NoThread);
         if !self.is_draining() {
-            self.pause_queue(&queue, NO_THREAD_DELAY, PauseReason::Trouble);
+            self.pause_queue(&queue, NO_THREAD_DELAY, PauseReason::Failing);
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part, Trouble};
+use crate::event::{DegradedReason, Event, Part};
 use crate::id::OpId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, entries, only_entry};
-use crate::retry::LONGEST_RETRY_AFTER;
+use crate::retry::MAX_RETRY_AFTER;
 
 use super::Worker;
 use super::effects::OpPurpose;
@@ -99,10 +99,10 @@ impl Worker {
         }
         if self.config.creates_queues {
             let Some(served) = self.poller.queue(queue) else { return };
-            if !served.is_missing() {
+            if !served.on_missing() {
                 return self.pause_failed_queue(queue, fault);
             }
-            served.pause(PauseReason::Trouble);
+            served.pause(PauseReason::Failing);
             let op = QueueOp::CreateQueue { queue: queue.clone() };
             return self.fx.execute(OpPurpose::Create(queue.clone()), op);
         }
@@ -120,7 +120,7 @@ impl Worker {
 
     fn pause_failed_queue(&mut self, queue: &QueueName, fault: &Fault) {
         let pause = self.queue_failed(queue, fault);
-        self.pause_queue(queue, pause, PauseReason::Trouble);
+        self.pause_queue(queue, pause, PauseReason::Failing);
     }
 
     /// Reports a failed request to this queue, and returns the delay until it may be repeated.
@@ -128,13 +128,13 @@ impl Worker {
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         let at_least = match fault.kind() {
             FaultKind::Unauthorized => UNAUTHORIZED_PAUSE,
-            _ => fault.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER),
+            _ => fault.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER),
         };
         let now = self.fx.now;
         let Some(served) = self.poller.queue(queue) else { return at_least };
         let (delay, health) = served.failed(needs_operator(fault), at_least, now, &mut self.fx.rng);
         if health == Health::Degraded {
-            let why = Trouble::Queue(fault.clone());
+            let why = DegradedReason::Queue(fault.clone());
             self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
         }
         delay

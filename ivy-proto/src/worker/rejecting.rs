@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part, ReleaseReason, Trouble};
+use crate::event::{DegradedReason, Event, Part, ReleaseReason};
 use crate::id::JobId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
@@ -62,7 +62,7 @@ impl Worker {
         let Some(served) = self.poller.queue(queue) else { return };
         let recovered = served.unprocessable.handled(task, self.fx.now);
         // There is work for this worker after all.
-        if served.is_paused_for(PauseReason::Others) {
+        if served.is_paused_for(PauseReason::OtherWorkersFirst) {
             served.wake();
             self.fx.timers.stop(&Timer::Poll(queue.clone()));
         }
@@ -95,7 +95,7 @@ impl Worker {
         };
         let pause = served.unprocessable.yields(&mut self.fx.rng);
         if let Some(pause) = pause {
-            self.pause_queue(queue, pause, PauseReason::Others);
+            self.pause_queue(queue, pause, PauseReason::OtherWorkersFirst);
         }
     }
 
@@ -124,14 +124,14 @@ impl Worker {
                 (FaultSource::Program, Some(task)) => {
                     let part = Part::Task { task: task.clone(), queue: queue.clone() };
                     let detail = rejection.message.clone();
-                    (part, Trouble::Task { reason: rejection.reason, detail })
+                    (part, DegradedReason::Task { reason: rejection.reason, detail })
                 }
-                _ => (Part::Messages(queue.clone()), Trouble::Messages(rejection.reason)),
+                _ => (Part::Messages(queue.clone()), DegradedReason::Messages(rejection.reason)),
             };
             self.fx.event(Event::Degraded { part, why });
         }
         if let Some(pause) = consequence.pause {
-            self.pause_queue(&queue, pause, PauseReason::Trouble);
+            self.pause_queue(&queue, pause, PauseReason::Failing);
         }
         consequence
     }
@@ -147,7 +147,7 @@ impl Worker {
         self.fx.event(Event::DecryptionsFailed { queue: queue.clone() });
         let served = self.poller.queue(queue);
         if served.is_some_and(|served| !served.unprocessable.processed_recently(now)) {
-            self.pause_queue(queue, PAUSE, PauseReason::Trouble);
+            self.pause_queue(queue, PAUSE, PauseReason::Failing);
         }
     }
 }

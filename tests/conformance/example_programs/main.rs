@@ -50,7 +50,7 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
 
 #[tokio::test]
 async fn tasks_travel_over_a_custom_queue_backend() {
-    let lines = without_configuration("", "own_queue", &[]).success().await;
+    let lines = without_configuration("", "custom_queue", &[]).success().await;
     assert_eq!(lines, ["2 * 21 = 42"]);
 }
 

@@ -77,7 +77,7 @@ fn run<H: Harness>(program: &str, number: u64) {
         queue: env::var(SERVER).expect("the parent sets it"),
         notifier: None,
         channel: QUEUE.to_owned(),
-        encryption_key: None,
+        encryption_password: None,
         encryption: None,
         root_certificates: None,
         node_peers: true,

@@ -102,8 +102,8 @@ fn nested(levels: usize) -> Value {
 
 /// Arguments and results of any length and language arrive undamaged, also encrypted.
 pub(crate) fn encrypted_calls_return_their_results<H: Harness>(fixture: &Fixture<H>) {
-    let fixture =
-        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    let fixture = fixture
+        .at(|config| config.encryption_password = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     let echo = fixture.own(ECHO);
     let _worker = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     for length in [0, 1, 15, 16, 17, 10_000] {
@@ -116,8 +116,8 @@ pub(crate) fn encrypted_calls_return_their_results<H: Harness>(fixture: &Fixture
 
 /// An encrypted message shows neither its task's name nor its arguments.
 pub(crate) fn an_encrypted_message_shows_nothing_of_its_task<H: Harness>(fixture: &Fixture<H>) {
-    let fixture =
-        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    let fixture = fixture
+        .at(|config| config.encryption_password = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     fixture.ivy.send(&fixture.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
     let bodies = fixture.bodies(fixture.name);
     assert_eq!(bodies.len(), 1);

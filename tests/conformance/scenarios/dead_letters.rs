@@ -193,8 +193,8 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixtu
 
 pub(crate) fn a_message_whose_key_is_missing_is_released<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
-    let sealed =
-        fixture.at(|config| config.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    let sealed = fixture
+        .at(|config| config.encryption_password = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     sealed.ivy.send(&double, (1,)).unwrap();
     let mut watch = fixture.watch();
     let _worker = fixture.doubling(&double);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ivy_core_tests::fuzz::dialect::{PROJECT, TOKEN};
+use ivy_core_tests::fuzz::ironmq_operations::{PROJECT, TOKEN};
 use ivy_core_tests::recorded::{self, Recorded};
 use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};

@@ -13,5 +13,5 @@ mod statuses;
 
 /// Operations and responses that the tests share, also with the fuzz targets.
 mod support {
-    pub(crate) use ivy_core_tests::fuzz::dialect::*;
+    pub(crate) use ivy_core_tests::fuzz::ironmq_operations::*;
 }

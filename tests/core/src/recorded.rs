@@ -11,7 +11,7 @@ use ivy_proto::queue::{
 };
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
-use crate::fuzz::dialect::*;
+use crate::fuzz::ironmq_operations::*;
 
 /// Notices as the Node package and ivy's workers write them.
 pub const NOTICES: [&str; 6] = [

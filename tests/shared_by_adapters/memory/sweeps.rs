@@ -51,7 +51,7 @@ fn a_sweep_shows_rows_and_a_plan_and_requeues_what_was_confirmed() {
                 rows += 1;
             }
             SweepStep::Plan(plan) => {
-                assert_eq!((plan.processed, plan.needs_answer()), (3, true));
+                assert_eq!((plan.processed, plan.needs_confirmation()), (3, true));
                 assert_eq!(size(&ivy, "test"), Some(0));
                 sweep.confirm();
             }

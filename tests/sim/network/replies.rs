@@ -18,7 +18,7 @@ use crate::backend::Counts;
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::one_of;
 use crate::host::ProcessInput;
-use crate::pairs::broker_pair;
+use crate::state_inputs::broker_pair;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 

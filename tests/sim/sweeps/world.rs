@@ -280,7 +280,7 @@ impl<'a> World<'a> {
                         Answer::Cancel => Some(Input::Cancel),
                         Answer::Never => None,
                     };
-                    if let Some(answer) = answer.filter(|_| plan.needs_answer()) {
+                    if let Some(answer) = answer.filter(|_| plan.needs_confirmation()) {
                         sweep.handle_input(answer, now).expect("an answer is accepted");
                     }
                     self.operators[who].size = plan.size;

@@ -89,7 +89,7 @@ impl Maintenance {
         reservation: &Reservation,
         id: &str,
     ) -> Option<(MaintenanceTask, Vec<Command>)> {
-        let dead = queue.dead_letters().ok()?;
+        let dead = queue.dead_letter_queue().ok()?;
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
         let commands =
             vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, id)];

@@ -68,6 +68,6 @@ async fn check_exists(ivy: &Ivy, dead: &QueueName) -> Result<(), Failure> {
 fn dead_queue(queue: &QueueName) -> Result<QueueName, Failure> {
     match queue.of_dead_letters() {
         Some(_) => Ok(queue.clone()),
-        None => queue.dead_letters().map_err(Failure::wrong_call),
+        None => queue.dead_letter_queue().map_err(Failure::wrong_call),
     }
 }

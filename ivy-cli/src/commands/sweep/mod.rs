@@ -70,7 +70,7 @@ pub(super) async fn change(
                 output.show(&ShownPlan(&plan))?;
                 if confirmation.dry_run {
                     sweep.cancel();
-                } else if plan.needs_answer() {
+                } else if plan.needs_confirmation() {
                     match confirm(&plan, confirmation).await {
                         Ok(()) => sweep.confirm(),
                         Err(failure) => {

@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(600);
 /// The lease of messages that workers wait for.
 const LIVE_LEASE: Duration = Duration::from_secs(60);
 /// How long an operator may think about a plan if no lease has to last meanwhile.
-const LONGEST_ANSWER: Duration = Duration::from_secs(300);
+const MAX_CONFIRMATION_WAIT: Duration = Duration::from_secs(300);
 /// The longest that the lease of a message must last when its turn comes: a post and a delete.
 const LEASE_FOR_WORK: Duration = Duration::from_secs(30);
 
@@ -203,7 +203,7 @@ impl SweepConfig {
         let lease = if live { LIVE_LEASE } else { LEASE }.max(shortest).min(longest);
         Ok(Limits {
             lease,
-            answer: if live { LONGEST_ANSWER } else { lease / 2 },
+            answer: if live { MAX_CONFIRMATION_WAIT } else { lease / 2 },
             looking: lease / 4,
             for_work: LEASE_FOR_WORK.min(lease / 3),
             renewal: lease / 5,

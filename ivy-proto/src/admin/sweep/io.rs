@@ -38,7 +38,7 @@ pub enum Output {
     Queue(OpId, QueueOp),
     /// A message that the filter selects. All of them precede the plan.
     Row(Box<Row>),
-    /// What the sweep will do. If it [needs an answer](Plan::needs_answer), nothing is changed
+    /// What the sweep will do. If it [needs a confirmation](Plan::needs_confirmation), nothing is changed
     /// before [`Input::Confirm`].
     Plan(Box<Plan>),
     /// How far it is.

@@ -91,7 +91,7 @@ use working::Work;
 ///             sweep.handle_input(Input::Queue(op, reply), Moment::EPOCH)?;
 ///         }
 ///         // A real driver shows it to the operator, who answers.
-///         Output::Plan(plan) => assert!(!plan.needs_answer()),
+///         Output::Plan(plan) => assert!(!plan.needs_confirmation()),
 ///         Output::Finished(report) => break report,
 ///         _ => {}
 ///     }

@@ -51,7 +51,7 @@ pub struct Plan {
 impl Plan {
     /// Whether the sweep waits for the operator's answer.
     #[must_use]
-    pub fn needs_answer(&self) -> bool {
+    pub fn needs_confirmation(&self) -> bool {
         self.answer_within.is_some()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::{IdGenerator, OpId};
 use crate::misuse::Misuse;
 use crate::queue::{Fault, QueueOp, QueueReply, ReplyCheck};
-use crate::retry::{Backoff, LONGEST_RETRY_AFTER};
+use crate::retry::{Backoff, MAX_RETRY_AFTER};
 use crate::rng::Rng;
 use crate::time::{Deadline, Moment};
 
@@ -78,8 +78,7 @@ impl Requests {
 
     /// Pauses after a failure. Returns whether the request may be tried again.
     pub(super) fn failed(&mut self, fault: &Fault, now: Moment, rng: &mut Rng) -> bool {
-        let asked =
-            fault.retry_after().map_or(Duration::ZERO, |rest| rest.min(LONGEST_RETRY_AFTER));
+        let asked = fault.retry_after().map_or(Duration::ZERO, |rest| rest.min(MAX_RETRY_AFTER));
         let rest = Backoff::REQUESTS.delay(self.failures, rng).max(asked);
         self.failures += 1;
         self.rests_until = Some(now + rest);

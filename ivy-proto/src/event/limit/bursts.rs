@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use crate::event::{Event, Part, ReleaseReason, Trouble};
+use crate::event::{DegradedReason, Event, Part, ReleaseReason};
 use crate::name::QueueName;
 use crate::time::Moment;
 use crate::wire::DeadLetterReason;
@@ -92,7 +92,7 @@ fn kind(event: &Event) -> Kind<'_> {
         }
         Event::Degraded {
             part: Part::Queue(queue) | Part::Messages(queue) | Part::Task { queue, .. },
-            why: Trouble::Messages(reason) | Trouble::Task { reason, .. },
+            why: DegradedReason::Messages(reason) | DegradedReason::Task { reason, .. },
         } => (Some(queue), Some(*reason)),
         Event::Degraded { part: Part::Queue(queue) | Part::Messages(queue), .. }
         | Event::QueueShared { queue, .. }

@@ -68,7 +68,7 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{LogLimit, Trouble};
+    use crate::event::{DegradedReason, LogLimit};
     use crate::name::QueueName;
     use crate::wire::DeadLetterReason;
 
@@ -77,7 +77,10 @@ mod tests {
     }
 
     fn degraded() -> Event {
-        Event::Degraded { part: part(), why: Trouble::Messages(DeadLetterReason::UnknownTask) }
+        Event::Degraded {
+            part: part(),
+            why: DegradedReason::Messages(DeadLetterReason::UnknownTask),
+        }
     }
 
     fn recovered() -> Event {

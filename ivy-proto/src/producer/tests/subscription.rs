@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, Trouble};
+use crate::event::{DegradedReason, Event, Part};
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::producer::{Input, SendError, Timer};
 
@@ -113,7 +113,10 @@ fn losing_the_subscription_and_its_recovery_are_reported_once() {
     let events = scenario.events();
     let count = |expected: Event| events.iter().filter(|event| **event == expected).count();
     assert_eq!(
-        count(Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(connection_lost()) }),
+        count(Event::Degraded {
+            part: Part::Notifier,
+            why: DegradedReason::Notifier(connection_lost())
+        }),
         1
     );
     assert_eq!(count(Event::Recovered { part: Part::Notifier }), 1);
@@ -140,7 +143,7 @@ fn after_ten_seconds_of_subscription_the_next_loss_counts_as_the_first() {
     scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.reach_deadline();
     assert!(scenario.now().since(start) <= Duration::from_millis(100));
-    let why = Trouble::Notifier(connection_lost());
+    let why = DegradedReason::Notifier(connection_lost());
     assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier, why }));
 }
 
@@ -158,7 +161,7 @@ fn a_notifier_that_accepts_and_then_disconnects_is_tried_at_growing_intervals() 
     assert!(rounds < 40, "{rounds}");
     let events = scenario.events();
     let count = |expected: Event| events.iter().filter(|event| **event == expected).count();
-    let why = Trouble::Notifier(connection_lost());
+    let why = DegradedReason::Notifier(connection_lost());
     assert_eq!(count(Event::Degraded { part: Part::Notifier, why }), rounds);
     assert_eq!(count(Event::Recovered { part: Part::Notifier }), rounds);
 }

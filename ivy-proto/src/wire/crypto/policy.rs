@@ -39,7 +39,7 @@ impl BodyForm {
 
     /// Whether peers of the Node package can read it.
     #[must_use]
-    pub const fn is_read_by_original(self) -> bool {
+    pub const fn is_readable_by_node(self) -> bool {
         !matches!(self, BodyForm::V2)
     }
 

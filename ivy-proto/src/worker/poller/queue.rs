@@ -53,9 +53,9 @@ pub(in crate::worker) enum PauseReason {
     /// It was empty.
     Empty,
     /// Its messages are for other workers, which are to be served first.
-    Others,
+    OtherWorkersFirst,
     /// It failed, or returned messages that this worker cannot process.
-    Trouble,
+    Failing,
 }
 
 impl Queue {
@@ -196,7 +196,7 @@ impl Queue {
 
     /// Records that the queue does not exist. Returns whether to create it: not if creating it did
     /// not help just now.
-    pub(in crate::worker) fn is_missing(&mut self) -> bool {
+    pub(in crate::worker) fn on_missing(&mut self) -> bool {
         self.was_created = !self.was_created;
         self.was_created
     }

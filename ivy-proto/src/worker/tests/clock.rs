@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, Trouble};
+use crate::event::{DegradedReason, Event, Part};
 use crate::queue::QueueReply;
 use crate::time::WallClock;
 use crate::wire::{DeadLetter, DeadLetterReason};
@@ -140,7 +140,7 @@ fn a_worker_whose_clock_is_far_ahead_is_paused_and_reported_and_does_not_empty_t
         dead += worker.settle_what_is_not_run();
     }
     assert!((1..20).contains(&dead), "{dead}");
-    let why = Trouble::Messages(DeadLetterReason::Deadline);
+    let why = DegradedReason::Messages(DeadLetterReason::Deadline);
     assert!(why.to_string().contains("the clock of this machine or of the callers may be wrong"));
     let degraded = Event::Degraded { part: Part::Messages(queue()), why };
     assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);

@@ -154,7 +154,7 @@ fn the_rightful_key_opens_a_dead_letter_that_its_worker_could_not_open() {
         let codec = Codec::new(&encryption).unwrap();
         let body = last_dead_letter_of(&mut started_with(with_codec(&codec)), &sealed);
         assert!(body.as_str().starts_with('{'), "sealed with a key that did not open it");
-        let dead = queue().dead_letters().unwrap();
+        let dead = queue().dead_letter_queue().unwrap();
         let content = Content::read(&ReceivedBody::Text(body), &dead, &rightful);
         let Content::DeadLetter { letter, task } = content else { panic!("{content:?}") };
         assert_eq!((letter.reason, letter.error), (reason, None));

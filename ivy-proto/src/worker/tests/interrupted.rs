@@ -207,7 +207,7 @@ impl Fixture {
     }
 
     fn dead_letters(&mut self) -> Vec<DeadLetter> {
-        let dead = queue().dead_letters().unwrap();
+        let dead = queue().dead_letter_queue().unwrap();
         self.request(Request::PutQueue { queue: dead.clone(), settings: Default::default() });
         let Response::Peeked(views) = self.request(Request::Peek { queue: dead, count: 100 })
         else {

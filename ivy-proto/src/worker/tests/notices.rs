@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, NoticeDropReason, Part, Trouble};
+use crate::event::{DegradedReason, Event, NoticeDropReason, Part};
 use crate::notify::{NotifyFault, NotifyFaultKind, Publication};
 use crate::queue::{FaultKind, QueueReply};
 use crate::task::{TaskError, TaskOutcome};
@@ -333,7 +333,8 @@ fn an_unreachable_notifier_is_reported_once_and_costs_the_notice_after_a_minute(
         }
         worker.advance(Duration::from_millis(100));
     }
-    let degraded = Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(unreachable()) };
+    let degraded =
+        Event::Degraded { part: Part::Notifier, why: DegradedReason::Notifier(unreachable()) };
     assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
     assert!(worker.has_event(|event| matches!(
         event,
@@ -350,7 +351,7 @@ fn a_missing_notifier_is_reported_once_a_caller_needs_it() {
         let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
         worker.done(&run);
     }
-    let missing = Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier };
+    let missing = Event::Degraded { part: Part::Notifier, why: DegradedReason::NoNotifier };
     assert_eq!(worker.events.iter().filter(|event| **event == missing).count(), 1);
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, ReleaseReason, Trouble};
+use crate::event::{DegradedReason, Event, Part, ReleaseReason};
 use crate::queue::{DeadLetterSetting, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
 use crate::time::WallClock;
 use crate::worker::{Input, InvalidConfig, Output, Worker};
@@ -104,7 +104,7 @@ fn a_failing_queue_is_polled_at_most_twice_a_second_and_reported_once() {
     }
     assert!((5..=121).contains(&polls), "{polls} polls in a minute");
     let is_degraded = |event: &&Event| {
-        matches!(event, Event::Degraded { part: Part::Queue(_), why: Trouble::Queue(_) })
+        matches!(event, Event::Degraded { part: Part::Queue(_), why: DegradedReason::Queue(_) })
     };
     assert_eq!(worker.events.iter().filter(is_degraded).count(), 1);
 }
@@ -230,7 +230,7 @@ fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
 fn an_invalid_configuration_is_refused_with_the_broken_rule() {
     use crate::name::{QueueName, TaskName};
     let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
-    let dead = queue().dead_letters().unwrap();
+    let dead = queue().dead_letter_queue().unwrap();
     assert_eq!(new(config().with_concurrency(0)), Err(InvalidConfig::Concurrency(0)));
     let many = 1_000_000_000;
     assert_eq!(new(config().with_concurrency(many)), Err(InvalidConfig::Concurrency(many)));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, ReleaseReason, Trouble};
+use crate::event::{DegradedReason, Event, Part, ReleaseReason};
 use crate::name::TaskName;
 use crate::queue::{QueueOp, QueueReply, Reserved};
 use crate::time::Moment;
@@ -151,7 +151,8 @@ fn twenty_mismatches_in_a_row_pause_their_task_and_nothing_else() {
         take_released(&mut worker);
     }
     let part = Part::Task { task: TaskName::new(TASK).unwrap(), queue: queue() };
-    let why = Trouble::Task { reason: DeadLetterReason::BadArgs, detail: MISMATCH.to_owned() };
+    let why =
+        DegradedReason::Task { reason: DeadLetterReason::BadArgs, detail: MISMATCH.to_owned() };
     let degraded = Event::Degraded { part: part.clone(), why };
     assert!(worker.events.contains(&degraded));
     assert!(degraded.to_string().contains(MISMATCH), "{degraded}");
@@ -295,7 +296,7 @@ fn a_worker_with_another_key_of_the_same_id_dead_letters_nothing_and_is_paused()
         worker.deliver(&[&sealed(&sender, number)]);
         take_released(&mut worker);
     }
-    let why = Trouble::Messages(DeadLetterReason::BadTag);
+    let why = DegradedReason::Messages(DeadLetterReason::BadTag);
     let degraded = Event::Degraded { part: Part::Messages(queue()), why };
     assert!(worker.events.contains(&degraded));
     assert!(worker.take_poll().is_none(), "the queue is paused");

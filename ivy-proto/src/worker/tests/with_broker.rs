@@ -237,7 +237,7 @@ impl World {
     }
 
     fn dead_names(&mut self) -> Vec<String> {
-        let queue = queue().dead_letters().unwrap();
+        let queue = queue().dead_letter_queue().unwrap();
         let id = RequestId(0);
         let request = broker::Input::Request(id, Request::Peek { queue, count: 100 });
         self.broker.handle_input(request, self.now).unwrap();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::dialect::{TOKEN, all_ops, assert_proved, ironmq};
+use super::ironmq_operations::{TOKEN, all_ops, assert_proved, ironmq};
 
 /// A fault's text is short, whatever the response contains.
 const MAX_FAULT: usize = 8192;

@@ -5,8 +5,8 @@
 
 mod broker;
 mod config;
-pub mod dialect;
 mod ironmq;
+pub mod ironmq_operations;
 mod producer;
 mod redis;
 mod sealed;
@@ -58,10 +58,10 @@ fn pick<T>(mut from: impl ExactSizeIterator<Item = T>, which: u8) -> Option<T> {
 }
 
 /// An error's text is short, whatever the input: it contains at most a name, escaped and truncated.
-const LONGEST_ERROR: usize = 2000;
+const MAX_ERROR_LEN: usize = 2000;
 
 fn is_short(error: &impl Error) {
     let text = error.to_string();
-    assert!(text.len() <= LONGEST_ERROR, "{} bytes", text.len());
+    assert!(text.len() <= MAX_ERROR_LEN, "{} bytes", text.len());
     assert!(!text.contains(char::is_control), "{text:?}");
 }

@@ -180,7 +180,7 @@ fn a_wall_clock_that_leaps_past_the_leases_ends_them() {
             _ => {}
         }
     };
-    assert!(plan.needs_answer());
+    assert!(plan.needs_confirmation());
     // The machine slept for an hour, and the moments stood still.
     let leapt = Duration::from_millis(super::scenario::START) + Duration::from_secs(3_600);
     sweep.handle_input(Input::Clock(WallClock::new(leapt)), scenario.now).unwrap();

@@ -61,7 +61,7 @@ fn a_message_that_cannot_be_requeued_is_shown_with_the_reason() {
     let expected = [DeadLetterReason::BadFrame, DeadLetterReason::BadJson];
     assert_eq!(obstacles, expected.map(|reason| Some(Obstacle::Unreadable(reason))));
     let plan = scenario.plan.take().unwrap();
-    assert!(!plan.needs_answer() && plan.processed == 0);
+    assert!(!plan.needs_confirmation() && plan.processed == 0);
     assert_eq!((report.posted, scenario.size("mail.dead")), (0, 2));
 }
 

@@ -177,11 +177,11 @@ impl Scenario {
                     continue;
                 }
                 Output::Plan(plan) => {
-                    let needs_answer = plan.needs_answer();
+                    let needs_confirmation = plan.needs_confirmation();
                     self.plan = Some(*plan);
                     match self.answer {
-                        Answer::Confirm if needs_answer => Input::Confirm,
-                        Answer::Cancel if needs_answer => Input::Cancel,
+                        Answer::Confirm if needs_confirmation => Input::Confirm,
+                        Answer::Cancel if needs_confirmation => Input::Cancel,
                         Answer::After(seconds) => {
                             answer_at = Some(self.now + Duration::from_secs(seconds));
                             continue;

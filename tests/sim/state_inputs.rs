@@ -15,10 +15,10 @@ mod table;
 pub(crate) use table::{assert_all_listed, assert_all_seen};
 
 /// A machine in a state, and its input.
-pub(crate) type Pair = (&'static str, &'static str);
+pub(crate) type StateInput = (&'static str, &'static str);
 
 /// How often each pair occurred.
-pub(crate) type Pairs = BTreeMap<Pair, u64>;
+pub(crate) type StateInputs = BTreeMap<StateInput, u64>;
 
 /// The state of a worker, as its driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ pub(crate) fn job_name(outcome: &JobOutcome, is_cancelled: bool) -> &'static str
 }
 
 /// A request of the broker and its outcome, as the broker's state shows it.
-pub(crate) fn broker_pair(op: &QueueOp, result: &Result<Response, Refusal>) -> Pair {
+pub(crate) fn broker_pair(op: &QueueOp, result: &Result<Response, Refusal>) -> StateInput {
     let state = match op {
         QueueOp::Post { .. } => "broker, post",
         QueueOp::Reserve { wait, .. } if wait.is_zero() => "broker, reserve",
@@ -181,7 +181,7 @@ pub(crate) fn broker_pair(op: &QueueOp, result: &Result<Response, Refusal>) -> P
 }
 
 /// Other inputs of the broker.
-pub(crate) fn broker_input(input: &broker::Input) -> Option<Pair> {
+pub(crate) fn broker_input(input: &broker::Input) -> Option<StateInput> {
     match input {
         broker::Input::Tick => Some(("broker", "tick")),
         broker::Input::Abandon(_) => Some(("broker", "abandon")),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Pair, Pairs};
+use super::{StateInput, StateInputs};
 
 /// A state, and the inputs that can occur in it.
 type Row = (&'static str, &'static [&'static str]);
@@ -401,15 +401,15 @@ const SELDOM: &[Row] = &[
     ("worker, running", &["resumes", "waits"]),
 ];
 
-fn pairs_of(rows: &[Row]) -> BTreeSet<Pair> {
+fn pairs_of(rows: &[Row]) -> BTreeSet<StateInput> {
     rows.iter().flat_map(|(state, inputs)| inputs.iter().map(|input| (*state, *input))).collect()
 }
 
 /// No pair occurred that is not in the table.
-pub(crate) fn assert_all_listed(seen: &Pairs) {
+pub(crate) fn assert_all_listed(seen: &StateInputs) {
     let mut listed = pairs_of(COMMON);
     listed.extend(pairs_of(SELDOM));
-    let unlisted: Vec<&Pair> = seen.keys().filter(|pair| !listed.contains(*pair)).collect();
+    let unlisted: Vec<&StateInput> = seen.keys().filter(|pair| !listed.contains(*pair)).collect();
     assert!(
         unlisted.is_empty(),
         "pairs of state and input that are not in the table: {unlisted:?}"
@@ -417,8 +417,8 @@ pub(crate) fn assert_all_listed(seen: &Pairs) {
 }
 
 /// Every common pair occurred.
-pub(crate) fn assert_all_seen(seen: &Pairs) {
-    let missing: Vec<Pair> =
+pub(crate) fn assert_all_seen(seen: &StateInputs) {
+    let missing: Vec<StateInput> =
         pairs_of(COMMON).into_iter().filter(|pair| !seen.contains_key(pair)).collect();
     assert!(missing.is_empty(), "pairs of state and input that never occurred: {missing:?}");
 }

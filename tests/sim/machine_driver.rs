@@ -18,8 +18,8 @@ use crate::fault::{Class, Opportunity};
 use crate::fault_injection::one_of;
 use crate::host::{Host, Machine, OperatorAction, ProcessInput};
 use crate::network::receipts;
-use crate::pairs::{SubscriptionState, WorkerState, job_name, reply_name};
 use crate::setup::shared_channel;
+use crate::state_inputs::{SubscriptionState, WorkerState, job_name, reply_name};
 use crate::task::{Cause, ProcessId};
 use crate::world::{World, seed_bytes};
 

@@ -11,7 +11,7 @@ use ivy_proto::{Moment, OpId, producer};
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_of};
 use crate::host::{Machine, ProcessInput};
-use crate::pairs::SubscriptionState;
+use crate::state_inputs::SubscriptionState;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
