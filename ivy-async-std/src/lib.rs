@@ -95,6 +95,8 @@ pub type Events = ivy_driver::Events<AsyncStd>;
 pub type Admin = ivy_driver::Admin<AsyncStd>;
 /// A sweep in progress. Created by [`Admin::sweep`].
 pub type RunningSweep = ivy_driver::RunningSweep<AsyncStd>;
+/// Listens for workers. Created by [`Ivy::watch_workers`].
+pub type WorkerWatch = ivy_driver::WorkerWatch<AsyncStd>;
 /// An error of ivy: what happened, to which task and queue, why, and what to do next.
 pub type Error = ivy_driver::Error<AsyncStd>;
 /// A result with this crate's [`Error`].
@@ -118,4 +120,6 @@ pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
 pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure};
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
-pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName};
+pub use ivy_proto::{
+    Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName, metrics, presence,
+};

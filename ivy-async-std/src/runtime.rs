@@ -39,6 +39,8 @@ impl Runtime for AsyncStd {
     type CancellationToken = CancellationToken;
     type Callbacks = TaskPerCallback<Self>;
 
+    const NAME: &'static str = "async-std";
+
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
         async_std::task::sleep(until.saturating_duration_since(Instant::now()))
     }

@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ivy_proto::Secret;
-use ivy_proto::backend::{Notifier, Plug, Queue};
-use ivy_proto::config::ConfigBuilder;
+use ivy_proto::backend::{CUSTOM, Notifier, Plug, Queue};
+use ivy_proto::config::{ConfigBuilder, NotifierConfig, QueueConfig};
+use ivy_proto::metrics::Backends;
 use ivy_proto::task::discard_panic;
 use ivy_proto::wire::crypto::Encryption;
 
@@ -237,6 +238,12 @@ impl<R: Runtime> IvyBuilder<R> {
             Some(named) => Some(factory.notifier(named)?),
             None => custom_notifier,
         };
+        let backends = Backends::new(
+            config.queue.as_ref().map_or(CUSTOM, QueueConfig::name),
+            notifier
+                .as_ref()
+                .map(|_| config.notifier.as_ref().map_or(CUSTOM, NotifierConfig::name)),
+        );
         Ivy::new(Parts {
             queue,
             notifier,
@@ -245,6 +252,7 @@ impl<R: Runtime> IvyBuilder<R> {
             channel: config.channel,
             node_compatible,
             node_peers,
+            backends,
             clock,
             events,
             sources: config.sources,

@@ -11,6 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
+use ivy_proto::metrics::Snapshot;
+use ivy_proto::presence::Heard;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
     CallOptions, FromArgs, Handler, NamedTask, Registry, Task, TaskSettings, TaskSpec, ToArgs,
@@ -36,6 +38,7 @@ use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
 use crate::sweep::{RunningSweep, SweepStep};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
+use crate::worker_watch::WorkerWatch;
 
 impl<R: AsyncRuntime> Ivy<R> {
     /// Calls a task and returns a handle that waits for its result. Returns when the queue has
@@ -145,6 +148,56 @@ impl<R: AsyncRuntime> Ivy<R> {
         let listener = self.begin_by_name(task, args, options, Until::Sent)?;
         let (listener, message) = listener.posted().await?;
         Ok((listener.task().id, message))
+    }
+}
+
+impl<R: AsyncRuntime> Ivy<R> {
+    /// What this ivy, its clones and all their workers have counted so far, including workers that
+    /// have ended. Write it for Prometheus with
+    /// [`write_openmetrics`](Snapshot::write_openmetrics).
+    ///
+    /// A worker whose runtime is blocked for a second is represented by its last known state.
+    pub async fn metrics(&self) -> Snapshot {
+        self.meters().read::<R>().await
+    }
+
+    /// Listens for this long and returns the workers that were heard: all those of this notification
+    /// channel that publish their presence, wherever they run. A worker publishes at most 15 s after
+    /// the listening began, so 16 s or more hear all of them.
+    ///
+    /// Hearing nobody is not an error, and does not mean that there is no worker: see
+    /// [`WorkerWatch`].
+    ///
+    /// # Errors
+    /// [`NoNotifier`](crate::ErrorKind::NoNotifier) without a notifier;
+    /// [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable) if it could not be reached in
+    /// that time.
+    pub async fn workers(&self, duration: Duration) -> Result<Heard, Error<R>> {
+        self.worker_watch()?.hear(duration).await
+    }
+
+    /// Prepares to listen for workers repeatedly. What was heard is remembered, so that rates are
+    /// known from the second record of each worker on.
+    ///
+    /// # Errors
+    /// [`NoNotifier`](crate::ErrorKind::NoNotifier) without a notifier.
+    pub fn watch_workers(&self) -> Result<WorkerWatch<R>, Error<R>> {
+        self.worker_watch()
+    }
+}
+
+impl<R: AsyncRuntime> WorkerWatch<R> {
+    /// Listens for this long, and returns what was heard since the watch was created. Workers that
+    /// were silent for ten minutes are forgotten. Between two calls the subscription stays; as many
+    /// as 1,024 records may wait to be read.
+    ///
+    /// This is cancel safe: it can be called again.
+    ///
+    /// # Errors
+    /// [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable) if the notifier could not be
+    /// reached so far.
+    pub async fn listen(&mut self, duration: Duration) -> Result<Heard, Error<R>> {
+        self.hear(duration).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::{KeysetFile, Sources};
 use ivy_proto::event::TaskRef;
+use ivy_proto::metrics::Backends;
 use ivy_proto::producer::{self, Call, ProducerConfig, ReplyTo};
 use ivy_proto::queue::Capabilities;
 use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, NamedTask, Task, ToArgs};
@@ -24,6 +25,8 @@ use crate::events::{EventSink, Events};
 use crate::fork_check::ForkCheck;
 use crate::handle::Handle;
 use crate::handler_waits::HandlerWaits;
+use crate::identity::identity;
+use crate::metrics::Meters;
 use crate::nudge::{Nudges, NudgingQueue};
 use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
@@ -56,6 +59,7 @@ struct Shared<R> {
     ids: TaskIds,
     callbacks: Callbacks,
     nudges: Nudges,
+    meters: Meters,
     producer: OnceLock<Arc<Producer>>,
 }
 
@@ -68,6 +72,8 @@ pub(crate) struct Parts<R> {
     pub(crate) channel: ChannelName,
     pub(crate) node_compatible: bool,
     pub(crate) node_peers: bool,
+    /// The names of the backends.
+    pub(crate) backends: Backends,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
     pub(crate) sources: Sources,
@@ -89,6 +95,7 @@ impl<R: Runtime> Ivy<R> {
             let with = producer_config.with_notifier(channel.clone());
             producer_config = with.map_err(Error::config)?;
         }
+        let meters = Meters::new(parts.backends);
         let shared = Shared {
             parts,
             capabilities,
@@ -97,6 +104,7 @@ impl<R: Runtime> Ivy<R> {
             ids: TaskIds::default(),
             callbacks: Callbacks::default(),
             nudges,
+            meters,
             producer: OnceLock::new(),
         };
         Ok(Ivy { shared: Arc::new(shared), waits: None })
@@ -246,7 +254,7 @@ impl<R: Runtime> Ivy<R> {
             &*self.shared;
         let config = WorkerConfig::new(capabilities.clone(), codec.clone());
         match notifier {
-            Some(_) => config.with_notifier(channel.clone()),
+            Some(_) => config.with_notifier(channel.clone()).with_presence(identity::<R>()),
             None => config,
         }
     }
@@ -275,6 +283,14 @@ impl<R: Runtime> Ivy<R> {
 
     pub(crate) fn clock(&self) -> Clock<R> {
         self.shared.parts.clock
+    }
+
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.shared.parts.codec
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.shared.meters
     }
 
     pub(crate) fn nudges(&self) -> &Nudges {
@@ -333,6 +349,7 @@ impl<R: Runtime> Ivy<R> {
                     notifier: self.notifier(),
                     callbacks: callbacks.clone(),
                     events: parts.events.clone(),
+                    meters: self.shared.meters.clone(),
                     clock: self.clock(),
                 },
             ))

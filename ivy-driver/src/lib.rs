@@ -59,11 +59,13 @@ mod guarded_backend;
 mod handle;
 mod handler_waits;
 mod handlers;
+mod identity;
 mod ivy;
 mod locked_machine;
 mod log;
 mod memory_notifier;
 mod memory_queue;
+mod metrics;
 mod nudge;
 mod producer;
 mod pump;
@@ -79,6 +81,7 @@ mod timeout;
 mod tls;
 mod worker;
 mod worker_builder;
+mod worker_watch;
 
 pub use admin::Admin;
 pub use builder::IvyBuilder;
@@ -97,6 +100,7 @@ pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
 pub use tls::Tls;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
+pub use worker_watch::WorkerWatch;
 
 /// Internals shared with other crates of this workspace. Not covered by semver: they change without
 /// notice.

@@ -19,6 +19,7 @@ use crate::call_progress::CallProgress;
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::fork_check::Process;
+use crate::metrics::{Metered, Meters};
 use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::{Callbacks as _, Runtime};
 
@@ -49,9 +50,9 @@ impl Producer {
         resources: ProducerResources<R>,
     ) -> Self {
         let (mailbox, receiver) = mpsc::unbounded();
-        let ProducerResources { queue, notifier, callbacks, events, clock } = resources;
+        let ProducerResources { queue, notifier, callbacks, events, meters, clock } = resources;
         let role = ProducerRole::<R> {
-            machine,
+            machine: meters.add(machine, clock),
             operations: Operations::new(queue),
             notifier,
             subscription: None,
@@ -87,6 +88,7 @@ pub(crate) struct ProducerResources<R> {
     pub(crate) notifier: Option<Arc<dyn Notifier>>,
     pub(crate) callbacks: Callbacks,
     pub(crate) events: EventSink,
+    pub(crate) meters: Meters,
     pub(crate) clock: Clock<R>,
 }
 
@@ -103,7 +105,7 @@ impl Drop for Producer {
 }
 
 struct ProducerRole<R: Runtime> {
-    machine: producer::Producer,
+    machine: Metered<R, producer::Producer>,
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
     subscription: Option<BoxStream<'static, SubscriptionEvent>>,
@@ -237,6 +239,10 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 }
             }
         }
+    }
+
+    fn answer_readers(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_readers(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<ProducerCommand> {

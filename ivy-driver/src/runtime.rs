@@ -52,6 +52,9 @@ pub trait Runtime: Clients + Sized {
     /// Runs the callbacks of results.
     type Callbacks: Callbacks;
 
+    /// The name of the runtime, for people.
+    const NAME: &'static str = "custom";
+
     /// The current time, on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant {
         Instant::now()

@@ -27,6 +27,7 @@ use crate::fork_check::Process;
 use crate::handler_waits::HandlerWaits;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
+use crate::metrics::Metered;
 use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::Runtime;
 
@@ -111,7 +112,7 @@ pub(crate) fn start<R: Adapter>(
     let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
     ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(no_worker)?;
     let role = WorkerRole {
-        machine,
+        machine: ivy.meters().add(machine, clock),
         handlers,
         operations: Operations::new(ivy.queue()),
         notifier: ivy.notifier(),
@@ -147,7 +148,7 @@ struct Running<R: Runtime> {
 }
 
 struct WorkerRole<R: Adapter> {
-    machine: worker::Worker,
+    machine: Metered<R, worker::Worker>,
     handlers: R::Handlers,
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
@@ -247,6 +248,10 @@ impl<R: Adapter> Role for WorkerRole<R> {
                 }
             }
         }
+    }
+
+    fn answer_readers(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_readers(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<Input> {

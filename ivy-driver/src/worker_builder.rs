@@ -123,6 +123,21 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
+    /// Whether the worker publishes presence records for `ivy workers` and dashboards, if there is
+    /// a notifier: its state, queues, task names, running tasks and counts, every 15 s, or every
+    /// 2 s while somebody listens. Records are encrypted like the messages of its queues. Default:
+    /// `true`.
+    pub fn presence(mut self, is_present: bool) -> Self {
+        self.setup.presence(is_present);
+        self
+    }
+
+    /// Whether its presence records name the host and the process. Default: `true`.
+    pub fn presence_host(mut self, shows_process: bool) -> Self {
+        self.setup.presence_host(shows_process);
+        self
+    }
+
     /// How long running handlers may continue after the [`Worker`] was dropped. Default: 30 s.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain_limit = limit;

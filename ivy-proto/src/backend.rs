@@ -31,7 +31,7 @@ use futures_core::Stream;
 pub use exchange::{Exchange, HttpRequest, MAX_REQUESTS, Step};
 pub use host::Host;
 pub use plug::{
-    FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierImpl, Plug, QueueBackend,
+    CUSTOM, FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierImpl, Plug, QueueBackend,
     QueueImpl, SessionFactory,
 };
 pub use problem::{BackendError, UrlProblem};

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::notify::NotifyFault;
 use crate::producer::SendError;
 use crate::queue::Fault;
 use crate::task::{InvalidCall, TaskFailure, TaskHeld, UnwritableArgs};
@@ -101,6 +102,20 @@ pub enum Cause {
     /// A request to the queue failed.
     #[error("{0}")]
     Queue(Fault),
+    /// Workers are heard through a notifier, and there is none.
+    #[error(
+        "workers are heard through a notifier, but none is configured; set IVY_NOTIFIER_URL to that of the workers"
+    )]
+    NoNotifier,
+    /// The notifier could not be subscribed to. Contains the last failure, if there was one.
+    #[error(
+        "no worker could be heard: {}",
+        .0.as_ref().map_or_else(
+            || "the notifier did not respond in time; check its address, and that it is running".to_owned(),
+            ToString::to_string,
+        )
+    )]
+    Notifier(Option<NotifyFault>),
     /// The runtime of this instance has ended.
     #[error("ivy stopped because its runtime or thread ended; create a new Ivy in the current one")]
     Stopped,
@@ -151,6 +166,8 @@ impl Cause {
             Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
             Cause::BadResult { .. } => ErrorKind::BadResult,
             Cause::Queue(_) => ErrorKind::Queue,
+            Cause::NoNotifier => ErrorKind::NoNotifier,
+            Cause::Notifier(_) => ErrorKind::NotifierUnavailable,
             Cause::Draining => ErrorKind::Draining,
             Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }

@@ -1,8 +1,10 @@
 //! Events: the stream that applications subscribe to and the log is written from.
 
+mod degraded;
 mod limit;
 mod text;
 
+pub(crate) use degraded::DegradedParts;
 pub use limit::{LogLimit, LogLine};
 
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
+use crate::presence::BadPresence;
 use crate::queue::{Fault, ResponseDeviation};
 use crate::task::{TaskError, TaskHeld, TaskStatus};
 use crate::text::Escaped;
@@ -243,6 +246,11 @@ pub enum Event {
         /// The cause.
         reason: NoticeDropReason,
     },
+    /// A publication on the presence channel was ignored: it is no record, or cannot be opened here.
+    PresenceIgnored {
+        /// The cause.
+        why: BadPresence,
+    },
     /// A notice was ignored because it is invalid or addressed to another producer.
     NoticeIgnored,
     /// The registered callback no longer waits for the result of this task: it was the oldest
@@ -327,6 +335,9 @@ pub enum Event {
         /// secret.
         warning: String,
     },
+    /// There are more queues or tasks than metrics have labels for, so some of them count as
+    /// [`OTHER`](crate::metrics::OTHER). Reported once per machine.
+    TooManyLabels,
     /// The queue's server has its own dead-letter rule, which records no reason.
     ServerSideDeadLetter {
         /// The physical queue.
@@ -407,7 +418,7 @@ fn what_to_check(reason: DeadLetterReason) -> &'static str {
 }
 
 /// Why a message was released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ReleaseReason {
     /// Another worker may be able to handle it.
@@ -428,6 +439,25 @@ pub enum ReleaseReason {
     DeadLetterRefused,
     /// The system provided no thread to run the handler. The attempt does not count.
     NoThread,
+}
+
+impl ReleaseReason {
+    /// The reason's name, for labels: if the worker could not decide on the message, what prevented
+    /// it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ReleaseReason::Undecided(reason) => reason.as_str(),
+            ReleaseReason::Retry => "Retry",
+            ReleaseReason::Drain => "Drain",
+            ReleaseReason::Paused => "Paused",
+            ReleaseReason::LeaseTooShort => "LeaseTooShort",
+            ReleaseReason::NoRoom => "NoRoom",
+            ReleaseReason::SuccessorRefused => "SuccessorRefused",
+            ReleaseReason::DeadLetterRefused => "DeadLetterRefused",
+            ReleaseReason::NoThread => "NoThread",
+        }
+    }
 }
 
 /// Why a notice was not published.
@@ -514,6 +544,7 @@ impl Event {
             | Event::SlotsWait { .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
+            | Event::TooManyLabels
             | Event::CallbackEvicted { .. }
             | Event::NoticeDropped { reason: NoticeDropReason::Overflow, .. }
             | Event::NotifierUserIgnored

@@ -19,6 +19,7 @@
 //! [`event`] | what machines report to operators
 //! [`admin`] | what operators do: inspect queues, requeue and delete dead letters
 //! [`inspect`] | what operators are shown of messages
+//! [`metrics`], [`presence`] | what machines count, and what workers publish about themselves
 //!
 //! # Driving a machine
 //!
@@ -72,6 +73,7 @@ pub mod event;
 mod hash_map;
 mod id;
 pub mod inspect;
+pub mod metrics;
 mod misuse;
 mod name;
 pub mod notify;
@@ -79,6 +81,7 @@ pub mod notify;
 pub mod planted;
 #[cfg(not(ivy_planted))]
 mod planted;
+pub mod presence;
 pub mod producer;
 pub mod queue;
 mod retry;

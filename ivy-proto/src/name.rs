@@ -138,6 +138,15 @@ impl ChannelName {
         prefix.strip_suffix(".r.").filter(|_| name.bytes().all(of_base64url))
     }
 
+    /// The channel on which workers of this notification channel publish what they do: its name
+    /// with the suffix `.w`.
+    ///
+    /// # Errors
+    /// If the name with its suffix is too long.
+    pub fn presence(&self) -> Result<ChannelName, InvalidName> {
+        ChannelName::new(&format!("{}.w", self.0))
+    }
+
     /// Creates the name without copying the text.
     pub(crate) fn shared(text: Arc<str>) -> Result<Self, InvalidName> {
         check(&text)?;

@@ -94,6 +94,8 @@ pub type Events = ivy_driver::Events<Tokio>;
 pub type Admin = ivy_driver::Admin<Tokio>;
 /// A sweep in progress. Created by [`Admin::sweep`].
 pub type RunningSweep = ivy_driver::RunningSweep<Tokio>;
+/// Listens for workers. Created by [`Ivy::watch_workers`].
+pub type WorkerWatch = ivy_driver::WorkerWatch<Tokio>;
 /// An error of ivy: what happened, to which task and queue, why, and what to do next.
 pub type Error = ivy_driver::Error<Tokio>;
 /// A result with this crate's [`Error`].
@@ -119,4 +121,6 @@ pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
 pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure};
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
-pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName};
+pub use ivy_proto::{
+    Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName, metrics, presence,
+};

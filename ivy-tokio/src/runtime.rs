@@ -42,6 +42,8 @@ impl Runtime for Tokio {
     type CancellationToken = CancellationToken;
     type Callbacks = TaskPerCallback<Self>;
 
+    const NAME: &'static str = "tokio";
+
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()
     }

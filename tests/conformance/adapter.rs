@@ -12,6 +12,8 @@ macro_rules! adapter {
 
             use ivy_proto::admin::{Report, SweepConfig};
             use ivy_proto::event::Event;
+            use ivy_proto::metrics::Snapshot;
+            use ivy_proto::presence::Heard;
             use ivy_proto::queue::QueueInfo;
             use ivy_proto::task::{
                 CallOptions, FromArgs, Task, TaskError, TaskFailure, TaskSpec, ToArgs,
@@ -23,7 +25,7 @@ macro_rules! adapter {
 
             use crate::harness::{
                 Builder, Context, Failure, Handle, Harness, HarnessConfig, Job, ScenarioHandler,
-                Worker,
+                Worker, WorkerWatch,
             };
             use crate::leak_search;
             use ivy_test_kit::PATIENCE;
@@ -34,6 +36,7 @@ macro_rules! adapter {
                 type Error = $ivy::Error;
                 type Handle<Output: 'static> = $ivy::Handle<Output>;
                 type Builder = $ivy::WorkerBuilder;
+                type WorkerWatch = $ivy::WorkerWatch;
 
                 fn connect(config: &HarnessConfig) -> $ivy::Result<Self> {
                     let mut builder =
@@ -148,6 +151,30 @@ macro_rules! adapter {
                     forward(self.events(), sender);
                     receiver
                 }
+
+                fn metrics(&self) -> Snapshot {
+                    wait(self.metrics())
+                }
+
+                fn workers(&self, duration: Duration) -> $ivy::Result<Heard> {
+                    wait(self.workers(duration))
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)
+                }
+
+                fn watch_workers(&self) -> $ivy::Result<$ivy::WorkerWatch> {
+                    self.watch_workers().inspect_err(leak_search::error)
+                }
+            }
+
+            impl WorkerWatch for $ivy::WorkerWatch {
+                type Error = $ivy::Error;
+
+                fn listen(&mut self, duration: Duration) -> $ivy::Result<Heard> {
+                    wait(self.listen(duration))
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)
+                }
             }
 
             impl Failure for $ivy::Error {
@@ -238,6 +265,10 @@ macro_rules! adapter {
 
                 fn drain_limit(self, limit: Duration) -> Self {
                     self.drain_limit(limit)
+                }
+
+                fn presence(self, is_present: bool) -> Self {
+                    self.presence(is_present)
                 }
 
                 fn start(self) -> $ivy::Result<$ivy::Worker> {

@@ -86,6 +86,12 @@ impl<H: Harness> Fixture<H> {
         self.worker().register(task, |_, (n,)| Ok(2 * n)).start().expect("a valid task")
     }
 
+    /// Such a worker that publishes nothing but notices.
+    pub(crate) fn doubling_without_presence(&self, task: &Task<(u64,), u64>) -> WorkerOf<H> {
+        let worker = self.worker().presence(false);
+        worker.register(task, |_, (n,)| Ok(2 * n)).start().expect("a valid task")
+    }
+
     /// The events of the scenario's ivy from now on.
     pub(crate) fn watch(&self) -> Watch {
         Watch::new(self.ivy.events())

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ivy_proto::admin::{Report, SweepConfig};
 use ivy_proto::event::Event;
+use ivy_proto::metrics::Snapshot;
+use ivy_proto::presence::Heard;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
     BlockingHandler, CallOptions, FromArgs, Handler, Task, TaskError, TaskFailure, TaskSpec, ToArgs,
@@ -28,6 +30,7 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     type Error: Failure;
     type Handle<Output: 'static>: Handle<Output, Error = Self::Error> + 'static;
     type Builder: Builder<Error = Self::Error>;
+    type WorkerWatch: WorkerWatch<Error = Self::Error>;
 
     fn connect(config: &HarnessConfig) -> Result<Self, Self::Error>;
 
@@ -91,6 +94,16 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// The events from now on, in order.
     fn events(&self) -> Receiver<Event>;
+
+    fn metrics(&self) -> Snapshot;
+    fn workers(&self, duration: Duration) -> Result<Heard, Self::Error>;
+    fn watch_workers(&self) -> Result<Self::WorkerWatch, Self::Error>;
+}
+
+pub(crate) trait WorkerWatch {
+    type Error;
+
+    fn listen(&mut self, duration: Duration) -> Result<Heard, Self::Error>;
 }
 
 /// What a [`Harness`] connects to.
@@ -148,6 +161,7 @@ pub(crate) trait Builder: Sized {
     fn backoff(self, backoff: Backoff) -> Self;
     fn max_deliveries(self, deliveries: u32) -> Self;
     fn drain_limit(self, limit: Duration) -> Self;
+    fn presence(self, is_present: bool) -> Self;
     fn start(self) -> Result<Self::Worker, Self::Error>;
 }
 

@@ -10,7 +10,7 @@ function keysOf(kid, secret) {
   return { mac: bytes.subarray(0, 32), enc: bytes.subarray(32, 64), ivk: bytes.subarray(64, 96) };
 }
 
-// The associated data: the purpose of the frame ('task', 'note' or 'dead'), and the
+// The associated data: the purpose of the frame ('task', 'note', 'dead' or 'presence'), and the
 // queue or channel that it is in.
 function placeOf(kid, purpose, scope) {
   const parts = [kid, purpose, scope].map((text) => {

@@ -18,6 +18,7 @@ use crate::fault::{Class, Opportunity};
 use crate::fault_injection::one_of;
 use crate::host::{Host, Machine, OperatorAction, ProcessInput};
 use crate::network::receipts;
+use crate::presence::Presence;
 use crate::setup::shared_channel;
 use crate::state_inputs::{SubscriptionState, WorkerState, job_name, reply_name};
 use crate::task::{Cause, ProcessId};
@@ -108,6 +109,9 @@ impl World {
             .with_max_deliveries(setup.max_deliveries)
             .with_notice_bytes(setup.notice_bytes);
         config = self.with_tasks(host, config);
+        if setup.presence {
+            config = config.with_presence(Presence::identity());
+        }
         if setup.notifier { config.with_notifier(shared_channel()) } else { config }
     }
 
@@ -174,6 +178,7 @@ impl World {
             }
             ProcessInput::Published(op, reply) => {
                 self.hosts[who.host].publishing.remove(&op);
+                self.presence.replied(who, op);
                 worker::Input::Published(op, reply)
             }
             ProcessInput::JobEnds(job, plan) => match self.end_job(who, job, plan) {

@@ -22,11 +22,12 @@
 //! | S15 | a worker that is polled in time does not report that it was late | `World::check_lateness` |
 //! | S16 | only a drain ends the waits of handlers; a worker reports that all slots wait only if they do | `World::interrupt_handler`, `World::check_standstill` |
 //! | S17 | a message states when its attempt is due: its delay after the call or after the previous attempt; copies keep this time, and all messages of a task keep its counts; no handler starts a second before it is due | `World::check_due`, `LawChecker::check_start` |
+//! | S18 | presence records are true and open with the worker's keys, one is in flight at a time, none follows the last one | `presence` |
 //! | L1 | every accepted task reaches its end | `World::report_unsettled` |
 //! | L2 | the reasons in dead letters are true | `LawChecker::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
 //! | L4 | after the fault phase a task is run immediately; the script behind a wait takes what the wait moved | `World::check_last`, `World::check_claimed_is_empty` |
-//! | L5 | when there is no work, machines wait only for the next poll | `World::check_quiet` |
+//! | L5 | when there is no work, machines wait only for the next poll and presence record | `World::check_quiet` |
 //! | L6 | valid work keeps half of its rate during a flood of messages that no worker can process | `World::check_progress` |
 //! | L7 | among workers that do not know a task, the one that knows it gets it soon | `World::check_waits` |
 //! | P10 | no panic | `run` |
@@ -63,6 +64,7 @@ mod network;
 mod original;
 #[cfg(ivy_planted)]
 mod planted;
+mod presence;
 mod pubsub;
 mod quiet_phase;
 mod rates;

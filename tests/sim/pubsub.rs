@@ -15,11 +15,15 @@ use crate::task::{ProcessId, Sender};
 use crate::world::{Due, World};
 
 impl World {
-    /// A worker publishes a notice.
+    /// A worker publishes a notice or a presence record.
     pub(crate) fn publish(&mut self, who: ProcessId, op: OpId, publication: Publication) {
-        self.check_notice(who, &publication);
-        let size = publication.payload.as_str().len();
-        self.hosts[who.host].publishing.insert(op, size);
+        if self.is_record(&publication) {
+            self.check_record(who, op, &publication);
+        } else {
+            self.check_notice(who, &publication);
+            let size = publication.payload.as_str().len();
+            self.hosts[who.host].publishing.insert(op, size);
+        }
         let Some(mut injected) = self.draw_fault(who.host, Opportunity::Publish) else {
             return self.send_notice(who, Some(op), publication, false);
         };
@@ -74,7 +78,10 @@ impl World {
         forgotten: bool,
     ) {
         let listeners = self.redis.listeners(&publication.channel);
-        let receivers = listeners.len() as u64;
+        let mut receivers = listeners.len() as u64;
+        if self.is_record(publication) {
+            receivers += self.record_arrives(publication);
+        }
         let flood = self.setup.has(Class::Floods) && self.quiet_phase.is_none();
         if !forgotten {
             for (listener, number) in listeners {

@@ -243,14 +243,14 @@ impl World {
         }
     }
 
-    /// When there is no work, machines may wait only for the next poll.
+    /// When there is no work, machines may wait only for the next poll and presence record.
     fn check_quiet(&mut self, who: ProcessId) {
         if let Machine::Worker(worker) = &mut self.hosts[who.host].machine {
             let output = worker.poll_output();
             let quiet = match &output {
                 worker::Output::Wait(None) => true,
                 worker::Output::Wait(Some(deadline)) => {
-                    matches!(deadline.why, worker::Timer::Poll(_))
+                    matches!(deadline.why, worker::Timer::Poll(_) | worker::Timer::Presence)
                 }
                 _ => false,
             };

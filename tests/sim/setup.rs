@@ -126,6 +126,10 @@ pub(crate) struct Setup {
     pub(crate) old_workers: usize,
     /// How many of the workers, the last ones, belong to another program.
     pub(crate) ignorant_workers: usize,
+    /// Whether workers publish presence records.
+    pub(crate) presence: bool,
+    /// Whether somebody listens to them, during the fault phase.
+    pub(crate) watched: bool,
     /// Whether the waits of tasks are measured.
     pub(crate) measured: bool,
     pub(crate) flood: Option<Flood>,
@@ -171,6 +175,8 @@ impl Default for Setup {
             outage: None,
             old_workers: 0,
             ignorant_workers: 0,
+            presence: false,
+            watched: false,
             measured: false,
             flood: None,
             plan: None,
@@ -334,6 +340,9 @@ impl Setup {
                 setup.classes.push(Class::Server);
             }
         }
+        let mut rng = stream_of(seed, SETTINGS + 5);
+        setup.presence = one_in(&mut rng, 2);
+        setup.watched = one_in(&mut rng, 2);
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.ignorant_workers = 1,

@@ -19,6 +19,7 @@ use crate::host::{Host, ProcessInput};
 use crate::keys::Keys;
 use crate::laws::LawChecker;
 use crate::network::{Connections, RecentDeliveries, RequestInTransit};
+use crate::presence::Presence;
 use crate::rates::RequestRates;
 use crate::redis_sessions::{ConnectionDue, Sessions};
 use crate::setup::{Kind, Setup, TOKEN, kinds};
@@ -95,6 +96,7 @@ pub(crate) struct World {
     pub(crate) ironmq: IronMq,
     /// Who is subscribed, and with which of its subscriptions.
     pub(crate) redis: PubSub<(ProcessId, u32)>,
+    pub(crate) presence: Presence,
     pub(crate) checker: LawChecker,
     pub(crate) rates: RequestRates,
     pub(crate) coverage: Coverage,
@@ -126,6 +128,7 @@ impl World {
         let keys = Keys::new(&setup);
         let kinds = kinds(&setup);
         let queues = kinds.iter().map(|kind| kind.queue.clone()).collect();
+        let presence = Presence::new(keys.reader().clone());
         let mut checker = LawChecker::new(keys.reader().clone(), queues, workers);
         checker.max_deliveries = setup.max_deliveries;
         checker.backend = setup.backend;
@@ -150,6 +153,7 @@ impl World {
             sessions: Sessions::default(),
             ironmq: IronMq::new(&address, token),
             redis: PubSub::default(),
+            presence,
             checker,
             rates: RequestRates::default(),
             coverage: Coverage::default(),

@@ -51,7 +51,7 @@
 //! and channel:
 //!
 //! ```text
-//! ACL SETUSER ivy on >PASSWORD resetkeys ~ivy1:* resetchannels &ivy-notifier &ivy-notifier.r.*
+//! ACL SETUSER ivy on >PASSWORD resetkeys ~ivy1:* resetchannels &ivy-notifier &ivy-notifier.r.* &ivy-notifier.w
 //!     -@all +rpush +lpush +lrange +ltrim +llen +lpos +hset +hdel +hget +hmget +hexists +hlen +hscan
 //!     +zadd +zrem +zrange +zrangebyscore +zrangebylex +zcard +zscore +zmscore +zscan +blmove +eval +evalsha
 //!     +time +unlink +publish +subscribe +ping +select +client|id +client|unblock

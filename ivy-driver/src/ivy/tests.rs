@@ -11,6 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::config::{Config, Environment};
 use ivy_proto::event::{Event, ReleaseReason};
+use ivy_proto::metrics::Backends;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{ErrorKind, TaskError};
@@ -87,6 +88,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
         node_peers: true,
+        backends: Backends::new("memory", None),
         events: EventSink::new(clock),
         sources: sources(),
     };

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use event_listener::Listener;
 use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
+use ivy_proto::metrics::Snapshot;
+use ivy_proto::presence::Heard;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, NamedTask, Task, TaskSpec, ToArgs};
 use ivy_proto::wire::RawJson;
@@ -24,6 +26,7 @@ use crate::runtime::Clients;
 use crate::sweep::{RunningSweep, SweepStep};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
+use crate::worker_watch::WorkerWatch;
 
 impl<C: Clients> Ivy<Threads<C>> {
     /// Calls a task and returns a handle that waits for its result. Returns when the queue has
@@ -127,6 +130,55 @@ impl<C: Clients> Ivy<Threads<C>> {
         let listener = self.begin_by_name(task, args, options, Until::Sent)?;
         let (listener, message) = block_on(listener.posted())?;
         Ok((listener.task().id, message))
+    }
+}
+
+impl<C: Clients> Ivy<Threads<C>> {
+    /// What this ivy, its clones and all their workers have counted so far, including workers that
+    /// have ended. Write it for Prometheus with
+    /// [`write_openmetrics`](Snapshot::write_openmetrics).
+    ///
+    /// A worker whose thread is blocked for a second is represented by its last known state.
+    #[must_use]
+    pub fn metrics(&self) -> Snapshot {
+        block_on(self.meters().read::<Threads<C>>())
+    }
+
+    /// Listens for this long and returns the workers that were heard: all those of this notification
+    /// channel that publish their presence, wherever they run. A worker publishes at most 15 s after
+    /// the listening began, so 16 s or more hear all of them.
+    ///
+    /// Hearing nobody is not an error, and does not mean that there is no worker: see
+    /// [`WorkerWatch`].
+    ///
+    /// # Errors
+    /// [`NoNotifier`](crate::ErrorKind::NoNotifier) without a notifier;
+    /// [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable) if it could not be reached in
+    /// that time.
+    pub fn workers(&self, duration: Duration) -> Result<Heard, Error<Threads<C>>> {
+        block_on(self.worker_watch()?.hear(duration))
+    }
+
+    /// Prepares to listen for workers repeatedly. What was heard is remembered, so that rates are
+    /// known from the second record of each worker on.
+    ///
+    /// # Errors
+    /// [`NoNotifier`](crate::ErrorKind::NoNotifier) without a notifier.
+    pub fn watch_workers(&self) -> Result<WorkerWatch<Threads<C>>, Error<Threads<C>>> {
+        self.worker_watch()
+    }
+}
+
+impl<C: Clients> WorkerWatch<Threads<C>> {
+    /// Listens for this long, and returns what was heard since the watch was created. Workers that
+    /// were silent for ten minutes are forgotten. Between two calls the subscription stays; as many
+    /// as 1,024 records may wait to be read.
+    ///
+    /// # Errors
+    /// [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable) if the notifier could not be
+    /// reached so far.
+    pub fn listen(&mut self, duration: Duration) -> Result<Heard, Error<Threads<C>>> {
+        block_on(self.hear(duration))
     }
 }
 

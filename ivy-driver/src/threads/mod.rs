@@ -72,6 +72,8 @@ impl<C: Clients> Runtime for Threads<C> {
     type CancellationToken = BlockingToken;
     type Callbacks = CallbackThreads;
 
+    const NAME: &'static str = "threads";
+
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
         Sleep::new(until)
     }

@@ -8,9 +8,13 @@ use super::{Exchange, Notifier, Queue, Session, SessionStart};
 use crate::config::{ConfigError, Environment};
 use crate::queue::Capabilities;
 
+/// The name of a backend that no plug created.
+pub const CUSTOM: &str = "custom";
+
 /// A queue created by a [`Plug`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueBackend {
+    name: &'static str,
     implementation: QueueImpl,
     is_notifier: bool,
     warnings: Vec<String>,
@@ -51,7 +55,19 @@ impl QueueBackend {
     }
 
     fn new(implementation: QueueImpl) -> Self {
-        QueueBackend { implementation, is_notifier: false, warnings: Vec::new() }
+        QueueBackend { name: CUSTOM, implementation, is_notifier: false, warnings: Vec::new() }
+    }
+
+    /// Gives it the name of its plug.
+    pub(crate) fn of(mut self, plug: &Plug) -> Self {
+        self.name = plug.label();
+        self
+    }
+
+    /// The name of the backend, in lower case, for the labels of metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Declares that its sessions carry notices too. If no other notifier is configured, they are the
@@ -67,7 +83,8 @@ impl QueueBackend {
     pub fn notifier(&self) -> Option<NotifierBackend> {
         match &self.implementation {
             QueueImpl::Session(sessions, _) if self.is_notifier => {
-                Some(NotifierBackend { implementation: NotifierImpl::Session(sessions.clone()) })
+                let implementation = NotifierImpl::Session(sessions.clone());
+                Some(NotifierBackend { name: self.name, implementation })
             }
             _ => None,
         }
@@ -151,6 +168,7 @@ impl fmt::Debug for SessionFactory {
 /// A notifier created by a [`Plug`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierBackend {
+    name: &'static str,
     implementation: NotifierImpl,
 }
 
@@ -167,7 +185,20 @@ pub enum NotifierImpl {
 impl NotifierBackend {
     /// A notifier that implements [`Notifier`].
     pub fn notifier(notifier: impl Notifier) -> Self {
-        NotifierBackend { implementation: NotifierImpl::Notifier(Arc::new(notifier)) }
+        let implementation = NotifierImpl::Notifier(Arc::new(notifier));
+        NotifierBackend { name: CUSTOM, implementation }
+    }
+
+    /// Gives it the name of its plug.
+    pub(crate) fn of(mut self, plug: &Plug) -> Self {
+        self.name = plug.label();
+        self
+    }
+
+    /// The name of the backend, in lower case, for the labels of metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// A notifier that is a session over connections, which are encrypted if `secure`. Each
@@ -176,9 +207,8 @@ impl NotifierBackend {
         is_secure: bool,
         make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        NotifierBackend {
-            implementation: NotifierImpl::Session(SessionFactory::new(is_secure, make)),
-        }
+        let implementation = NotifierImpl::Session(SessionFactory::new(is_secure, make));
+        NotifierBackend { name: CUSTOM, implementation }
     }
 
     /// The implementation.
@@ -300,6 +330,11 @@ impl Plug {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The name in the labels of metrics: its first scheme.
+    fn label(&self) -> &'static str {
+        self.schemes.first().copied().unwrap_or(CUSTOM)
     }
 
     /// The schemes of its URLs.

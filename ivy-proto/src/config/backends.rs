@@ -7,7 +7,7 @@ use super::{NotifierConfig, QueueConfig};
 use crate::backend::{BackendError, BackendUrl, NotifierImpl, Plug, QueueImpl, UrlProblem};
 
 /// The scheme of the in-memory backend.
-const MEMORY: &str = "memory";
+pub(super) const MEMORY: &str = "memory";
 /// The schemes of web addresses, which users often enter by mistake. They may be shown.
 const WEB: [&str; 2] = ["http", "https"];
 
@@ -73,9 +73,10 @@ impl Backends {
         if url.scheme() == MEMORY {
             return Ok((QueueConfig::Memory, Some(url)));
         }
-        let makes = |plug: &Plug| plug.queue.map(|(_, make)| make);
-        let make = self.plug(&url).and_then(makes);
-        let queue = make.ok_or_else(|| self.refusal(&url, Kind::Queue))?(&url, environment)?;
+        let makes = |plug: &'_ Plug| Some((*plug, plug.queue?.1));
+        let found = self.plug(&url).and_then(makes);
+        let (plug, make) = found.ok_or_else(|| self.refusal(&url, Kind::Queue))?;
+        let queue = make(&url, environment)?.of(&plug);
         self.check_tls(
             &url,
             match queue.implementation() {
@@ -91,7 +92,7 @@ impl Backends {
         for plug in &self.plugs {
             let Some((_, find)) = plug.found_queue else { continue };
             if let Some(queue) = find(environment)? {
-                return Ok(QueueConfig::Backend(queue));
+                return Ok(QueueConfig::Backend(queue.of(plug)));
             }
         }
         let forms = self.plugs.iter().filter_map(|plug| plug.queue.map(|(form, _)| form));
@@ -121,9 +122,9 @@ impl Backends {
         if url.scheme() == MEMORY {
             return Ok(Some(NotifierConfig::Memory));
         }
-        let makes = |plug: &Plug| plug.notifier.map(|(_, make)| make);
-        let Some(make) = self.plug(url).and_then(makes) else { return Ok(None) };
-        let notifier = make(url, environment)?;
+        let makes = |plug: &'_ Plug| Some((*plug, plug.notifier?.1));
+        let Some((plug, make)) = self.plug(url).and_then(makes) else { return Ok(None) };
+        let notifier = make(url, environment)?.of(&plug);
         self.check_tls(
             url,
             match notifier.implementation() {

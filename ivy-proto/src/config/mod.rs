@@ -38,7 +38,7 @@ pub use keyset::KeysetFile;
 pub use sources::{Source, Sources};
 pub use warning::Warning;
 
-use backends::Backends;
+use backends::{Backends, MEMORY};
 
 use crate::backend::{BackendError, BackendUrl, NotifierBackend, Plug, QueueBackend};
 use crate::name::ChannelName;
@@ -59,6 +59,17 @@ pub enum QueueConfig {
     Backend(QueueBackend),
 }
 
+impl QueueConfig {
+    /// The name of its backend, in lower case, for the labels of metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            QueueConfig::Memory => MEMORY,
+            QueueConfig::Backend(backend) => backend.name(),
+        }
+    }
+}
+
 /// The notifier of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,6 +78,17 @@ pub enum NotifierConfig {
     Memory,
     /// The notifier of a backend.
     Backend(NotifierBackend),
+}
+
+impl NotifierConfig {
+    /// The name of its backend, in lower case, for the labels of metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            NotifierConfig::Memory => MEMORY,
+            NotifierConfig::Backend(backend) => backend.name(),
+        }
+    }
 }
 
 /// A valid configuration.

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::id::MessageId;
+use crate::metrics::{MOST_QUEUES, MOST_TASKS, OTHER};
 use crate::name::QueueName;
 use crate::queue::ResponseDeviation;
 use crate::text::{Counted, Escaped, Tenths};
@@ -134,6 +135,9 @@ impl Display for Event {
             Event::NoticeDropped { task, reason } => {
                 write!(f, "{task}: a notice to its caller was dropped: {reason}")
             }
+            Event::PresenceIgnored { why } => {
+                write!(f, "a publication on the presence channel was ignored: {why}")
+            }
             Event::NoticeIgnored => {
                 f.write_str("a notice was ignored, because it is invalid or addressed to another producer")
             }
@@ -176,6 +180,10 @@ impl Display for Event {
             Event::QueueServerWarning { warning } => {
                 write!(f, "the queue's server: {}", Escaped(warning))
             }
+            Event::TooManyLabels => write!(
+                f,
+                "metrics name at most {MOST_QUEUES} queues and {MOST_TASKS} tasks, so the others count as {OTHER:?}; use several programs to see each of them"
+            ),
             Event::ServerSideDeadLetter { queue } => write!(
                 f,
                 "queue {queue}: the server has its own dead-letter rule, which records no reason; remove it"

@@ -77,6 +77,7 @@
 mod config;
 mod io;
 mod message;
+mod metrics;
 mod outbox;
 mod pending;
 mod results;
@@ -91,8 +92,9 @@ pub use io::{Call, Input, Output, ReplyTo, SendError, SizeUnit, Timer};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Event, TaskRef};
+use crate::event::{DegradedParts, Event, TaskRef};
 use crate::id::{IdGenerator, MessageId, TaskId};
+use crate::metrics::{CallMeter, CallRow, RequestMeter, SendOutcome};
 use crate::misuse::Misuse;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
@@ -125,6 +127,9 @@ pub struct Producer {
     pending: Pending,
     outbox: Outbox,
     subscription: Option<Subscription>,
+    meter: CallMeter,
+    requests: RequestMeter,
+    degraded: DegradedParts,
     phase: Phase,
 }
 
@@ -167,6 +172,9 @@ impl Producer {
             pending: Pending::default(),
             outbox,
             subscription,
+            meter: CallMeter::default(),
+            requests: RequestMeter::default(),
+            degraded: DegradedParts::default(),
             phase: Phase::Running,
         }
     }
@@ -252,10 +260,17 @@ impl Producer {
         let mut queues = BTreeSet::new();
         for call in calls {
             let id = call.id;
-            match self.accept(call) {
+            let row = self.meter.row(&call.queue, &call.task);
+            match self.accept(call, row) {
                 Ok(queue) => queues.extend(queue),
-                Err(error) => self.outputs.push_back(Output::Sent(id, Err(error))),
+                Err(error) => {
+                    self.meter.sent(row, outcome(&error));
+                    self.outputs.push_back(Output::Sent(id, Err(error)));
+                }
             }
+        }
+        if self.meter.reports_too_many_labels() {
+            self.event(Event::TooManyLabels);
         }
         // Post only after all calls were added, so that calls of one input are batched.
         for queue in queues {
@@ -264,7 +279,7 @@ impl Producer {
     }
 
     /// Accepts a call. Returns its queue if it can be posted now.
-    fn accept(&mut self, call: Call) -> Result<Option<QueueName>, SendError> {
+    fn accept(&mut self, call: Call, row: CallRow) -> Result<Option<QueueName>, SendError> {
         if self.phase != Phase::Running {
             return Err(SendError::Draining);
         }
@@ -292,7 +307,7 @@ impl Producer {
             self.outputs.push_back(Output::Event(Event::CallbackEvicted { task, limit }));
         }
         let queue = call.queue.clone();
-        self.pending.add(call);
+        self.pending.add(call, row, self.now);
         match subscription.filter(|subscription| !subscription.is_up()) {
             Some(subscription) => {
                 let limit = self.now + self.config.subscription_wait;
@@ -310,7 +325,8 @@ impl Producer {
 
     /// The queue accepted the message.
     fn sent(&mut self, id: TaskId, message: MessageId) {
-        if let Some(task) = self.pending.sent(id) {
+        if let Some((task, row)) = self.pending.sent(id) {
+            self.meter.sent(row, SendOutcome::Sent);
             self.outputs.push_back(Output::Sent(id, Ok(message.clone())));
             self.event(Event::TaskSent { task, message });
         }
@@ -320,7 +336,8 @@ impl Producer {
     /// to be sent.
     fn not_sent(&mut self, id: TaskId, error: SendError) -> Option<TaskRef> {
         let may_be_stored = matches!(error, SendError::Unknown { .. });
-        let task = self.pending.not_sent(id, may_be_stored)?;
+        let (task, row) = self.pending.not_sent(id, may_be_stored)?;
+        self.meter.sent(row, outcome(&error));
         self.outputs.push_back(Output::Sent(id, Err(error)));
         Some(task)
     }
@@ -382,6 +399,16 @@ impl Producer {
     }
 
     fn event(&mut self, event: Event) {
+        self.degraded.follow(&event);
         self.outputs.push_back(Output::Event(event));
+    }
+}
+
+/// How a call that failed with this error counts.
+fn outcome(error: &SendError) -> SendOutcome {
+    match error {
+        SendError::Unknown { .. } => SendOutcome::Unknown,
+        SendError::Refused { .. } => SendOutcome::Refused,
+        _ => SendOutcome::NotSent,
     }
 }

@@ -51,6 +51,7 @@ impl OutgoingMessage {
 pub(super) struct PostInFlight {
     pub(super) queue: QueueName,
     pub(super) messages: Vec<OutgoingMessage>,
+    pub(super) since: Moment,
     is_full: bool,
 }
 
@@ -216,12 +217,13 @@ impl Outbox {
     }
 
     /// Stores a sent post until its reply arrives.
-    pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, post: NextPost) {
+    pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, post: NextPost, since: Moment) {
         let NextPost { messages, is_full } = post;
         let queue_outbox = self.queue_outbox(queue);
         queue_outbox.in_flight += 1;
         queue_outbox.full_in_flight += usize::from(is_full);
-        self.posts.insert(op, PostInFlight { queue: queue.clone(), messages, is_full });
+        let queue = queue.clone();
+        self.posts.insert(op, PostInFlight { queue, messages, since, is_full });
     }
 
     pub(super) fn is_in_flight(&self, op: OpId) -> bool {
@@ -342,7 +344,7 @@ mod tests {
         outbox.add(&queue, OutgoingMessage::new(id, Body::new("{}"), Duration::ZERO, 30, true));
         let post = outbox.next_post(&queue, true).unwrap();
         let op = IdGenerator::default().next_op();
-        outbox.posted(op, &queue, post);
+        outbox.posted(op, &queue, post, Moment::EPOCH);
         outbox.finish_post(op).unwrap();
         act(&mut outbox, &queue);
         outbox.tidy(&queue);

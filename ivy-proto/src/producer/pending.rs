@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::event::TaskRef;
 use crate::id::TaskId;
+use crate::metrics::CallRow;
 use crate::planted::{Bug, planted};
 use crate::slab_map::SlabMap;
 use crate::task::{TaskChange, TaskHeld, TaskStatus};
+use crate::time::Moment;
 use crate::wire::RawJson;
 
 use super::io::{Call, ReplyTo};
@@ -15,6 +17,8 @@ use super::io::{Call, ReplyTo};
 #[derive(Debug)]
 struct Entry {
     task: TaskRef,
+    row: CallRow,
+    called_at: Moment,
     /// `None` until the queue is known to have the message.
     status: Option<TaskStatus>,
     /// Whether its [`Output::Sent`](super::Output::Sent) is still to come.
@@ -60,6 +64,8 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) task: TaskRef,
+    pub(super) row: CallRow,
+    pub(super) called_at: Moment,
     pub(super) succeeded: bool,
     /// The arguments, for the registered callback.
     pub(super) args: Option<RawJson>,
@@ -90,10 +96,12 @@ impl Pending {
         self.entries.get(&id)?.status
     }
 
-    pub(super) fn add(&mut self, call: Call) {
+    pub(super) fn add(&mut self, call: Call, row: CallRow, called_at: Moment) {
         self.calls += 1;
         let entry = Entry {
             task: TaskRef { id: call.id, name: call.task, queue: call.queue },
+            row,
+            called_at,
             status: None,
             unsent: true,
             has_handle: call.reply.has_handle(),
@@ -110,14 +118,18 @@ impl Pending {
     }
 
     /// The queue accepted the message. Returns `None` if that was known.
-    pub(super) fn sent(&mut self, id: TaskId) -> Option<TaskRef> {
+    pub(super) fn sent(&mut self, id: TaskId) -> Option<(TaskRef, CallRow)> {
         let entry = self.entries.get_mut(&id).filter(|entry| entry.unsent)?;
         entry.status = Some(TaskStatus::Scheduled);
         self.settle(id)
     }
 
     /// The message will not be sent (again). Returns `None` if it is known to be sent.
-    pub(super) fn not_sent(&mut self, id: TaskId, may_be_stored: bool) -> Option<TaskRef> {
+    pub(super) fn not_sent(
+        &mut self,
+        id: TaskId,
+        may_be_stored: bool,
+    ) -> Option<(TaskRef, CallRow)> {
         let entry = self.entries.get(&id).filter(|entry| entry.unsent)?;
         if !may_be_stored && entry.is_awaited() {
             self.drop_result(id);
@@ -131,6 +143,8 @@ impl Pending {
         entry.change(change);
         let resolved = Resolved {
             task: entry.task.clone(),
+            row: entry.row,
+            called_at: entry.called_at,
             succeeded: entry.status == Some(TaskStatus::Done),
             args: entry.callback.clone(),
         };
@@ -155,11 +169,10 @@ impl Pending {
         self.entries.get(&id)?.held.as_deref()
     }
 
-    /// The caller dropped its handle.
-    pub(super) fn forget(&mut self, id: TaskId) {
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
-            return;
-        };
+    /// The caller dropped its handle. Returns its row and when it called, if it waited.
+    pub(super) fn forget(&mut self, id: TaskId) -> Option<(CallRow, Moment)> {
+        let entry = self.entries.get_mut(&id).filter(|entry| entry.has_handle)?;
+        let waited = (entry.row, entry.called_at);
         if entry.callback.is_some() {
             entry.has_handle = false;
             if !planted(Bug::TableFreedOnlyByNotice) {
@@ -168,6 +181,7 @@ impl Pending {
         } else {
             self.drop_result(id);
         }
+        Some(waited)
     }
 
     /// Evicts the oldest call that only a callback waits for.
@@ -182,15 +196,15 @@ impl Pending {
         *self = Pending::default();
     }
 
-    fn settle(&mut self, id: TaskId) -> Option<TaskRef> {
+    fn settle(&mut self, id: TaskId) -> Option<(TaskRef, CallRow)> {
         let entry = self.entries.get_mut(&id)?;
         entry.unsent = false;
         self.unsent -= 1;
-        let task = entry.task.clone();
+        let settled = (entry.task.clone(), entry.row);
         if !entry.is_awaited() {
             self.entries.remove(&id);
         }
-        Some(task)
+        Some(settled)
     }
 
     fn drop_result(&mut self, id: TaskId) {

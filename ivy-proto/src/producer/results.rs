@@ -2,6 +2,7 @@
 
 use crate::event::{DegradedReason, Event, Part};
 use crate::id::TaskId;
+use crate::metrics::ResultOutcome;
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
@@ -124,6 +125,11 @@ impl Producer {
             TaskOutcome::Failed(_) => TaskChange::DeadLettered,
         };
         let resolved = self.pending.notice(id, change)?;
+        let ended = match resolved.succeeded {
+            true => ResultOutcome::Ok,
+            false => ResultOutcome::Failed,
+        };
+        self.meter.result(resolved.row, ended, self.now.since(resolved.called_at));
         let task = resolved.task.name.clone();
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
         self.event(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
@@ -140,6 +146,8 @@ impl Producer {
     }
 
     pub(super) fn on_forget(&mut self, id: TaskId) {
-        self.pending.forget(id);
+        if let Some((row, called_at)) = self.pending.forget(id) {
+            self.meter.result(row, ResultOutcome::TimedOut, self.now.since(called_at));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{DegradedReason, Event, Part};
 use crate::id::{MessageId, OpId};
+use crate::metrics::{RequestKind, RequestOutcome};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, different, entries};
@@ -38,11 +39,12 @@ impl Producer {
             };
             for outgoing in post.messages.iter().filter(|outgoing| outgoing.may_be_stored) {
                 if let Some(task) = self.pending.task(outgoing.id).cloned() {
+                    self.meter.resent(queue);
                     self.event(Event::Resent { task, tries: outgoing.tries });
                 }
             }
             let op = self.ops.next_op();
-            self.outbox.posted(op, queue, post);
+            self.outbox.posted(op, queue, post, self.now);
             self.outputs
                 .push_back(Output::Queue(op, QueueOp::Post { queue: queue.clone(), messages }));
         }
@@ -65,6 +67,8 @@ impl Producer {
     pub(super) fn on_reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.finish_post(op) else { return };
         let queue = post.queue.clone();
+        let (outcome, took) = (RequestOutcome::of_queue(&result), self.now.since(post.since));
+        self.requests.ended(RequestKind::Post, outcome, took);
         match posted(result, post.messages.len()) {
             Ok(entries) => self.on_entries(&queue, post.messages, entries),
             Err(fault) => self.on_fault(post, &fault),

@@ -264,6 +264,27 @@ impl Codec {
         Ok((parse(opened.text.as_str().as_bytes())?, opened.form))
     }
 
+    /// Seals a text for this binding, in the form of the bodies of this physical queue.
+    pub(crate) fn seal_text(
+        &self,
+        text: String,
+        queue: &QueueName,
+        binding: &Binding<'_>,
+        pool: &mut EntropyPool,
+    ) -> Body {
+        Body::new(self.policies.queue(queue).seal(binding, text, pool))
+    }
+
+    /// Opens a text that may be sealed, in any form that there are keys for. The caller decides
+    /// whether the form is acceptable.
+    pub(crate) fn open_text<'a>(
+        &self,
+        text: &'a str,
+        binding: &Binding<'_>,
+    ) -> Result<OpenedBody<'a>, BadBody> {
+        self.policies.open_any(binding, text)
+    }
+
     /// Whether a notice of a task of this physical queue is accepted in this form: on a reply
     /// channel in any form that the queue accepts; on the Node package's shared channel in
     /// plaintext, provided that peers of the Node package can read what the queue sends.

@@ -24,6 +24,8 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 pub(super) struct Admission {
     /// The task, if the message could be parsed.
     pub(super) scheduled: Option<Arc<Scheduled>>,
+    /// The place of its task among the registered ones, if it is one.
+    pub(super) place: Option<usize>,
     /// The caller, if the message could not be parsed but still names one.
     pub(super) caller: Option<Caller>,
     pub(super) deliveries: Deliveries,
@@ -137,8 +139,9 @@ pub(super) fn examine(
     if rejection.is_some() {
         deliveries.keep_the_message();
     }
-    let scheduled = Some(Arc::new(scheduled));
-    Admission { scheduled, caller: None, deliveries, message_key, rejection, peer_fault: false }
+    let (scheduled, place) = (Some(Arc::new(scheduled)), served.map(|served| served.place));
+    let (caller, peer_fault) = (None, false);
+    Admission { scheduled, place, caller, deliveries, message_key, rejection, peer_fault }
 }
 
 impl Admission {
@@ -148,6 +151,7 @@ impl Admission {
         deliveries.keep_the_message();
         Admission {
             scheduled: None,
+            place: None,
             caller: None,
             deliveries,
             message_key: None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::name::{ChannelName, InvalidName, Priority, QueueName, TaskName};
+use crate::presence::Identity;
 use crate::queue::{Capabilities, Lease, NameNotForBackend};
 use crate::retry::Backoff;
 use crate::task::TaskSettings;
@@ -58,6 +59,9 @@ pub struct WorkerConfig {
     pub creates_queues: bool,
     /// The most bytes of notices that wait to be published or are being published.
     pub notice_bytes: usize,
+    /// What the worker publishes about its process in its presence records. `None`: it publishes no
+    /// records.
+    pub presence: Option<Identity>,
 }
 
 impl WorkerConfig {
@@ -81,6 +85,7 @@ impl WorkerConfig {
             replay_window: None,
             creates_queues: true,
             notice_bytes: NOTICE_BYTES,
+            presence: None,
         }
     }
 
@@ -176,6 +181,22 @@ impl WorkerConfig {
     pub fn with_notice_bytes(mut self, bytes: usize) -> Self {
         self.notice_bytes = bytes;
         self
+    }
+
+    /// Publishes presence records of this process, if there is a notifier.
+    #[must_use]
+    pub fn with_presence(mut self, identity: Identity) -> Self {
+        self.presence = Some(identity);
+        self
+    }
+
+    /// The channel of presence records and what they say of the process, if there are any.
+    pub(super) fn presence_on(&self) -> Result<Option<(ChannelName, Identity)>, InvalidConfig> {
+        let (Some(prefix), Some(identity)) = (&self.notifier, &self.presence) else {
+            return Ok(None);
+        };
+        let channel = prefix.presence().map_err(InvalidConfig::PresenceChannel)?;
+        Ok(Some((channel, identity.clone())))
     }
 
     pub(super) fn lease_of(&self, task: &TaskName, settings: &TaskSettings) -> Duration {
@@ -321,6 +342,11 @@ pub enum InvalidConfig {
     /// The backend cannot represent the name of a served queue or of its dead-letter queue.
     #[error(transparent)]
     NameNotForBackend(#[from] NameNotForBackend),
+    /// The notification channel's name is too long for the presence channel.
+    #[error(
+        "the notification channel's name is too long for the suffix of the presence channel: {0}; choose a shorter one"
+    )]
+    PresenceChannel(InvalidName),
     /// A queue's name is too long with the suffix that ivy adds.
     #[error("the name of a queue is too long for the suffix of its priority or dead letters: {0}")]
     QueueName(InvalidName),

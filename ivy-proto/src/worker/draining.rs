@@ -59,9 +59,9 @@ impl Worker {
             .fx
             .in_flight
             .iter()
-            .filter(|(_, purpose)| {
+            .filter(|(_, in_flight)| {
                 matches!(
-                    purpose,
+                    in_flight.purpose,
                     OpPurpose::Poll { .. } | OpPurpose::Inspect(_) | OpPurpose::Create(_)
                 )
             })
@@ -98,7 +98,7 @@ impl Worker {
         let Mode::Draining { limit_passed } = self.mode else { return };
         let settled = self.jobs.is_empty() && self.fx.in_flight.is_empty();
         let ended = self.orphans.is_empty() && self.notices.is_idle();
-        if settled && (ended || limit_passed) {
+        if settled && (limit_passed || ended && self.presence_has_ended()) {
             self.mode = Mode::Finished;
             self.leave_orphans();
             self.fx.timers.clear();

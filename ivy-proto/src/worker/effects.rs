@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::{DegradedParts, Event};
 use crate::id::{IdGenerator, JobId, OpId};
+use crate::metrics::{Meter, RequestKind, RequestMeter, RequestOutcome};
 use crate::name::QueueName;
 use crate::notify::Publication;
-use crate::queue::{QueueOp, QueueReply};
+use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::rng::Rng;
 use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
@@ -73,12 +74,23 @@ pub(super) struct Effects {
     pub(super) counter: IdGenerator,
     pub(super) timers: Timers<Timer>,
     pub(super) outputs: VecDeque<Output>,
-    pub(super) in_flight: BTreeMap<OpId, OpPurpose>,
+    pub(super) in_flight: BTreeMap<OpId, InFlight>,
+    pub(super) meter: Meter,
+    pub(super) requests: RequestMeter,
+    pub(super) degraded: DegradedParts,
+}
+
+/// An operation in flight.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) purpose: OpPurpose,
+    kind: RequestKind,
+    since: Moment,
 }
 
 impl Effects {
     /// Derives the random number generator and the entropy pool from 32 random bytes.
-    pub(super) fn new(seed: [u8; 32], wall: WallClock) -> Self {
+    pub(super) fn new(seed: [u8; 32], wall: WallClock, meter: Meter) -> Self {
         let (rng, entropy) = EntropyPool::split(seed);
         Effects {
             now: Moment::EPOCH,
@@ -89,6 +101,9 @@ impl Effects {
             timers: Timers::new(),
             outputs: VecDeque::new(),
             in_flight: BTreeMap::new(),
+            meter,
+            requests: RequestMeter::default(),
+            degraded: DegradedParts::default(),
         }
     }
 
@@ -102,13 +117,26 @@ impl Effects {
     }
 
     pub(super) fn event(&mut self, event: Event) {
+        self.degraded.follow(&event);
         self.outputs.push_back(Output::Event(event));
     }
 
     pub(super) fn execute(&mut self, purpose: OpPurpose, op: QueueOp) {
         let id = self.counter.next_op();
-        self.in_flight.insert(id, purpose);
+        let kind = RequestKind::of(&op);
+        self.in_flight.insert(id, InFlight { purpose, kind, since: self.now });
         self.outputs.push_back(Output::Queue(id, op));
+    }
+
+    /// Ends an operation, and returns its purpose.
+    pub(super) fn ended(
+        &mut self,
+        op: OpId,
+        answer: &Result<QueueReply, Fault>,
+    ) -> Option<OpPurpose> {
+        let InFlight { purpose, kind, since } = self.in_flight.remove(&op)?;
+        self.requests.ended(kind, RequestOutcome::of_queue(answer), self.now.since(since));
+        Some(purpose)
     }
 
     pub(super) fn publish(&mut self, publication: Publication) -> OpId {

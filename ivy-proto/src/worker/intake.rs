@@ -168,6 +168,7 @@ impl Worker {
         let job = self.fx.counter.next_job();
         let held = Job {
             queue: queue.clone(),
+            row: self.fx.meter.reserved(queue, admission.place),
             body: message.body,
             deliveries,
             lease: Lease::new(message.receipt, granted),
@@ -306,6 +307,12 @@ impl Worker {
             tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
         };
         held.stage = Stage::Running { started_at: now, overdue: None };
+        let (row, is_again) = (held.row, held.deliveries.is_again);
+        let due = ivy.and_then(|ivy| ivy.due).filter(|_| scheduled.attempt == 1 && !is_again);
+        let waited = due
+            .filter(|_| self.fx.wall_is_plausible())
+            .map(|due| Duration::from_millis(self.fx.unix_millis().saturating_sub(due)));
+        self.fx.meter.started(row, waited);
         self.running += 1;
         self.coalescing.began(now);
         if let Some(deadline) = deadline {

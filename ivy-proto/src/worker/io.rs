@@ -87,7 +87,7 @@ pub enum Output {
     /// Cancel this request. Feed back a fault of kind
     /// [`ResponseLost`](crate::queue::FaultKind::ResponseLost), or the reply if it arrived first.
     CancelQueue(OpId),
-    /// Publish a notice, and feed the reply back as [`Input::Published`].
+    /// Publish a notice or a presence record, and feed the reply back as [`Input::Published`].
     Publish(OpId, Publication),
     /// Run the handler of this task, and feed its outcome back as [`Input::Job`].
     Run(Run),
@@ -172,6 +172,8 @@ pub enum Timer {
     Coalesced,
     /// Publish notices again.
     Publish,
+    /// Publish what the worker does, or stop waiting for the last publication of it.
+    Presence,
     /// Report that all slots wait for tasks of this worker.
     Standstill,
     /// Cancel the polls in flight while draining.

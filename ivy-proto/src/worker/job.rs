@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{ReleaseReason, TaskRef};
 use crate::id::{MessageId, TaskId};
+use crate::metrics::Row;
 use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
@@ -32,6 +33,8 @@ use super::lost_deliveries::Deliveries;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) queue: QueueName,
+    /// Where its counts are.
+    pub(super) row: Row,
     pub(super) body: ReceivedBody,
     pub(super) deliveries: Deliveries,
     pub(super) lease: Lease,
@@ -77,6 +80,7 @@ impl Scheduled {
 #[derive(Debug)]
 pub(super) struct Orphan {
     pub(super) task: TaskRef,
+    pub(super) row: Row,
     pub(super) attempt: u32,
     pub(super) started_at: Moment,
     pub(super) reason: CancelReason,

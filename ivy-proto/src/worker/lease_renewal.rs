@@ -58,6 +58,7 @@ impl Worker {
             lease: length,
         };
         let renewal = held.lease.touch_sent(now, self.fx.wall);
+        self.fx.meter.touched(held.row);
         self.fx.execute(OpPurpose::Touch { job, renewal }, op);
     }
 
@@ -95,6 +96,7 @@ impl Worker {
             queue: held.queue.clone(),
             message: held.lease.receipt().message.clone(),
         };
+        self.fx.meter.lease_lost(held.row);
         self.fx.event(event);
         self.orphan(job, CancelReason::LeaseLost);
         self.forget(job);
@@ -139,6 +141,7 @@ impl Worker {
         {
             let orphan = Orphan {
                 task: scheduled.task.clone(),
+                row: held.row,
                 attempt: scheduled.attempt,
                 started_at: *started_at,
                 reason,

@@ -104,11 +104,14 @@ mod lease;
 mod lease_renewal;
 mod lost_before_arrival;
 mod lost_deliveries;
+mod metrics;
 mod nested_waits;
 mod notices;
 mod notify_caller;
 mod outcome;
 mod poller;
+mod presence;
+mod presence_record;
 mod queue_replies;
 mod rejecting;
 mod release_counts;
@@ -130,6 +133,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::Event;
 use crate::id::JobId;
+use crate::metrics::Meter;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
 use crate::queue::Lease;
@@ -147,6 +151,7 @@ use lost_before_arrival::LostBeforeArrival;
 use nested_waits::NestedWaits;
 use notices::Notices;
 use poller::Poller;
+use presence::Presence;
 use release_counts::ReleaseCounts;
 use replacing::Replacing;
 use replay_window::CompletedMessages;
@@ -179,6 +184,7 @@ pub struct Worker {
     orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
     notices: Notices,
+    presence: Option<Presence>,
     lateness: Lateness,
     waits: NestedWaits,
 }
@@ -212,10 +218,14 @@ impl Worker {
         let capabilities = &config.capabilities;
         let poller =
             Poller::new(config.served()?, capabilities.long_poll, capabilities.batch.reserve);
-        let mut fx = Effects::new(seed, wall);
+        let meter = Meter::new(poller.names(), config.tasks.keys());
+        let mut fx = Effects::new(seed, wall, meter);
         fx.timers.set(Timer::Start, Moment::EPOCH);
         let completed = CompletedMessages::new(config.replay_window);
         let notices = Notices::new(config.notice_bytes);
+        let presence = config
+            .presence_on()?
+            .map(|(channel, identity)| Presence::new(channel, identity, &mut fx.rng));
         Ok(Worker {
             tasks: Tasks::of(&config),
             config,
@@ -236,6 +246,7 @@ impl Worker {
             orphans: BTreeMap::new(),
             acks: Acks::default(),
             notices,
+            presence,
             lateness: Lateness::default(),
             waits: NestedWaits::default(),
         })
@@ -255,7 +266,10 @@ impl Worker {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
             Input::Queue(op, result) => self.on_reply(op, result),
-            Input::Published(op, result) => self.notices.published(op, result, &mut self.fx),
+            Input::Published(op, result) if self.notices.is_in_flight(op) => {
+                self.notices.published(op, result, &mut self.fx);
+            }
+            Input::Published(_, result) => self.presence_published(result),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Waits(job, task) => self.begin_wait(job, task),
             Input::Resumes(job) => self.end_wait(job),
@@ -280,6 +294,7 @@ impl Worker {
         self.start_waiting();
         self.poll_queues();
         self.watch_for_standstill();
+        self.report_changed_state();
         self.finish_if_drained();
         Ok(())
     }
@@ -308,14 +323,17 @@ impl Worker {
         }
         match input {
             Input::Queue(op, result) => {
-                let purpose = self.fx.in_flight.get(op).ok_or(Misuse::UnknownOp(*op))?;
+                let in_flight = self.fx.in_flight.get(op).ok_or(Misuse::UnknownOp(*op))?;
                 match result {
-                    Ok(reply) if !purpose.fits(reply) => Err(Misuse::WrongReply(*op)),
+                    Ok(reply) if !in_flight.purpose.fits(reply) => Err(Misuse::WrongReply(*op)),
                     _ => Ok(()),
                 }
             }
-            Input::Published(op, _) if !self.notices.is_in_flight(*op) => {
-                Err(Misuse::UnknownOp(*op))
+            Input::Published(op, _) => {
+                let is_record =
+                    self.presence.as_ref().is_some_and(|presence| presence.is_in_flight(*op));
+                let is_known = is_record || self.notices.is_in_flight(*op);
+                if is_known { Ok(()) } else { Err(Misuse::UnknownOp(*op)) }
             }
             Input::Job(job, _) if !self.has_running(*job) => Err(Misuse::UnknownJob(*job)),
             _ => Ok(()),
@@ -349,6 +367,7 @@ impl Worker {
                 // The queues are polled after each input.
                 Timer::Coalesced => {}
                 Timer::Publish => self.notices.on_pause_ended(&mut self.fx),
+                Timer::Presence => self.presence_is_due(),
                 Timer::Standstill => self.report_standstill(),
                 Timer::DrainPolls => self.cancel_polls(),
                 Timer::DrainLimit => self.pass_drain_limit(),
@@ -374,10 +393,14 @@ impl Worker {
         if !self.fx.wall_is_plausible() {
             self.fx.event(Event::ClockImplausible);
         }
+        if self.fx.meter.has_too_many_labels() {
+            self.fx.event(Event::TooManyLabels);
+        }
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {
             let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
             self.fx.execute(OpPurpose::Inspect(queue), op);
         }
+        self.start_presence();
     }
 
     /// How many slots are in use, by handlers and by messages about to start.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{DegradedReason, Event, NoticeDropReason, Part, TaskRef};
 use crate::hash_map::SortedHashMap;
 use crate::id::OpId;
+use crate::metrics::{NoticeOutcome, RequestKind, RequestOutcome};
 use crate::notify::{NotifyFault, Publication};
 use crate::planted::{Bug, planted};
 use crate::retry::Backoff;
@@ -52,7 +53,7 @@ pub(super) struct Notices {
     max_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
-    in_flight: SortedHashMap<OpId, (OutgoingNotice, Moment)>,
+    in_flight: SortedHashMap<OpId, PublishedNotice>,
     in_flight_bytes: usize,
     paused: bool,
     failures: u32,
@@ -60,6 +61,16 @@ pub(super) struct Notices {
     has_failed: bool,
     /// Whether the missing notifier was reported.
     reported_missing: bool,
+}
+
+/// A notice in flight.
+#[derive(Debug)]
+struct PublishedNotice {
+    notice: OutgoingNotice,
+    /// When it was written.
+    since: Moment,
+    /// When it was published.
+    at: Moment,
 }
 
 impl Notices {
@@ -104,7 +115,7 @@ impl Notices {
 
     /// Reports that a caller waits for a notice although there is no notifier.
     pub(super) fn report_no_notifier(&mut self, task: TaskRef, fx: &mut Effects) {
-        fx.event(Event::NoticeDropped { task, reason: NoticeDropReason::NoNotifier });
+        report_dropped(task, NoticeDropReason::NoNotifier, fx);
         if !std::mem::replace(&mut self.reported_missing, true) {
             fx.event(Event::Degraded { part: Part::Notifier, why: DegradedReason::NoNotifier });
         }
@@ -136,13 +147,20 @@ impl Notices {
         result: Result<u64, NotifyFault>,
         fx: &mut Effects,
     ) {
-        let Some((notice, since)) = self.in_flight.remove(&op) else { return };
+        let Some(published) = self.in_flight.remove(&op) else { return };
+        let PublishedNotice { notice, since, at } = published;
+        let outcome = RequestOutcome::of_notifier(&result);
+        fx.requests.ended(RequestKind::Publish, outcome, fx.now.since(at));
         self.in_flight_bytes -= notice.size();
         match result {
             Ok(receivers) => {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.event(Event::Recovered { part: Part::Notifier });
                 }
+                fx.meter.notice(match receivers {
+                    0 => NoticeOutcome::Unheard,
+                    _ => NoticeOutcome::Heard,
+                });
                 let OutgoingNotice { task, kind, .. } = notice;
                 fx.event(match kind {
                     NoticeKind::Held => Event::HeldSent { task, receivers },
@@ -206,7 +224,7 @@ impl Notices {
             let Some((notice, since)) = self.take_first() else { return };
             let op = fx.publish(notice.publication.clone());
             self.in_flight_bytes += notice.size();
-            self.in_flight.insert(op, (notice, since));
+            self.in_flight.insert(op, PublishedNotice { notice, since, at: fx.now });
         }
     }
 
@@ -231,7 +249,13 @@ impl Notices {
 }
 
 fn dropped(notice: OutgoingNotice, reason: NoticeDropReason, fx: &mut Effects) {
-    fx.event(Event::NoticeDropped { task: notice.task, reason });
+    report_dropped(notice.task, reason, fx);
+}
+
+/// Reports a notice that is not published.
+pub(super) fn report_dropped(task: TaskRef, reason: NoticeDropReason, fx: &mut Effects) {
+    fx.meter.notice(NoticeOutcome::Dropped);
+    fx.event(Event::NoticeDropped { task, reason });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Notifies callers of their tasks' results, or that the task waits for another worker.
 
-use crate::event::{Event, NoticeDropReason, TaskRef};
+use crate::event::{NoticeDropReason, TaskRef};
 use crate::id::MessageId;
 use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
@@ -10,7 +10,7 @@ use crate::wire::{IvyOptions, MissingResult, NOTICE_CAP, Notice, RawJson};
 
 use super::Worker;
 use super::job::{DeadLettering, Scheduled};
-use super::notices::{NoticeKind, OutgoingNotice};
+use super::notices::{NoticeKind, OutgoingNotice, report_dropped};
 
 /// The recipient of a task's notice.
 enum NoticeRecipient<'a> {
@@ -124,8 +124,7 @@ impl Worker {
     }
 
     fn drop_notice(&mut self, task: &TaskRef) {
-        let (task, reason) = (task.clone(), NoticeDropReason::ForeignChannel);
-        self.fx.event(Event::NoticeDropped { task, reason });
+        report_dropped(task.clone(), NoticeDropReason::ForeignChannel, &mut self.fx);
     }
 
     /// Reports the missing notifier if the caller waits for a notice.

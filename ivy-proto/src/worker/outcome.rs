@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
+use crate::metrics::Execution;
 use crate::planted::{Bug, planted};
 use crate::queue::Retry;
 use crate::task::TaskError;
@@ -30,11 +31,15 @@ impl Worker {
         let Some(held) = self.jobs.get(&job) else { return };
         let Stage::Running { started_at, overdue } = held.stage else { return };
         let Some(scheduled) = held.scheduled.clone() else { return };
+        let row = held.row;
         self.running -= 1;
         self.coalescing.ended(started_at, self.fx.now);
         self.suspects.ended(job);
         self.fx.timers.stop(&Timer::TimeLimit(job));
         let took = self.fx.now.since(started_at);
+        if let Some(execution) = execution(&outcome, overdue) {
+            self.fx.meter.executed(row, execution, took);
+        }
         if !matches!(outcome, JobOutcome::BadArgs(_) | JobOutcome::NotRun) {
             self.handled(&scheduled);
         }
@@ -160,6 +165,10 @@ impl Worker {
     }
 
     fn orphan_ended(&mut self, orphan: &Orphan, outcome: JobOutcome) {
+        let took = self.fx.now.since(orphan.started_at);
+        if let Some(execution) = execution(&outcome, Some(orphan.reason)) {
+            self.fx.meter.executed(orphan.row, execution, took);
+        }
         let error = match outcome {
             // It was not run.
             JobOutcome::BadArgs(_) | JobOutcome::NotRun => return,
@@ -182,7 +191,7 @@ impl Worker {
         self.fx.event(Event::TaskExecuted {
             task: orphan.task.clone(),
             attempt: orphan.attempt,
-            took: self.fx.now.since(orphan.started_at),
+            took,
             error,
         });
     }
@@ -193,6 +202,22 @@ impl Worker {
             self.orphan_ended(&orphan, JobOutcome::Cancelled);
         }
     }
+}
+
+/// How the run of a handler counts that was stopped for this reason, if it was. `None` if it was
+/// not run.
+fn execution(outcome: &JobOutcome, stopped: Option<CancelReason>) -> Option<Execution> {
+    Some(match (outcome, stopped) {
+        (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, _) => Execution::Ok,
+        (JobOutcome::Failed(_), _) => Execution::Error,
+        (JobOutcome::Panicked(_), _) => Execution::Panic,
+        (JobOutcome::BadArgs(_), _) => Execution::BadArgs,
+        (JobOutcome::NotRun, _) => return None,
+        (JobOutcome::Cancelled, Some(CancelReason::TimeLimit | CancelReason::LeaseLimit)) => {
+            Execution::TimeLimit
+        }
+        (JobOutcome::Cancelled, _) => Execution::Cancelled,
+    })
 }
 
 fn panicked(message: &str) -> TaskError {

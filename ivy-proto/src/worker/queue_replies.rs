@@ -19,7 +19,7 @@ const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
 
 impl Worker {
     pub(super) fn on_reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
-        let Some(purpose) = self.fx.in_flight.remove(&op) else { return };
+        let Some(purpose) = self.fx.ended(op, &result) else { return };
         match reply_for(&purpose, result) {
             Ok(reply) => self.on_success(purpose, reply),
             Err(fault) => self.on_fault(purpose, &fault),

@@ -85,7 +85,7 @@ impl Worker {
     /// The queue accepted the copy.
     pub(super) fn replaced(&mut self, job: JobId, why: Replacement) {
         let Some(held) = self.jobs.get(&job) else { return };
-        let queue = held.queue.clone();
+        let (queue, row) = (held.queue.clone(), held.row);
         let message = held.lease.receipt().message.clone();
         let task = held.scheduled.as_ref().map(|scheduled| scheduled.task.clone());
         match (why, task) {
@@ -95,6 +95,7 @@ impl Worker {
             (Replacement::Start { .. }, None) => {}
             (Replacement::Release { delay, reason }, task) => {
                 let queue = queue.clone();
+                self.fx.meter.released(row, reason);
                 self.fx.event(Event::Released {
                     queue,
                     message,

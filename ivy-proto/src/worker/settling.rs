@@ -91,18 +91,20 @@ impl Worker {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let scheduled = held.scheduled.clone();
         let known = held.task_and_caller();
-        let (queue, lost) = (held.queue.clone(), held.deliveries.lost);
+        let (queue, row, lost) = (held.queue.clone(), held.row, held.deliveries.lost);
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
         match settling.settlement.clone() {
             Settlement::Successor { delay, .. } => {
                 if let Some(scheduled) = scheduled {
                     let attempt = scheduled.attempt.saturating_add(1);
+                    self.fx.meter.retried(row);
                     self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
                 }
             }
             Settlement::Replace { why, .. } => return self.replaced(job, why),
             Settlement::DeadLetter(dead_lettering) => {
+                self.fx.meter.dead_lettered(row, dead_lettering.reason);
                 self.fx.event(Event::DeadLettered {
                     queue,
                     message: message.clone(),
@@ -159,7 +161,7 @@ impl Worker {
 
     pub(super) fn released(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        let queue = held.queue.clone();
+        let (queue, row) = (held.queue.clone(), held.row);
         let message = held.lease.receipt().message.clone();
         let scheduled = held.scheduled.clone();
         let (known, id) = (held.task_and_caller(), held.task_id());
@@ -182,9 +184,11 @@ impl Worker {
             }
         }
         let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
+        self.fx.meter.released(row, reason);
         self.fx.event(Event::Released { queue, message, task, reason, detail, delay });
         if let (ReleaseReason::Retry, Some(scheduled)) = (reason, scheduled) {
             let attempt = scheduled.attempt.saturating_add(1);
+            self.fx.meter.retried(row);
             self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
         }
         self.forget(job);

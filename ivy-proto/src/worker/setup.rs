@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
+use crate::presence::Identity;
 use crate::retry::Backoff;
 use crate::task::{RegisterError, TaskSettings};
 
@@ -15,6 +16,8 @@ use super::replay_window::ReplayWindow;
 pub struct WorkerSetup {
     config: WorkerConfig,
     queue: Option<QueueName>,
+    is_present: bool,
+    shows_process: bool,
     error: Option<SetupError>,
 }
 
@@ -50,7 +53,7 @@ impl WorkerSetup {
     /// Starts from this configuration.
     #[must_use]
     pub fn new(config: WorkerConfig) -> Self {
-        WorkerSetup { config, queue: None, error: None }
+        WorkerSetup { config, queue: None, is_present: true, shows_process: true, error: None }
     }
 
     /// Records the result of registering a handler.
@@ -119,6 +122,16 @@ impl WorkerSetup {
         }
     }
 
+    /// Whether the worker publishes presence records, if the configuration contains its identity.
+    pub fn presence(&mut self, is_present: bool) {
+        self.is_present = is_present;
+    }
+
+    /// Whether its presence records name its host and process.
+    pub fn presence_host(&mut self, shows_process: bool) {
+        self.shows_process = shows_process;
+    }
+
     /// See [`WorkerConfig::with_backoff`].
     pub fn backoff(&mut self, backoff: Backoff) {
         self.config.backoff = backoff;
@@ -138,7 +151,7 @@ impl WorkerSetup {
         self,
         tasks: impl IntoIterator<Item = (&'a TaskName, Option<&'a TaskSettings>)>,
     ) -> Result<WorkerConfig, SetupError> {
-        let WorkerSetup { mut config, queue, error } = self;
+        let WorkerSetup { mut config, queue, is_present, shows_process, error } = self;
         if let Some(error) = error {
             return Err(error);
         }
@@ -150,6 +163,10 @@ impl WorkerSetup {
             };
             config.tasks.insert(name.clone(), settings);
         }
+        config.presence = config.presence.filter(|_| is_present).map(|identity| match identity {
+            shown if shows_process => shown,
+            hidden => Identity { host: None, pid: None, ..hidden },
+        });
         Ok(config)
     }
 

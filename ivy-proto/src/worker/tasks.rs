@@ -14,6 +14,8 @@ pub(super) struct Tasks(SortedHashMap<TaskName, ServedTask>);
 /// A task and its settings.
 #[derive(Debug)]
 pub(super) struct ServedTask {
+    /// Its place among the registered tasks, by name.
+    pub(super) place: usize,
     /// Shared by all messages of the task.
     pub(super) name: TaskName,
     pub(super) settings: TaskSettings,
@@ -22,11 +24,12 @@ pub(super) struct ServedTask {
 
 impl Tasks {
     pub(super) fn of(config: &WorkerConfig) -> Self {
-        let served = |(name, settings): (&TaskName, &TaskSettings)| {
+        let served = |(place, (name, settings)): (usize, (&TaskName, &TaskSettings))| {
             let lease = config.lease_of(name, settings);
-            (name.clone(), ServedTask { name: name.clone(), settings: settings.clone(), lease })
+            let (name, settings) = (name.clone(), settings.clone());
+            (name.clone(), ServedTask { place, name, settings, lease })
         };
-        Tasks(config.tasks.iter().map(served).collect())
+        Tasks(config.tasks.iter().enumerate().map(served).collect())
     }
 
     pub(super) fn find(&self, name: &TaskName) -> Option<&ServedTask> {

@@ -11,6 +11,7 @@ mod http_responses;
 mod leases;
 mod lifecycle;
 mod notices;
+mod observability;
 mod redis;
 mod retries;
 mod routing;
@@ -160,6 +161,13 @@ conformance! {
         a_dropped_worker_lets_its_handlers_finish;
         a_handler_can_call_another_task;
         slots_that_wait_for_each_other_are_reported_and_released;
+    }
+    observability {
+        calls_and_tasks_are_counted;
+        counts_of_an_ended_worker_remain;
+        workers_that_publish_their_presence_are_heard;
+        a_worker_that_drains_is_gone;
+        a_worker_without_presence_is_not_heard;
     }
     routing {
         the_more_urgent_task_is_run_first;

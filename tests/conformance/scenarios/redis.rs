@@ -71,7 +71,7 @@ fn fault(watch: &mut Watch) -> NotifyFaultKind {
 /// A published payload that is no notice for a call of ours is counted and ignored.
 pub(crate) fn invalid_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     call_succeeds(&fixture, 1);
     let notice = |name: &str, id: &str| {
@@ -122,14 +122,14 @@ pub(crate) fn a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>) {
     redis.publish(&reply_channel(&redis), forged.to_string().as_bytes());
     assert_eq!(handle.result(PATIENCE).unwrap(), 7);
     assert_eq!(fixture.size(fixture.name), 1);
-    let _worker = fixture.doubling(&double);
+    let _worker = fixture.doubling_without_presence(&double);
     fixture.until_empty();
 }
 
 /// Messages of channels and patterns without a subscription are ignored.
 pub(crate) fn messages_of_other_channels_are_ignored<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     call_succeeds(&fixture, 1);
     redis.push(b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n");
     redis.push(b"*3\r\n$7\r\nmessage\r\n$3\r\na\0b\r\n$2\r\n{}\r\n");
@@ -141,7 +141,7 @@ pub(crate) fn messages_of_other_channels_are_ignored<H: Harness>(fixture: &Fixtu
 /// Invalid protocol on a subscription ends at most that subscription; a new one follows.
 pub(crate) fn damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     call_succeeds(&fixture, 1);
     let deep = b"*1\r\n".repeat(100_000);
@@ -176,7 +176,7 @@ pub(crate) fn damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fi
 /// A damaged reply to a publication costs at most its notice, and no task.
 pub(crate) fn damaged_replies_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     call_succeeds(&fixture, 1);
     for bytes in ["?\r\n", ":99999999999999999999\r\n", "$-2\r\n", "*9223372036854775807\r\n", "+"]
@@ -223,7 +223,7 @@ pub(crate) fn refused_subscriptions_are_reported<H: Harness>(fixture: &Fixture<H
 /// it is retried, and the result arrives.
 pub(crate) fn refused_publications_are_reported_and_retried<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     call_succeeds(&fixture, 1);
     for (n, (error_text, needs_operator)) in (1..).zip(ERRORS) {
@@ -240,7 +240,7 @@ pub(crate) fn refused_publications_are_reported_and_retried<H: Harness>(fixture:
 /// and counted, not published twice. Its task is done all the same.
 pub(crate) fn a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     redis.reply_next("PUBLISH", ScriptedReply::HangUp);
     let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
@@ -260,7 +260,7 @@ pub(crate) fn a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H
 /// is no error.
 pub(crate) fn a_notice_without_a_subscriber_is_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     for _ in 0..2 {
         redis.reply_next("PUBLISH", ScriptedReply::Bytes(b":0\r\n".to_vec()));
@@ -280,7 +280,7 @@ pub(crate) fn a_notice_without_a_subscriber_is_counted<H: Harness>(fixture: &Fix
 /// A subscriber that the server disconnects subscribes again and reports this.
 pub(crate) fn a_disconnected_subscriber_subscribes_again<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
-    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
     call_succeeds(&fixture, 1);
     for round in 1..4 {
@@ -299,7 +299,7 @@ pub(crate) fn a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fixtur
     let twice = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n".to_vec();
     for before in [early, twice] {
         let (redis, fixture) = scripted(fixture);
-        let _worker = fixture.doubling(&fixture.own(DOUBLE));
+        let _worker = fixture.doubling_without_presence(&fixture.own(DOUBLE));
         redis.reply_next("SUBSCRIBE", ScriptedReply::Before(before));
         call_succeeds(&fixture, 1);
         redis.push(b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:3\r\n");

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     ("body", fuzz::body),
     ("bridge_frame", fuzz::bridge_frame),
     ("broker_inputs", fuzz::broker_inputs),
@@ -20,6 +20,7 @@ const TARGETS: [Target; 12] = [
     ("keyset", fuzz::keyset),
     ("legacy_frame", fuzz::legacy_frame),
     ("notice", fuzz::notice),
+    ("presence", fuzz::presence),
     ("producer_inputs", fuzz::producer_inputs),
     ("redis_session", fuzz::redis_session),
     ("v2_frame", fuzz::v2_frame),

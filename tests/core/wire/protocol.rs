@@ -1,9 +1,10 @@
 //! The examples of PROTOCOL.md are correct.
 
-use ivy_proto::QueueName;
+use ivy_proto::presence::Record;
 use ivy_proto::queue::Body;
 use ivy_proto::wire::crypto::{Binding, Keyset, bridge, ivy2};
 use ivy_proto::wire::{DeadLetter, Envelope, LegacyKey, Notice};
+use ivy_proto::{ChannelName, QueueName};
 
 const PROTOCOL: &str = include_str!("../../../ivy-proto/PROTOCOL.md");
 
@@ -45,6 +46,24 @@ fn dead_letters_round_trip() {
         let letter = DeadLetter::parse(&Body::new(example)).unwrap();
         assert_eq!(letter.to_body().as_str(), example);
         assert!(Envelope::parse(letter.body.as_str()).is_ok());
+    }
+}
+
+#[test]
+fn presence_records_round_trip() {
+    for example in examples("json presence", 1) {
+        assert_eq!(Record::parse(example).unwrap().to_text(), example);
+    }
+}
+
+#[test]
+fn frames_of_records_contain_the_record_next_to_them() {
+    let channel = ChannelName::new("ivy-notifier").unwrap().presence().unwrap();
+    for example in examples("text presence", 1) {
+        let (frame, text) = example.split_once('\n').unwrap();
+        let opened = ivy2::open(&keyset(), &Binding::presence(&channel), frame).unwrap();
+        assert_eq!(opened.text.as_str(), text);
+        assert_eq!(Record::parse(text).unwrap().to_text(), text);
     }
 }
 

@@ -95,6 +95,7 @@ impl World {
             }
             worker::Output::Run(run) => {
                 self.trace.note(now, who, || format!("runs {run:?}"));
+                self.presence.started(who);
                 self.run_handler(who, run);
             }
             worker::Output::Interrupt(job) => {

@@ -6,6 +6,7 @@ mod encryption;
 mod faults;
 mod laws;
 mod messages;
+mod metrics;
 mod results;
 mod scenario;
 mod subscription;

@@ -12,6 +12,8 @@ pub enum Purpose {
     Notice,
     /// A dead letter.
     DeadLetter,
+    /// What a worker publishes about itself.
+    Presence,
 }
 
 impl Purpose {
@@ -22,6 +24,7 @@ impl Purpose {
             Purpose::Task => "task",
             Purpose::Notice => "note",
             Purpose::DeadLetter => "dead",
+            Purpose::Presence => "presence",
         }
     }
 }
@@ -45,6 +48,12 @@ impl<'a> Binding<'a> {
     #[must_use]
     pub fn notice(channel: &'a ChannelName) -> Self {
         Binding { purpose: Purpose::Notice, scope: channel.as_str() }
+    }
+
+    /// A presence record on this channel.
+    #[must_use]
+    pub fn presence(channel: &'a ChannelName) -> Self {
+        Binding { purpose: Purpose::Presence, scope: channel.as_str() }
     }
 
     /// A dead letter in this physical dead-letter queue.

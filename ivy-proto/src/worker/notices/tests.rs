@@ -1,5 +1,6 @@
 use super::*;
 use crate::id::TaskId;
+use crate::metrics::Meter;
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFaultKind;
 use crate::queue::Body;
@@ -20,7 +21,9 @@ struct Scenario {
 
 impl Scenario {
     fn keeping(bytes: usize) -> Self {
-        let (notices, fx) = (Notices::new(bytes), Effects::new([7; 32], WallClock::default()));
+        let meter = Meter::new([].iter(), [].iter());
+        let fx = Effects::new([7; 32], WallClock::default(), meter);
+        let notices = Notices::new(bytes);
         Scenario { notices, fx, in_flight: VecDeque::new(), dropped: Vec::new() }
     }
 

@@ -157,7 +157,8 @@ impl World {
                     // An operation that was requested and abandoned at the same moment belongs to
                     // no job.
                     if let QueueOp::Post { messages, .. } = &op
-                        && let Some(OpPurpose::Post(job)) = self.worker.fx.in_flight.get(&id)
+                        && let Some(OpPurpose::Post(job)) =
+                            self.worker.fx.in_flight.get(&id).map(|in_flight| &in_flight.purpose)
                     {
                         for message in messages.items() {
                             self.fresh.frame(message.body.as_str(), Some(*job));
@@ -451,7 +452,7 @@ proptest! {
         prop_assert_eq!(world.worker.load(), Load { held: 0, waiting: 0, running: 0, notice_bytes: 0 });
         let fx = &world.worker.fx;
         let is_poll = |purpose: &OpPurpose| matches!(purpose, OpPurpose::Poll { .. });
-        prop_assert!(fx.in_flight.values().all(is_poll));
+        prop_assert!(fx.in_flight.values().map(|in_flight| &in_flight.purpose).all(is_poll));
         while let Some(why) = world.worker.fx.timers.pop_due(Moment::FOREVER) {
             prop_assert!(matches!(why, Timer::Poll(_)), "{why:?}");
         }

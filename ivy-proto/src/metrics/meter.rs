@@ -1,0 +1,259 @@
+//! The counts of a worker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::event::ReleaseReason;
+use crate::name::{QueueName, TaskName};
+use crate::wire::DeadLetterReason;
+
+use super::counts::{Execution, QueueCounts, TaskCounts};
+use super::labels::{Labels, TaskKey, other_queue, other_task};
+use super::{NoticeCounts, NoticeOutcome};
+
+/// Counts by queue and task. The labels are known from the start, so a message is looked up once,
+/// when it is received, and everything after that is an addition at a known place.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// In the order of the names given at the start.
+    queues: Vec<QueueRow>,
+    /// The label of each task, in the order of the names given at the start; the last one is that
+    /// of the tasks which are not registered.
+    tasks: Vec<TaskName>,
+    rows: Vec<TaskRow>,
+    notices: NoticeCounts,
+    /// Where the queue of the last message is in `queues`.
+    last_queue: usize,
+    is_exceeded: bool,
+}
+
+#[derive(Debug)]
+struct QueueRow {
+    queue: QueueName,
+    label: QueueName,
+    counts: QueueCounts,
+    /// For each task, its place in `rows`, from 1; 0 before its first message.
+    rows: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct TaskRow {
+    key: TaskKey,
+    counts: TaskCounts,
+}
+
+/// Where the counts of a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    queue: u32,
+    task: u32,
+}
+
+impl Meter {
+    /// A meter for these queues and tasks.
+    pub(crate) fn new<'a>(
+        queues: impl Iterator<Item = &'a QueueName>,
+        tasks: impl Iterator<Item = &'a TaskName>,
+    ) -> Self {
+        let mut labels = Labels::default();
+        let tasks: Vec<TaskName> =
+            tasks.map(|task| labels.task(task)).chain([other_task()]).collect();
+        let queues = queues
+            .map(|queue| QueueRow {
+                queue: queue.clone(),
+                label: labels.queue(queue),
+                counts: QueueCounts::default(),
+                rows: vec![0; tasks.len()],
+            })
+            .collect();
+        Meter {
+            queues,
+            tasks,
+            rows: Vec::new(),
+            notices: NoticeCounts::default(),
+            last_queue: 0,
+            is_exceeded: labels.are_exceeded(),
+        }
+    }
+
+    /// Whether some queues or tasks share the label of the others.
+    pub(crate) fn has_too_many_labels(&self) -> bool {
+        self.is_exceeded
+    }
+
+    /// The row of a message that was reserved from this queue. `task` is the place of its task
+    /// among the registered ones.
+    pub(crate) fn reserved(&mut self, queue: &QueueName, task: Option<usize>) -> Row {
+        let at = self.queue_at(queue);
+        let task = task.unwrap_or(usize::MAX).min(self.tasks.len() - 1);
+        let Some(row) = self.queues.get_mut(at) else { return Row { queue: 0, task: 0 } };
+        row.counts.reserved = row.counts.reserved.saturating_add(1);
+        let place = match row.rows.get_mut(task) {
+            Some(place) if *place == 0 => {
+                let key = TaskKey { queue: row.label.clone(), task: self.tasks[task].clone() };
+                self.rows.push(TaskRow { key, counts: TaskCounts::default() });
+                *place = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+                *place
+            }
+            Some(place) => *place,
+            None => 0,
+        };
+        Row { queue: u32::try_from(at).unwrap_or(u32::MAX), task: place }
+    }
+
+    pub(crate) fn started(&mut self, row: Row, waited: Option<Duration>) {
+        let Some(counts) = self.task(row) else { return };
+        counts.started = counts.started.saturating_add(1);
+        if let Some(waited) = waited {
+            counts.wait.record(waited);
+        }
+    }
+
+    pub(crate) fn executed(&mut self, row: Row, outcome: Execution, took: Duration) {
+        let Some(counts) = self.task(row) else { return };
+        counts.executed.add(outcome, 1);
+        if outcome != Execution::BadArgs {
+            counts.run.record(took);
+        }
+    }
+
+    pub(crate) fn retried(&mut self, row: Row) {
+        let Some(counts) = self.task(row) else { return };
+        counts.retried = counts.retried.saturating_add(1);
+    }
+
+    pub(crate) fn dead_lettered(&mut self, row: Row, reason: DeadLetterReason) {
+        let Some(counts) = self.task(row) else { return };
+        let count = counts.dead.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(crate) fn lease_lost(&mut self, row: Row) {
+        if let Some(counts) = self.task(row) {
+            counts.leases_lost = counts.leases_lost.saturating_add(1);
+        }
+        if let Some(counts) = self.queue(row) {
+            counts.leases_lost = counts.leases_lost.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn released(&mut self, row: Row, reason: ReleaseReason) {
+        let Some(counts) = self.queue(row) else { return };
+        let count = counts.released.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(crate) fn touched(&mut self, row: Row) {
+        let Some(counts) = self.queue(row) else { return };
+        counts.touches = counts.touches.saturating_add(1);
+    }
+
+    pub(crate) fn notice(&mut self, outcome: NoticeOutcome) {
+        self.notices.add(outcome, 1);
+    }
+
+    pub(crate) fn notices(&self) -> &NoticeCounts {
+        &self.notices
+    }
+
+    /// The counts of all tasks that had a message. Rows of the same label are added.
+    pub(crate) fn by_task(&self) -> impl Iterator<Item = (&TaskKey, &TaskCounts)> {
+        self.rows.iter().map(|row| (&row.key, &row.counts))
+    }
+
+    /// The counts of all queues.
+    pub(crate) fn by_queue(&self) -> BTreeMap<QueueName, QueueCounts> {
+        let mut counts = BTreeMap::<QueueName, QueueCounts>::new();
+        for row in &self.queues {
+            counts.entry(row.label.clone()).or_default().add(&row.counts);
+        }
+        counts
+    }
+
+    /// The label of a queue.
+    pub(crate) fn label(&self, queue: &QueueName) -> QueueName {
+        let row = self.queues.iter().find(|row| row.queue == *queue);
+        row.map_or_else(other_queue, |row| row.label.clone())
+    }
+
+    fn queue_at(&mut self, queue: &QueueName) -> usize {
+        // A reply of a queue contains many messages.
+        if self.queues.get(self.last_queue).is_none_or(|last| last.queue != *queue) {
+            let at = self.queues.iter().position(|row| row.queue == *queue);
+            self.last_queue = at.unwrap_or_default();
+        }
+        self.last_queue
+    }
+
+    fn task(&mut self, row: Row) -> Option<&mut TaskCounts> {
+        let place = (row.task as usize).checked_sub(1)?;
+        self.rows.get_mut(place).map(|row| &mut row.counts)
+    }
+
+    fn queue(&mut self, row: Row) -> Option<&mut QueueCounts> {
+        self.queues.get_mut(row.queue as usize).map(|row| &mut row.counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{MOST_QUEUES, MOST_TASKS, OTHER};
+
+    fn queues(count: usize) -> Vec<QueueName> {
+        (0..count).map(|number| QueueName::new(&format!("q{number:03}")).unwrap()).collect()
+    }
+
+    fn tasks(count: usize) -> Vec<TaskName> {
+        (0..count).map(|number| TaskName::new(&format!("t{number:03}")).unwrap()).collect()
+    }
+
+    fn counts(meter: &Meter, queue: &str, task: &str) -> TaskCounts {
+        let found = meter
+            .by_task()
+            .find(|(key, _)| key.queue.as_str() == queue && key.task.as_str() == task);
+        found.map(|(_, counts)| counts.clone()).unwrap()
+    }
+
+    #[test]
+    fn each_queue_and_task_has_its_own_counts() {
+        let (queues, tasks) = (queues(2), tasks(2));
+        let mut meter = Meter::new(queues.iter(), tasks.iter());
+        for (queue, task) in [(0, 0), (1, 0), (1, 1), (1, 1)] {
+            let row = meter.reserved(&queues[queue], Some(task));
+            meter.started(row, Some(Duration::from_millis(3)));
+            meter.executed(row, Execution::Panic, Duration::from_secs(2));
+        }
+        assert_eq!(meter.by_task().count(), 3);
+        let counted = counts(&meter, "q001", "t001");
+        assert_eq!((counted.started, counted.executed.of(Execution::Panic)), (2, 2));
+        assert_eq!((counted.wait.count(), counted.run.sum()), (2, Duration::from_secs(4)));
+        assert_eq!(meter.by_queue()[&queues[1]].reserved, 3);
+    }
+
+    #[test]
+    fn a_task_that_is_not_registered_counts_as_other() {
+        let (queues, tasks) = (queues(1), tasks(1));
+        let mut meter = Meter::new(queues.iter(), tasks.iter());
+        let row = meter.reserved(&queues[0], None);
+        meter.dead_lettered(row, DeadLetterReason::BadJson);
+        assert_eq!(counts(&meter, "q000", OTHER).all_dead(), 1);
+        assert!(!meter.has_too_many_labels());
+    }
+
+    #[test]
+    fn queues_and_tasks_beyond_the_limits_count_as_other() {
+        let (queues, tasks) = (queues(MOST_QUEUES + 2), tasks(MOST_TASKS + 2));
+        let mut meter = Meter::new(queues.iter(), tasks.iter());
+        assert!(meter.has_too_many_labels());
+        for queue in &queues {
+            for task in 0..tasks.len() {
+                meter.reserved(queue, Some(task));
+            }
+        }
+        let labels: std::collections::BTreeSet<_> = meter.by_task().map(|(key, _)| key).collect();
+        assert_eq!(labels.len(), (MOST_QUEUES + 1) * (MOST_TASKS + 1));
+        let reserved = meter.by_queue()[&other_queue()].reserved;
+        assert_eq!(reserved, 2 * tasks.len() as u64);
+    }
+}
