@@ -1,7 +1,7 @@
 //! ivy for programs on async-std or smol: call a function by its name, let a worker elsewhere run
 //! it, and get its typed result back. async-std is discontinued: 1.13.2 of August 2025 is its last
-//! version, deprecated in favour of [smol](https://docs.rs/smol). This crate runs equally under
-//! smol.
+//! version, deprecated in favour of [smol](https://docs.rs/smol). This crate works equally
+//! well under smol.
 //!
 //! async-std is built on smol's crates, and only its sockets, timers and tasks are used here. So
 //! the futures can be awaited on any executor, while background work runs on async-std's threads.
@@ -48,7 +48,7 @@
 //! # }
 //! ```
 //!
-//! The examples `async_std_producer` and `async_std_worker` are the same as two programs.
+//! The examples `async_std_producer` and `async_std_worker` do the same in two separate programs.
 //! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
 //! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
 //! [`Ivy::admin`] inspects queues.
@@ -63,7 +63,7 @@
 //! # Forks
 //!
 //! A runtime does not survive a fork, and an [`Ivy`] belongs to the process that first uses it:
-//! create both in the child. In a child, an `Ivy` used before the fork fails as
+//! create both in the child. In a child, an `Ivy` used before the fork fails with
 //! [`Stopped`](ErrorKind::Stopped).
 //!
 //! # Cancellation

@@ -1,6 +1,6 @@
-//! ivy for programs on threads: call a function by its name, let a worker elsewhere run it, and get
-//! its typed result back. No async runtime is needed or compiled in: of tokio, only the channels that
-//! hyper uses are.
+//! ivy for programs without an async runtime: call a function by its name, let a worker elsewhere
+//! run it, and get its typed result back. No async runtime is needed or compiled in: the only part
+//! of tokio compiled in is the channels that hyper uses.
 //!
 //! # Getting started
 //!
@@ -40,7 +40,7 @@
 //! # }
 //! ```
 //!
-//! The examples `blocking_producer` and `blocking_worker` are the same as two programs.
+//! The examples `blocking_producer` and `blocking_worker` do the same in two separate programs.
 //! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
 //! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
 //! [`Ivy::admin`] inspects queues.
@@ -69,8 +69,8 @@
 //!
 //! # Cancellation
 //!
-//! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is not needed any
-//! more, and it should then return.
+//! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is no longer
+//! needed, and it should then return.
 
 mod net;
 mod reading;

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use ivy_driver::internal::run_woken_by;
 
-/// The most bytes that one read returns. One such piece is buffered while the next is read.
+/// The maximum number of bytes that one read returns. One such piece is buffered while the next is
+/// read.
 const PIECE: usize = 16 * 1024;
 
 /// The bytes that have been read from a connection and are not consumed yet.

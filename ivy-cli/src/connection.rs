@@ -19,7 +19,7 @@ const QUEUE_VARIABLE: &str = "IVY_QUEUE_URL";
 pub(crate) struct ConnectionOptions {
     /// The queue's server [default: IVY_QUEUE_URL, or IRON_* and iron.json]
     ///
-    /// Every user of this machine can read a password in it in the list of processes; to avoid that,
+    /// Every user of this host can read a password in it in the list of processes; to avoid that,
     /// set the variable IVY_QUEUE_URL instead.
     #[arg(long, value_name = "URL", value_parser = secret)]
     queue_url: Option<Secret>,

@@ -92,7 +92,7 @@ impl Failure {
         Failure::new(Exit::WrongCall, error.to_string())
     }
 
-    /// Something failed on this machine: reading a file, starting a thread.
+    /// Something failed on this host: reading a file, starting a thread.
     pub(crate) fn local(what: impl fmt::Display, error: impl fmt::Display) -> Self {
         Failure::new(Exit::Failed, format!("{what}: {error}"))
     }

@@ -119,7 +119,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// The notifier is the one set by [`notifier`](IvyBuilder::notifier) or
     /// [`notifier_url`](IvyBuilder::notifier_url), or named by the environment; without one, tasks
     /// can be sent but return no results. An operation that panics, or takes longer than its [time
-    /// limit](ivy_proto::queue::QueueOp::time_limit), fails as
+    /// limit](ivy_proto::queue::QueueOp::time_limit), fails with
     /// [`ResponseLost`](ivy_proto::queue::FaultKind::ResponseLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
         self.config = self.config.custom_queue();

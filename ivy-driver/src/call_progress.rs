@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use event_listener::Event;
 use ivy_proto::MessageId;
 use ivy_proto::producer::{ReplyTo, SendError};
-use ivy_proto::task::{TaskHeld, TaskOutcome};
+use ivy_proto::task::{TaskOutcome, TaskReleased};
 
 /// The producer's side: reports the progress of a call. Dropping it reports that nothing more will
 /// happen.
@@ -34,8 +34,8 @@ impl CallProgress {
     }
 
     /// Reports that a worker released its message.
-    pub(crate) fn held(&self, held: Arc<TaskHeld>) {
-        self.call.change(|history| history.held = Some(held));
+    pub(crate) fn released(&self, release: Arc<TaskReleased>) {
+        self.call.change(|history| history.release = Some(release));
     }
 
     /// Reports its result. Returns whether its listener needs no more: the result may arrive before
@@ -89,7 +89,7 @@ pub(crate) struct CallHistory {
     sender: Option<Waker>,
     pub(crate) outcome: Option<TaskOutcome>,
     /// The latest report of a worker that released its message.
-    pub(crate) held: Option<Arc<TaskHeld>>,
+    pub(crate) release: Option<Arc<TaskReleased>>,
     /// The producer reports no more.
     pub(crate) ended: bool,
 }

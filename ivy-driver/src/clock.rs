@@ -27,7 +27,7 @@ impl<R: Runtime> Clock<R> {
         self.wall
     }
 
-    /// Returns the wall clock if it was set, or the machine slept, since the last comparison.
+    /// Returns the wall clock if it was set, or the host slept, since the last comparison.
     pub(crate) fn follow_wall(&mut self, now: Moment) -> Option<WallClock> {
         let wall = self.wall.follow(R::unix_time(), now)?;
         self.wall = wall;

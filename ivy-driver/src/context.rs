@@ -138,7 +138,7 @@ impl<R: Runtime> Ctx<R> {
     /// A handler that waits for a result keeps its slot in the worker. If all slots are occupied by
     /// handlers that wait for tasks of the same worker, none of them makes progress; the worker
     /// logs a warning. Give tasks that others wait for a queue and worker of their own. When the
-    /// worker drains, such a wait fails as [`Draining`](crate::ErrorKind::Draining); the handler
+    /// worker drains, such a wait fails with [`Draining`](crate::ErrorKind::Draining); the handler
     /// returns that error, and its task runs again elsewhere without losing an attempt.
     #[must_use]
     pub fn ivy(&self) -> &Ivy<R> {

@@ -77,7 +77,7 @@ impl<R: AsyncRuntime> Ivy<R> {
     /// much faster than one call after the other. The results are in the order of the arguments.
     ///
     /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
-    /// beyond that are not sent and fail as [`Full`](crate::ErrorKind::Full).
+    /// beyond that are not sent and fail with [`Full`](crate::ErrorKind::Full).
     ///
     /// If the future is dropped before it completes, the tasks may or may not be sent.
     pub async fn call_many<Args: ToArgs, Output>(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::SendError;
-use ivy_proto::task::{Task, TaskHeld, TaskOutcome};
+use ivy_proto::task::{Task, TaskOutcome, TaskReleased};
 use ivy_proto::{Cause, MessageId, TaskId};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -21,7 +21,7 @@ use crate::runtime::Runtime;
 
 /// Waits for the result of a call. Dropping it discards the result; the task still runs.
 ///
-/// Up to 100,000 handles may wait for results. Beyond that, a call fails as
+/// Up to 100,000 handles may wait for results. Beyond that, a call fails with
 /// [`Full`](crate::ErrorKind::Full) until a result arrives or a handle is dropped.
 pub struct Handle<R, Output> {
     listener: CallListener<R>,
@@ -43,8 +43,15 @@ impl<R: Runtime, Output> Handle<R, Output> {
     /// the message was not for that worker. The message waits for another worker. `None` if there
     /// was no such report.
     #[must_use]
-    pub fn held(&self) -> Option<TaskHeld> {
-        self.listener.call.history().held.as_deref().cloned()
+    pub fn released(&self) -> Option<TaskReleased> {
+        self.listener.call.history().release.as_deref().cloned()
+    }
+
+    /// The former name of [`released`](Handle::released).
+    #[must_use]
+    #[deprecated(note = "renamed to `released`: a message is held only while its lease lasts")]
+    pub fn held(&self) -> Option<TaskReleased> {
+        self.released()
     }
 }
 
@@ -113,8 +120,8 @@ impl<R: Runtime> CallListener<R> {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
             Either::Right((Either::Left(_), _)) => {
-                let held = self.call.history().held.clone();
-                Err(Error::from(Cause::TimedOut { after: timeout, held }))
+                let release = self.call.history().release.clone();
+                Err(Error::from(Cause::TimedOut { after: timeout, release }))
             }
             Either::Right((Either::Right(_), _)) => Err(Error::from(Cause::Draining)),
         }

@@ -32,7 +32,8 @@ use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 
-/// The most calls for which room is allocated in advance: an iterator may announce any number.
+/// The maximum number of calls for which room is allocated in advance: an iterator may announce any
+/// number.
 const MAX_RESERVED: usize = 10_000;
 
 /// Calls and runs tasks over a queue and a notifier. Cheap to clone.
@@ -44,7 +45,7 @@ const MAX_RESERVED: usize = 10_000;
 ///
 /// An `Ivy` belongs to the process that first uses it. A process may create one and fork before
 /// that: each child then has a producer, a reply channel and connections of its own. In a child
-/// forked after the first use, calls fail as [`Stopped`](crate::ErrorKind::Stopped).
+/// forked after the first use, calls fail with [`Stopped`](crate::ErrorKind::Stopped).
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
     /// The waits of the handler that this ivy was passed to.

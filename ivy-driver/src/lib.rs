@@ -27,10 +27,15 @@
 //!
 //! # Errors
 //!
-//! All methods fail with an [`Error`], which every adapter re-exports with its own runtime: its
-//! [`kind`](Error::kind) is for programs, its text for people. The text says what happened, to
+//! Every fallible method returns an [`Error`], which every adapter re-exports with its own runtime:
+//! its [`kind`](Error::kind) is for programs, its text for people. The text says what happened, to
 //! which task and queue, why, and what to do next, and contains no secret and no payload. [`Net`]
 //! fails with an [`std::io::Error`], which becomes a fault of the queue or of the notifier.
+//!
+//! # Limits
+//!
+//! Sizes, depths and numbers are limited by the core: see the section on limits in [`ivy_proto`].
+//! [`IvyBuilder`] and [`WorkerBuilder`] set those that a program may change.
 //!
 //! # How it works
 //!

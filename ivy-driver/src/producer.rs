@@ -10,7 +10,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::backend::{Notifier, Queue, SubscriptionEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, ReplyTo, SendError};
-use ivy_proto::task::{Callbacks, TaskHeld, TaskOutcome};
+use ivy_proto::task::{Callbacks, TaskOutcome, TaskReleased};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
@@ -156,9 +156,9 @@ impl<R: Runtime> ProducerRole<R> {
         }
     }
 
-    fn held(&self, id: TaskId, held: Arc<TaskHeld>) {
+    fn released(&self, id: TaskId, release: Arc<TaskReleased>) {
         if let Some(follower) = self.followed.get(&id) {
-            follower.progress.held(held);
+            follower.progress.released(release);
         }
     }
 
@@ -227,7 +227,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
                     self.resume(&task, args, &outcome);
                     self.resumed(id, outcome);
                 }
-                Output::Held { id, held } => self.held(id, held),
+                Output::Released { id, release } => self.released(id, release),
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);

@@ -38,7 +38,7 @@ pub(crate) trait Role: Send + 'static {
     /// A command to the machine: an input, or something else that the driver handles.
     type Command: Send + 'static;
 
-    /// Handles a change of the wall clock, or that the machine slept.
+    /// Handles a change of the wall clock, or that the host slept.
     fn set_clock(&mut self, wall: WallClock, now: Moment);
 
     /// Handles a command.

@@ -102,7 +102,7 @@ impl World {
                 let limit = Duration::from_secs(5);
                 self.worker.handle_input(worker::Input::Drain { limit }, self.now)?;
             }
-            Output::Held { id, held } => self.print(&format!("task {id} waits: {held}")),
+            Output::Released { id, release } => self.print(&format!("task {id} waits: {release}")),
             Output::Event(_) | Output::Finished => {}
             Output::Wait(deadline) => {
                 return Ok(Some(deadline.map_or(Moment::FOREVER, |deadline| deadline.at)));

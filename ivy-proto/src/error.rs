@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::notify::NotifyFault;
 use crate::producer::SendError;
 use crate::queue::Fault;
-use crate::task::{InvalidCall, TaskFailure, TaskHeld, UnwritableArgs};
+use crate::task::{InvalidCall, TaskFailure, TaskReleased, UnwritableArgs};
 use crate::text::TypeName;
 use crate::wire::MAX_DEPTH;
 
@@ -68,12 +68,12 @@ pub enum Cause {
     #[error("{0}")]
     Send(SendError),
     /// No result arrived.
-    #[error("no result within {after:?}; {}", why_none(.held.as_deref()))]
+    #[error("no result within {after:?}; {}", why_none(.release.as_deref()))]
     TimedOut {
         /// How long the caller waited.
         after: Duration,
         /// Why a worker released the task's message meanwhile, if one reported it.
-        held: Option<Arc<TaskHeld>>,
+        release: Option<Arc<TaskReleased>>,
     },
     /// The task failed permanently.
     #[error("{0}")]
@@ -90,13 +90,13 @@ pub enum Cause {
     ResultTooDeep,
     /// The result is not of the type that the caller expects.
     #[error(
-        "the task is done, but its result is not a {} (at character {column}); check that producer and worker share one contract",
+        "the task is done, but its result is not a {} (at byte {column}); check that producer and worker share one contract",
         TypeName(.expected)
     )]
     BadResult {
         /// The type that the caller expects.
         expected: &'static str,
-        /// The offset of the mismatch in the result, in bytes.
+        /// The byte position of the mismatch in the result, from 1.
         column: usize,
     },
     /// A request to the queue failed.
@@ -175,9 +175,9 @@ impl Cause {
 }
 
 /// Explains why there is no result yet.
-fn why_none(held: Option<&TaskHeld>) -> String {
-    match held {
-        Some(held) => format!("{held}; the result may still arrive: wait again"),
+fn why_none(release: Option<&TaskReleased>) -> String {
+    match release {
+        Some(release) => format!("{release}; the result may still arrive: wait again"),
         None => "it may still arrive: wait again, check that a worker serves the queue and uses the same notifier, channel name and keys, and look in its log whether the task fails and is retried".to_owned(),
     }
 }

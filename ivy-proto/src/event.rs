@@ -14,7 +14,7 @@ use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::presence::BadPresence;
 use crate::queue::{Fault, ResponseDeviation};
-use crate::task::{TaskError, TaskHeld, TaskStatus};
+use crate::task::{TaskError, TaskReleased, TaskStatus};
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
@@ -258,12 +258,12 @@ pub enum Event {
     CallbackEvicted {
         /// The task.
         task: TaskRef,
-        /// The limit of pending results.
+        /// The maximum number of pending results.
         limit: usize,
     },
     /// A notice was published that the worker released a task's message because it cannot handle
     /// it.
-    HeldSent {
+    ReleaseNoticeSent {
         /// The task.
         task: TaskRef,
         /// How many subscribers received it.
@@ -275,7 +275,7 @@ pub enum Event {
         /// The task.
         task: TaskRef,
         /// The cause.
-        held: TaskHeld,
+        release: TaskReleased,
     },
     /// A result reached its caller.
     CallerResumed {
@@ -317,10 +317,10 @@ pub enum Event {
         /// The shortest lease documented.
         documented: Duration,
     },
-    /// The clock of this machine shows an implausible time, so no task's deadline is enforced until
+    /// The clock of this host shows an implausible time, so no task's deadline is enforced until
     /// the clock is set.
     ClockImplausible,
-    /// The clock of this machine was set, or the machine slept. Deadlines follow the new time.
+    /// The clock of this host was set, or the host slept. Deadlines follow the new time.
     /// Leases that ended by it count as lost.
     ClockSet {
         /// Whether it jumped forward.
@@ -411,7 +411,7 @@ pub type Trouble = DegradedReason;
 /// The remedy to suggest when many messages in a row fail for this reason.
 fn what_to_check(reason: DeadLetterReason) -> &'static str {
     if reason.follows_from_the_time() {
-        "the clock of this machine or of the callers may be wrong; check and set them"
+        "the clock of this host or of the callers may be wrong; check and set them"
     } else {
         "check this worker's handlers and encryption key"
     }

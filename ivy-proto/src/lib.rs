@@ -5,7 +5,7 @@
 //! machines in a loop of your own, in a simulation or in a fuzz target.
 //!
 //! *The Node package*, in the documentation, is the Node.js package `ivy` 0.2.2, whose wire format this
-//! crate reads and writes; in identifiers it is `original`.
+//! crate reads and writes; in identifiers it is `node`, its frames are `legacy`.
 //!
 //! module | contents
 //! --- | ---
@@ -50,7 +50,7 @@
 //!
 //! # Errors
 //!
-//! An application receives a [`Cause`], of an [`ErrorKind`]: a configuration that is invalid
+//! An application receives a [`Cause`], classified by [`ErrorKind`]: a configuration that is invalid
 //! ([`config::ConfigError`]), a call that was not or possibly not sent ([`producer::SendError`]), a request
 //! that failed ([`queue::Fault`]), a task that failed permanently ([`task::TaskFailure`]). A fault of a
 //! queue or of a notifier ([`notify::NotifyFault`]) says whether the request may have taken effect. A machine

@@ -6,7 +6,7 @@
 // Nothing uses these items unless a build plants bugs.
 #![allow(unreachable_pub)]
 
-/// A bug that breaks a clause of the promise.
+/// A bug that breaks a part of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// A message is deleted before its handler has returned.

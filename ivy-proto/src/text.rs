@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The limit of untrusted text that is printed, in characters.
+/// The maximum length of untrusted text that is printed, in characters.
 const MAX_LEN: usize = 256;
 /// How many consecutive characters of a secret reveal it. A shorter secret counts as a whole.
 const RECOGNISED: usize = 10;

@@ -73,7 +73,7 @@ impl fmt::Debug for Moment {
 /// timers are [`Moment`]s, so a wall clock that jumps affects no timer except the ends of leases:
 /// see [`worker::Input::Clock`](crate::worker::Input::Clock).
 ///
-/// The system's clock may be set, and moments may stand still while the machine sleeps. A driver
+/// The system's clock may be set, and moments may stand still while the host sleeps. A driver
 /// therefore compares the two whenever it wakes, and feeds a new `WallClock` if they have diverged:
 /// see [`WallClock::follow`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -41,7 +41,7 @@
 //! # }
 //! ```
 //!
-//! The examples `producer` and `worker` are the same as two programs. [`Ivy::call_with`] sets a
+//! The examples `producer` and `worker` do the same in two separate programs. [`Ivy::call_with`] sets a
 //! delay, a priority or a route, [`Ivy::call_many`] sends a batch, and [`Ivy::send`] does not wait
 //! for a result. [`Ivy::events`] reports what happens, and [`Ivy::admin`] inspects queues.
 #![doc = include_str!("../docs/adapters.md")]
@@ -49,7 +49,7 @@
 //!
 //! The `async` methods must be awaited within a tokio runtime whose IO and time drivers are
 //! enabled; they panic elsewhere. An [`Ivy`] lives in the runtime of its first call or worker: once
-//! that has ended, as with each `#[tokio::test]`, calls fail as [`Stopped`](ErrorKind::Stopped).
+//! that has ended, as with each `#[tokio::test]`, calls fail with [`Stopped`](ErrorKind::Stopped).
 //! Create one per runtime.
 //!
 //! # Blocking
@@ -62,7 +62,7 @@
 //! # Forks
 //!
 //! A runtime does not survive a fork, and an [`Ivy`] belongs to the process that first uses it:
-//! create both in the child. In a child, an `Ivy` used before the fork fails as
+//! create both in the child. In a child, an `Ivy` used before the fork fails with
 //! [`Stopped`](ErrorKind::Stopped).
 //!
 //! # Cancellation

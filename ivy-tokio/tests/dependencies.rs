@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// The most crates that a program using memory backends only compiles, including this one.
+/// The maximum number of crates that a program using memory backends only compiles, including this
+/// one.
 const MAX_CRATES: usize = 65;
 
 #[test]

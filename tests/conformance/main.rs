@@ -4,7 +4,7 @@
 //! A scenario is a function that knows its adapter only as a [`Harness`]. Its name states the
 //! behaviour. The scenarios of one pair run concurrently on the same servers, each with its own
 //! queue and channel. They assert what happens, how often and in which order, never how fast: their
-//! timeouts are long enough for a slow machine.
+//! timeouts are long enough for a slow host.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -20,7 +20,7 @@ async fn the_official_python_client_works_with_ivy_serve() {
 }
 
 #[tokio::test]
-async fn the_node_original_works_over_ivy_serve() {
+async fn the_node_package_works_over_ivy_serve() {
     for fixture in Fixture::both().await {
         let mut worker =
             fixture.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;

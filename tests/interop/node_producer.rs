@@ -61,7 +61,7 @@ async fn it_works_over_another_channel_of_a_redis_with_a_password() {
 }
 
 #[tokio::test]
-async fn it_receives_exactly_the_fields_that_the_original_writes() {
+async fn it_receives_exactly_the_fields_that_the_node_package_writes() {
     let fixture = Fixture::plain().await;
     let mut notices = Notices::listen(&fixture.redis, "*").await;
     let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();

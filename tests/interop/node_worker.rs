@@ -100,7 +100,7 @@ async fn each_of_many_callers_gets_its_own_result() {
 }
 
 #[tokio::test]
-async fn a_failure_that_the_original_does_not_publish_ends_in_a_timeout() {
+async fn a_failure_that_the_node_package_does_not_publish_ends_in_a_timeout() {
     let fixture = Fixture::plain().await;
     let mut worker = fixture.node_worker("numbers", json!({ "number.fail": "fail" })).await;
     let handle = fixture.ivy().call(&FAIL, (1,)).await.unwrap();

@@ -9,7 +9,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// On a busy machine it lasts longer.
+/// On a busy host it lasts longer.
 pub(crate) fn assert_lasted(begun: Instant, time: Duration) {
     assert!(begun.elapsed() >= time);
 }

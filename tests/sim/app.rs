@@ -21,20 +21,20 @@ impl World {
     pub(crate) fn schedule_tasks(&mut self) {
         let setup = self.setup.clone();
         let fault_seconds = setup.fault_seconds * 1_000;
-        let originals = setup.original_producers;
+        let node_peers = setup.node_producers;
         let mut number = 0;
         while number < setup.tasks {
             // Some are scheduled alone, some together.
             let rng = self.injector.variation(0);
             let together = one_of(rng, &[1, 1, 3, 8]).min(setup.tasks - number);
             let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
-            let by_original = originals > 0 && one_in(rng, 3);
-            let host = if by_original {
+            let by_node = node_peers > 0 && one_in(rng, 3);
+            let host = if by_node {
                 setup.producers + setup.workers
             } else {
                 rng.up_to(setup.producers as u64 - 1) as usize
             };
-            let sender = if by_original { Sender::Original(host) } else { Sender::Producer(host) };
+            let sender = if by_node { Sender::Node(host) } else { Sender::Producer(host) };
             let tasks: Vec<usize> = (0..together).map(|_| self.new_task(sender)).collect();
             number += together;
             self.unscheduled += tasks.len();
@@ -239,7 +239,7 @@ impl World {
 
     /// A caller receives a notice that its task was released for another worker. This must be or
     /// have been true.
-    pub(crate) fn held(&mut self, id: TaskId) {
+    pub(crate) fn released(&mut self, id: TaskId) {
         let number = self.ids.get(&id).copied();
         let task = number.map(|number| &self.checker.tasks[number]);
         if task.is_none_or(|task| task.reply == ReplyTo::None || !task.was_released) {

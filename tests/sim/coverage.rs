@@ -18,7 +18,7 @@ pub(crate) struct Coverage {
     pub(crate) duplicates: u64,
     pub(crate) dead: u64,
     pub(crate) virtual_seconds: u64,
-    /// The most messages that one worker held at a time.
+    /// The maximum number of messages that one worker held at a time.
     pub(crate) max_held: usize,
     /// Requests that were sent while the server was down.
     pub(crate) outage_requests: u64,

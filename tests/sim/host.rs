@@ -74,8 +74,8 @@ pub(crate) struct PendingOp {
 pub(crate) enum Machine {
     Worker(Box<Worker>),
     Producer(Box<Producer>),
-    OriginalWorker,
-    OriginalProducer,
+    NodeWorker,
+    NodeProducer,
     Down,
 }
 
@@ -140,7 +140,7 @@ pub(crate) enum ProcessInput {
     /// For its session: time has passed.
     SessionTick,
     /// For a worker of the Node package.
-    Original(crate::original::OriginalInput),
+    Node(crate::node_peer::NodeInput),
 }
 
 /// What an operator does to a worker.
@@ -243,7 +243,7 @@ impl ProcessInput {
             ProcessInput::OperatorAction(OperatorAction::Nudge) => "nudge",
             ProcessInput::Drain(_) => "drain",
             ProcessInput::Connection(..) | ProcessInput::SessionTick => "connection",
-            ProcessInput::Original(_) => "original",
+            ProcessInput::Node(_) => "node",
         }
     }
 }

@@ -488,7 +488,7 @@ impl LawChecker {
         }
         let task = &mut self.tasks[number];
         task.live -= 1;
-        task.dropped_by_original |= !is_ours;
+        task.dropped_by_node |= !is_ours;
         if task.live == 0 && !task.has_ended() {
             self.broken("S1", || format!("task {number} is lost"));
         }

@@ -42,8 +42,8 @@ impl World {
         self.start_session(who);
         self.trace.note(now, who, || "comes up".to_owned());
         match self.hosts[host].machine {
-            Machine::OriginalWorker => self.start_original_worker(who),
-            Machine::OriginalProducer => self.start_original_producer(who),
+            Machine::NodeWorker => self.start_node_worker(who),
+            Machine::NodeProducer => self.start_node_producer(who),
             _ => {
                 self.hosts[host].tick_at = Some(now);
                 self.feed(who, ProcessInput::Tick);
@@ -67,10 +67,10 @@ impl World {
             let worker = Worker::new(config, seed, wall).expect("the settings are valid");
             return Machine::Worker(Box::new(worker));
         }
-        if host < setup.hosts() - setup.original_workers {
-            Machine::OriginalProducer
+        if host < setup.hosts() - setup.node_workers {
+            Machine::NodeProducer
         } else {
-            Machine::OriginalWorker
+            Machine::NodeWorker
         }
     }
 
@@ -135,8 +135,8 @@ impl World {
         match &host.machine {
             Machine::Worker(_) => self.feed_worker(who, input),
             Machine::Producer(_) => self.feed_producer(who, input),
-            Machine::OriginalWorker | Machine::OriginalProducer => {
-                self.feed_original(who, input);
+            Machine::NodeWorker | Machine::NodeProducer => {
+                self.feed_node(who, input);
             }
             Machine::Down => {}
         }

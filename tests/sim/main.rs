@@ -61,7 +61,7 @@ mod foreign_messages;
 mod machine_driver;
 mod many_messages;
 mod network;
-mod original;
+mod node_peer;
 #[cfg(ivy_planted)]
 mod planted;
 mod presence;

@@ -24,7 +24,7 @@ use responses::{failure, proxy_response, refusal};
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_in, one_of};
 use crate::host::{PendingOp, ProcessInput};
-use crate::original::OriginalRequest;
+use crate::node_peer::NodeRequest;
 use crate::state_inputs::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
@@ -61,7 +61,7 @@ impl RequestInTransit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Requester {
     Machine(OpId),
-    Original(OriginalRequest),
+    Node(NodeRequest),
     /// A client that does not wait for it.
     OtherProgram,
     /// The network delivers the same request a second time.
@@ -134,13 +134,8 @@ impl World {
     }
 
     /// A peer of the Node package sends a request to the queue.
-    pub(crate) fn request_for_original(
-        &mut self,
-        who: ProcessId,
-        request: OriginalRequest,
-        op: QueueOp,
-    ) {
-        self.send(who, Requester::Original(request), op, Duration::ZERO, Fate::Arrives);
+    pub(crate) fn request_for_node(&mut self, who: ProcessId, request: NodeRequest, op: QueueOp) {
+        self.send(who, Requester::Node(request), op, Duration::ZERO, Fate::Arrives);
     }
 
     /// Another program sends a request to the queue.
@@ -336,7 +331,7 @@ impl World {
                     (Requester::Machine(op), Some(only)) => op == only,
                     (Requester::Duplicate | Requester::OtherProgram, _) => false,
                     (_, None) => true,
-                    (Requester::Original(_), Some(_)) => false,
+                    (Requester::Node(_), Some(_)) => false,
                 }
         });
         let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();

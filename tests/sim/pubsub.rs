@@ -150,7 +150,7 @@ impl World {
     }
 
     /// Starts a producer of the Node package, which receives what others publish.
-    pub(crate) fn start_original_producer(&mut self, who: ProcessId) {
+    pub(crate) fn start_node_producer(&mut self, who: ProcessId) {
         self.redis.subscribe(who.host, (who, 0), vec![shared_channel()]);
     }
 }

@@ -10,7 +10,7 @@ use ivy_proto::{Moment, QueueName};
 
 use crate::host::{Machine, ProcessInput};
 use crate::laws::RELEASES;
-use crate::original::longest_hidden;
+use crate::node_peer::longest_hidden;
 use crate::setup::Profile;
 use crate::task::{Plan, ProcessId, Sender, Task};
 use crate::world::{Due, World};
@@ -62,7 +62,7 @@ impl World {
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = now;
             let is_worker = self.checker.workers.contains(&host);
-            if self.hosts[host].is_up() && (is_worker || self.is_original_worker(host)) {
+            if self.hosts[host].is_up() && (is_worker || self.is_node_worker(host)) {
                 self.checker.add_cause_to_held(host, crate::task::Cause::Crash);
                 self.kill(host);
             }
@@ -273,9 +273,9 @@ impl World {
     fn settle_limit(&self) -> Duration {
         let setup = &self.setup;
         let second = Duration::from_secs(1);
-        let originals = setup.original_workers > 0;
+        let node_peers = setup.node_workers > 0;
         // Hidden by a lease, by the longest delay, or by a peer that has died.
-        let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
+        let hidden = longest_hidden(node_peers) + (2 * setup.lease()).max(300 * second);
         // A message that cannot be handled is released with growing delays, which start anew in
         // each process.
         let undecided = (RELEASES + 1) * 300 * second;

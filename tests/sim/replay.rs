@@ -85,7 +85,7 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
         Setup { foreign_messages: 0, ..setup.clone() },
         Setup { producers: 1, ..setup.clone() },
         Setup { workers: 1, ..setup.clone() },
-        Setup { original_workers: 0, ..setup.clone() },
+        Setup { node_workers: 0, ..setup.clone() },
         Setup { kinds: 1, ..setup.clone() },
         Setup { old_workers: 0, ..setup.clone() },
         Setup { ignorant_workers: 0, ..setup.clone() },

@@ -93,8 +93,8 @@ pub(crate) struct Setup {
     pub(crate) fault_seconds: u64,
     pub(crate) producers: usize,
     pub(crate) workers: usize,
-    pub(crate) original_producers: usize,
-    pub(crate) original_workers: usize,
+    pub(crate) node_producers: usize,
+    pub(crate) node_workers: usize,
     /// How many of the registered tasks, and with them queues, exist.
     pub(crate) kinds: usize,
     /// How many tasks are scheduled by producers.
@@ -152,8 +152,8 @@ impl Default for Setup {
             fault_seconds: 60,
             producers: 1,
             workers: 1,
-            original_producers: 0,
-            original_workers: 0,
+            node_producers: 0,
+            node_workers: 0,
             kinds: 1,
             tasks: 1,
             foreign_messages: 0,
@@ -288,7 +288,7 @@ impl Setup {
             one_publish_in: one_of(&mut rng, &[2, 10]),
         };
         let tiny = has(Class::Limits);
-        let originals = one_in(&mut rng, 6);
+        let node_peers = one_in(&mut rng, 6);
         let encrypted = has(Class::Keys) || one_in(&mut rng, 12);
         let mut setup = Setup {
             seed,
@@ -296,8 +296,8 @@ impl Setup {
             fault_seconds: one_of(&mut rng, &[20, 60, 180, 400]),
             producers: 1 + rng.up_to(1) as usize,
             workers: 1 + rng.up_to(2) as usize,
-            original_producers: usize::from(originals && !encrypted),
-            original_workers: usize::from(originals && !encrypted && one_in(&mut rng, 2)),
+            node_producers: usize::from(node_peers && !encrypted),
+            node_workers: usize::from(node_peers && !encrypted && one_in(&mut rng, 2)),
             kinds: 1 + rng.up_to(2) as usize,
             tasks: 1 + rng.up_to(15) as usize,
             foreign_messages: if has(Class::Payloads) { 1 + rng.up_to(4) as usize } else { 0 },
@@ -327,14 +327,14 @@ impl Setup {
         setup.backend = match setup.backend {
             Backend::Exact if one_in(&mut rng, 3) => Backend::ExactSucceeding,
             // Peers of the Node package support only IronMQ.
-            Backend::CountsRenewals if setup.original_producers > 0 => Backend::CountsRenewals,
+            Backend::CountsRenewals if setup.node_producers > 0 => Backend::CountsRenewals,
             Backend::CountsRenewals if takes_late_receipts => Backend::LateReceipts,
             Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),
             backend => backend,
         };
         // A stream of its own, so that other setups do not change.
         let mut rng = stream_of(seed, SETTINGS + 4);
-        if setup.original_producers == 0 && one_in(&mut rng, 4) {
+        if setup.node_producers == 0 && one_in(&mut rng, 4) {
             setup.backend = Backend::Redis;
             if !fair && one_in(&mut rng, 2) {
                 setup.classes.push(Class::Server);
@@ -372,7 +372,7 @@ impl Setup {
     }
 
     pub(crate) fn hosts(&self) -> usize {
-        self.producers + self.workers + self.original_producers + self.original_workers
+        self.producers + self.workers + self.node_producers + self.node_workers
     }
 
     pub(crate) fn lease(&self) -> Duration {

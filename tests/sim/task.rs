@@ -20,7 +20,7 @@ pub(crate) enum Sender {
     /// An ivy producer.
     Producer(usize),
     /// A producer of the Node package.
-    Original(usize),
+    Node(usize),
     /// Another program, which may write anything.
     OtherProgram,
 }
@@ -84,7 +84,7 @@ pub(crate) enum Cause {
     /// It was sent again.
     Resent = 1 << 9,
     /// A worker of the Node package held it.
-    Original = 1 << 10,
+    Node = 1 << 10,
     /// The connection by which it was leased ended, or that of a request for it.
     Connection = 1 << 11,
 }
@@ -101,7 +101,7 @@ impl Cause {
         Cause::Handler,
         Cause::Shutdown,
         Cause::Resent,
-        Cause::Original,
+        Cause::Node,
         Cause::Connection,
     ];
 }
@@ -171,7 +171,7 @@ pub(crate) struct Task {
     /// How often a handler returned while its worker was still entitled to count it.
     pub(crate) finished: u32,
     /// Whether a worker of the Node package has deleted it, whatever its outcome.
-    pub(crate) dropped_by_original: bool,
+    pub(crate) dropped_by_node: bool,
     /// Whether the server lost one of its messages.
     pub(crate) lost_by_server: bool,
     /// Whether an ivy worker released one of its messages.
@@ -218,7 +218,7 @@ impl Task {
             live: 0,
             dead: 0,
             finished: 0,
-            dropped_by_original: false,
+            dropped_by_node: false,
             lost_by_server: false,
             was_released: false,
             send_result: None,
@@ -274,7 +274,7 @@ impl Task {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.finished > 0 || self.dead > 0 || self.dropped_by_original || self.lost_by_server
+        self.finished > 0 || self.dead > 0 || self.dropped_by_node || self.lost_by_server
     }
 }
 

@@ -7,8 +7,8 @@ use ivy_proto::text::is_plain;
 
 /// The longest project id and the longest segment of a path prefix, in bytes.
 const MAX_SEGMENT_LENGTH: usize = 255;
-/// The most segments of a path prefix. Together with the limit on each, it keeps URLs well below
-/// the 64 KiB that HTTP libraries accept.
+/// The maximum number of segments of a path prefix. Together with the limit on each, it keeps URLs
+/// well below the 64 KiB that HTTP libraries accept.
 const MAX_SEGMENTS: usize = 16;
 
 /// The protocol of requests.

@@ -2,14 +2,14 @@
 //!
 //! Programs configure an IronMQ queue by a URL, through one of the adapters `ivy-tokio`,
 //! `ivy-async-std` and `ivy-blocking`, whose feature `ironmq` includes this crate. [`IronMq`]
-//! implements it: an [`Exchange`], which encodes each operation as an HTTP request, and decodes
-//! each response to a reply or a fault. `ivy serve`, of the crate `ivy-cli`, is a server of this
+//! implements [`Exchange`]: it encodes each operation as an HTTP request, and decodes each response
+//! into a reply or a fault. `ivy serve`, of the crate `ivy-cli`, is a server of this
 //! protocol for development and tests.
 //!
 //! # URLs
 //!
 //! `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over HTTPS, port 443. `ironmq+http://` is
-//! the same over plain HTTP, port 80, with a warning if the token is sent to another machine. A
+//! the same over plain HTTP, port 80, with a warning if the token is sent to another host. A
 //! part that is left out is looked up in the [environment](#environment); if no host is found,
 //! IronMQ's own is used. In a token, write a colon as `%3A`.
 //!
@@ -84,7 +84,7 @@
 //!   server refuses one that has ended.
 //! * A batch is posted or deleted as a whole. A batch that is refused is retried in parts, so that
 //!   one invalid message does not affect the others.
-//! * Counts: `reserved_count` counts both reserves and renewals, so it is an upper bound of the
+//! * Counts: `reserved_count` counts both reserves and renewals, so it is an upper bound on the
 //!   deliveries. The number of lost deliveries is stored in the message, and a failed task is
 //!   followed by a copy with the next attempt's number: first the copy is posted, then the original
 //!   deleted.
@@ -107,7 +107,7 @@
 //! 429 | `TooManyRequests`
 //! 3xx | `Redirected`
 //! another 4xx | `Refused`
-//! anything else, including a success without proof | `BadResponse`: it may have taken effect
+//! anything else, including a success response that does not confirm the operation | `BadResponse`: it may have taken effect
 //!
 //! An invalid configuration returns a [`BadConfig`], in a
 //! [`ConfigError`](ivy_proto::config::ConfigError) that names the source of the part.
@@ -250,8 +250,8 @@ impl IronMq {
     /// Decodes the response to the operation.
     ///
     /// # Errors
-    /// The [`Fault`] that the response reports. If the server reports success without proof, such
-    /// as one id for each posted message, that is [`FaultKind::BadResponse`], and whether the
+    /// The [`Fault`] that the response reports. If a success response does not confirm the
+    /// operation, for example with one id for each posted message, that is [`FaultKind::BadResponse`], and whether the
     /// operation took effect is unknown.
     pub fn decode(&self, op: &QueueOp, response: Response<Bytes>) -> Result<QueueReply, Fault> {
         self.decode_noting(op, response, |_| {})
@@ -283,7 +283,7 @@ impl IronMq {
         Err(advice::advised(fault))
     }
 
-    /// The most bytes of the response to this operation that are read. A longer one is cut off and
+    /// The maximum size of the response to this operation, in bytes. A longer one is cut off and
     /// counts as [`FaultKind::ResponseLost`].
     #[must_use]
     pub fn response_limit(&self, op: &QueueOp) -> usize {

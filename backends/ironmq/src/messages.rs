@@ -13,7 +13,7 @@ use ivy_proto::wire::json::Scanner;
 /// How many surplus messages of a response are read. Those beyond are counted, and not held in
 /// memory.
 pub(crate) const MAX_SURPLUS: usize = 100;
-/// The most messages that are read from any response.
+/// The maximum number of messages that are read from any response.
 pub(crate) const MAX_MESSAGES: usize = MAX_COUNT + MAX_SURPLUS;
 
 /// A message of a response. `null` counts as missing.

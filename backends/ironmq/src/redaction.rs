@@ -1,4 +1,4 @@
-//! Redacts texts of a server: they must not reveal the token or the request.
+//! Redacts text from a server: it must not reveal the token or the request.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::token::Token;
 use ivy_proto::queue::QueueOp;
 use ivy_proto::text::{holds_run_of, shares_run};
 
-/// The longest text of a server that is kept, in characters.
+/// The longest text from a server that is kept, in characters.
 const MAX_QUOTE: usize = 256;
 
 /// Knows the secrets of a request, which error texts must not repeat. Servers do repeat them when

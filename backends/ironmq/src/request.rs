@@ -20,7 +20,7 @@ const LEASE: (u64, u64) = (1, 86_400);
 const MAX_WAIT: u64 = 30;
 /// The longest delay, in seconds: a week.
 const MAX_DELAY: u64 = 604_800;
-/// The most messages, or names, per request.
+/// The maximum number of messages, or names, per request.
 pub(crate) const MAX_COUNT: usize = 100;
 /// Names are shorter than this, in characters, so a longer prefix matches nothing, like one of this
 /// length.

@@ -5,7 +5,7 @@ use ivy_proto::ChannelName;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::text::shares_run;
 
-/// The longest text of a server that is kept, in characters.
+/// The longest text from a server that is kept, in characters.
 const MAX_QUOTE: usize = 256;
 /// How much of another protocol's bytes is shown, in characters.
 const MAX_FIRST_BYTES: usize = 16;
@@ -17,8 +17,8 @@ const CREDENTIAL_ERRORS: [&str; 4] = [
     "no password is set",
 ];
 
-/// Why a connection is unusable, or a command was refused. The meaning depends on the command: a
-/// publication or an operation of a queue.
+/// Why a connection is unusable, or a command was refused. Whether this is a
+/// fault of the notifier or of the queue depends on the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RedisError {
     pub(crate) kind: NotifyFaultKind,
@@ -92,7 +92,7 @@ pub(crate) fn not_redis(address: &RedisAddress, text: &str) -> RedisError {
     RedisError { kind: NotifyFaultKind::Unreachable, detail }
 }
 
-/// Whether a text of the server does not repeat the password.
+/// Whether a text from the server does not repeat the password.
 fn may_be_shown(address: &RedisAddress, text: &str) -> bool {
     !address.password.as_ref().is_some_and(|password| password.is_repeated_in(text))
 }

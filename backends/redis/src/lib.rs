@@ -3,8 +3,7 @@
 //!
 //! Programs configure a Redis server by a URL, through one of the adapters `ivy-tokio`,
 //! `ivy-async-std` and `ivy-blocking`, whose feature `redis` includes this crate. [`RedisSession`]
-//! implements it: a [`Session`](ivy_proto::backend::Session), for which an executor opens
-//! connections. With `IVY_QUEUE_URL=redis://HOST` alone, tasks and their results use the same
+//! implements [`Session`](ivy_proto::backend::Session); an executor opens its connections. With `IVY_QUEUE_URL=redis://HOST` alone, tasks and their results use the same
 //! server.
 //!
 //! A queue needs Redis 6.2 or later, or Valkey, with or without replicas. It is tested with Redis
@@ -78,7 +77,7 @@
 //! --- | ---
 //! neither a log nor snapshots | everything, if the server restarts
 //! snapshots alone (`save`) | the changes since the last one; messages deleted since then reappear
-//! `appendonly yes`, `appendfsync everysec` | nothing if the server's process is stopped; if it is killed, what it accepted while it synced the log, at most 2 seconds; if its machine fails, 1 to 2 seconds
+//! `appendonly yes`, `appendfsync everysec` | nothing if the server's process is stopped; if it is killed, what it accepted while it synced the log, at most 2 seconds; if its host fails, 1 to 2 seconds
 //! `appendonly yes`, `appendfsync always` | nothing; each batch of commands waits for the disk
 //! replicas, after a failover | the changes that had not reached the new primary: limit them with `min-replicas-to-write`
 //! `maxmemory-policy noeviction` | nothing: a full server refuses posts, and workers can empty it

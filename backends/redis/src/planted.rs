@@ -6,7 +6,7 @@
 // Only a build with planted bugs uses these items from outside.
 #![allow(unreachable_pub)]
 
-/// A mistake that breaks a clause of the promise.
+/// A mistake that breaks a part of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// The ids of reserves come from a shared counter, which starts again when the server does.

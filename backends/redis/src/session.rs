@@ -13,7 +13,7 @@ use crate::address::RedisAddress;
 use crate::blocking_connections::BlockingConnections;
 use crate::effects::Effects;
 use crate::notifier::Subscription;
-use crate::queue::{Io, Operations, Prefix};
+use crate::queue::{Context, Operations, Prefix};
 use crate::requests::Requests;
 
 /// A Redis server as a session. One connection carries the operations of the queue and the
@@ -112,9 +112,9 @@ impl RedisSession {
     }
 
     /// Calls `act` with the operations.
-    fn operate(&mut self, now: Moment, act: impl FnOnce(&mut Operations, &mut Io<'_>)) {
+    fn operate(&mut self, now: Moment, act: impl FnOnce(&mut Operations, &mut Context<'_>)) {
         let RedisSession { effects, requests, blocking, operations, .. } = self;
-        act(operations, &mut Io { requests, blocking, effects, now });
+        act(operations, &mut Context { requests, blocking, effects, now });
     }
 }
 
@@ -127,7 +127,9 @@ impl Session for RedisSession {
                 self.each_subscription(|subscription, effects| subscription.tick(effects, now));
             }
             Input::Execute(command_id, op) => {
-                self.operate(now, |operations, io| operations.execute(command_id, op, io));
+                self.operate(now, |operations, context| {
+                    operations.execute(command_id, op, context)
+                });
             }
             Input::Publish(command_id, publication) => {
                 self.requests.publish(command_id, publication, &mut self.effects, now);
@@ -141,7 +143,7 @@ impl Session for RedisSession {
                 if let Some(subscription) = self.subscriptions.remove(&command_id) {
                     subscription.close(&mut self.effects);
                 }
-                self.operate(now, |operations, io| operations.cancel(command_id, io));
+                self.operate(now, |operations, context| operations.cancel(command_id, context));
             }
             Input::Opened(connection_id) => self.opened(connection_id),
             Input::Received(connection_id, bytes) => self.received(connection_id, bytes, now),

@@ -5,13 +5,13 @@
 
 use redis::Value;
 
-/// The shortest element: a kind, one digit and a line break.
-const SHORTEST_ELEMENT: usize = 4;
+/// The shortest value: a kind, one digit and a line break.
+const SHORTEST_VALUE: usize = 4;
 
 /// Decodes a whole frame, whose size and nesting were checked. `None` if it is damaged.
 pub(crate) fn decode(frame: &[u8]) -> Option<Value> {
     let mut unread = frame;
-    match element(&mut unread, MOST_NESTED) {
+    match value(&mut unread, MOST_NESTED) {
         Some(value) if unread.is_empty() => Some(value),
         _ => redis::parse_redis_value(frame).ok(),
     }
@@ -20,8 +20,8 @@ pub(crate) fn decode(frame: &[u8]) -> Option<Value> {
 /// The nesting depth up to which arrays are decoded here.
 const MOST_NESTED: usize = 4;
 
-/// Decodes the next element. `None` if it is not one of the frequent ones.
-fn element(unread: &mut &[u8], depth: usize) -> Option<Value> {
+/// Decodes the next value. `None` if it is not one of the frequent ones.
+fn value(unread: &mut &[u8], depth: usize) -> Option<Value> {
     let (&kind, behind) = unread.split_first()?;
     let end = memchr::memchr(b'\r', behind)?;
     let (line, behind) = behind.split_at(end);
@@ -36,9 +36,9 @@ fn element(unread: &mut &[u8], depth: usize) -> Option<Value> {
         }
         b'*' if depth > 0 => {
             let length = length(line)?;
-            let mut elements = Vec::with_capacity(length.min(unread.len() / SHORTEST_ELEMENT));
+            let mut elements = Vec::with_capacity(length.min(unread.len() / SHORTEST_VALUE));
             for _ in 0..length {
-                elements.push(element(unread, depth - 1)?);
+                elements.push(value(unread, depth - 1)?);
             }
             Some(Value::Array(elements))
         }
@@ -80,7 +80,7 @@ mod tests {
             b"*2\r\n*1\r\n:1\r\n$-1\r\n",
         ] {
             let mut unread = frame;
-            let value = element(&mut unread, MOST_NESTED);
+            let value = value(&mut unread, MOST_NESTED);
             assert!(unread.is_empty() && value.is_some(), "{frame:?}");
             assert_eq!(value, by_the_crate(frame));
         }
@@ -97,7 +97,7 @@ mod tests {
             b":+5\r\n",
             b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
         ] {
-            assert_eq!(element(&mut &*frame, MOST_NESTED), None, "{frame:?}");
+            assert_eq!(value(&mut &*frame, MOST_NESTED), None, "{frame:?}");
             assert_eq!(decode(frame), by_the_crate(frame));
         }
     }

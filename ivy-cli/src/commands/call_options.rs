@@ -76,7 +76,7 @@ pub(super) fn args(text: &str) -> Result<RawJson, InvalidArgs> {
 
 /// The text is not a list of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the arguments must be a JSON array, such as '[\"a\", 1]'; the error is at character {at}")]
+#[error("the arguments must be a JSON array, such as '[\"a\", 1]'; the error is at byte {at}")]
 pub(super) struct InvalidArgs {
     at: usize,
 }

@@ -4,7 +4,7 @@ use ivy_proto::QueueName;
 use ivy_tokio::Ivy;
 
 use super::queue_change::{Action, QueueChange};
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Answer, Confirmation, Output};
 
@@ -35,7 +35,7 @@ pub(super) async fn queue(
 ) -> Result<Exit, Failure> {
     let messages = match ivy.admin().info(queue.as_str()).await {
         Ok(info) => info.size,
-        Err(error) => return Err(missing::explain(ivy, queue.as_str(), error).await),
+        Err(error) => return Err(queue_not_found::explain(ivy, queue.as_str(), error).await),
     };
     let queue = queue.clone();
     let mut change = QueueChange { action: Action::Clear, queue, messages, is_done: false };

@@ -11,19 +11,19 @@ use ivy_tokio::Ivy;
 use serde::Serialize;
 
 use super::time::now;
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Page, Report};
 
 /// How many ready messages are looked at: those that a server shows at once.
 const SEEN: usize = 100;
-/// The longest body that is read from the standard input.
+/// The longest body that is read from standard input.
 const MAX_BODY: u64 = 4 << 20;
 
 /// Explain what a message is, why it does not run, and what to do
 ///
 /// What is known comes first, and guesses are marked as such. The message is named by its id, or by
-/// the id of its task; with - its body is read from the standard input.
+/// the id of its task; with - its body is read from standard input.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The physical queue, such as mail, mail.p1 or mail.dead
@@ -58,7 +58,7 @@ async fn of_message(ivy: &Ivy, queue: &QueueName, id: &str) -> Result<Evidence, 
     let id = MessageId::new(id);
     let found = match ivy.admin().get(queue.as_str(), &id).await {
         Ok(found) => found,
-        Err(error) => return Err(missing::explain(ivy, queue.as_str(), error).await),
+        Err(error) => return Err(queue_not_found::explain(ivy, queue.as_str(), error).await),
     };
     let ready = ivy.admin().peek(queue.as_str(), SEEN).await?;
     let place = ready.iter().position(|peeked| peeked.message == id);

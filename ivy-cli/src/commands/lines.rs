@@ -21,7 +21,7 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
-/// Reads the lines of a file, or of the standard input if the path is `-`, on a thread of its own:
+/// Reads the lines of a file, or of standard input if the path is `-`, on a thread of its own:
 /// the caller can wait for Ctrl-C meanwhile.
 pub(super) fn read(path: &Path) -> Result<mpsc::Receiver<io::Result<Line>>, Failure> {
     let unreadable = |error| Failure::local(format!("cannot read {}", path.display()), error);

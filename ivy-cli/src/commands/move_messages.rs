@@ -4,7 +4,7 @@ use ivy_proto::QueueName;
 use ivy_proto::admin::SweepConfig;
 
 use super::sweep::{self, FilterOptions, PostingOptions};
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Confirmation, Output};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let Options { from, to, limit, force, filter, posting, confirmation, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     if let Err(error) = ivy.admin().info(from.as_str()).await {
-        return Err(missing::explain(&ivy, from.as_str(), error).await);
+        return Err(queue_not_found::explain(&ivy, from.as_str(), error).await);
     }
     let config = SweepConfig::transfer(from.clone(), to.clone(), posting.requeue());
     let mut config = config.with_filter(filter.filter()?);

@@ -3,11 +3,11 @@
 use super::message::{COLUMNS, Message, MessageRecord};
 use super::redaction::RedactionOptions;
 use super::time::now;
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Note, Output, Page, Report};
 
-/// The limit of messages per request, which is the limit of this command.
+/// The maximum number of messages per request, which is the limit of this command.
 const MOST: usize = 100;
 
 /// Show the next messages of a queue, without reserving them
@@ -44,7 +44,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let showing = redaction.showing(*raw);
     let peeked = match ivy.admin().peek(queue.as_str(), *count).await {
         Ok(peeked) => peeked,
-        Err(error) => return Err(missing::explain(&ivy, queue.as_str(), error).await),
+        Err(error) => return Err(queue_not_found::explain(&ivy, queue.as_str(), error).await),
     };
     let now = now();
     let messages: Vec<Message> =
@@ -62,7 +62,7 @@ async fn empty(options: &Options, ivy: &ivy_tokio::Ivy, output: &Output) -> Resu
     let queue = options.queue.as_str();
     let info = match ivy.admin().info(queue).await {
         Ok(info) => info,
-        Err(error) => return Err(missing::explain(ivy, queue, error).await),
+        Err(error) => return Err(queue_not_found::explain(ivy, queue, error).await),
     };
     output.note(&Note::new(match info.size {
         Some(0) => format!("queue {queue} is empty"),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::queue_change::{Action, QueueChange};
 use super::time::seconds;
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Answer, Confirmation, Output, Page, Report};
 
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
 async fn info(ivy: &Ivy, queue: &QueueName) -> Result<QueueInfo, Failure> {
     match ivy.admin().info(queue.as_str()).await {
         Ok(info) => Ok(info),
-        Err(error) => Err(missing::explain(ivy, queue.as_str(), error).await),
+        Err(error) => Err(queue_not_found::explain(ivy, queue.as_str(), error).await),
     }
 }
 

@@ -7,7 +7,7 @@ use ivy_proto::{MessageId, QueueName};
 use super::message::{Message, MessageRecord, Showing};
 use super::redaction::RedactionOptions;
 use super::time::now;
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Page, Report};
 
@@ -46,7 +46,7 @@ pub(super) async fn message(
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let message = match ivy.admin().get(queue.as_str(), &MessageId::new(message)).await {
         Ok(peeked) => Message::of(queue, peeked, showing, now()),
-        Err(error) => return Err(missing::explain(&ivy, queue.as_str(), error).await),
+        Err(error) => return Err(queue_not_found::explain(&ivy, queue.as_str(), error).await),
     };
     output.show(&message)?;
     Ok(Exit::Done)

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::queues::{Queue, ask_ages, ask_sizes, fold};
 use super::time::seconds;
 use super::watch::WatchOptions;
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Note, Output, Page, Report};
 
@@ -39,7 +39,7 @@ async fn total(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Fa
     if let Some(queue) = &options.queue {
         queues.retain(|other| is_priority_of(&other.name, queue));
         if queues.is_empty() {
-            return Err(missing::no_queue(ivy, queue.as_str()).await);
+            return Err(queue_not_found::no_queue(ivy, queue.as_str()).await);
         }
     }
     let failure = ask_sizes(ivy, &mut queues).await;

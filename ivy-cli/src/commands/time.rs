@@ -1,4 +1,4 @@
-//! The time of this machine.
+//! The time of this host.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

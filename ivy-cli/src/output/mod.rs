@@ -60,7 +60,7 @@ impl Note {
     }
 }
 
-/// The standard output.
+/// Standard output.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -128,7 +128,7 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Prints why a command failed, to the standard error.
+/// Prints why a command failed, to standard error.
 pub(crate) fn complain(failure: &Failure, json: bool) {
     #[derive(Serialize)]
     struct Line<'a> {

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A progress bar on the standard error. Nothing is drawn unless that is a terminal.
+/// A progress bar on standard error. Nothing is drawn unless that is a terminal.
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
 

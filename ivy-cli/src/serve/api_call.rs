@@ -18,7 +18,8 @@ use super::push::{self, PushUpdate, SubscribersChange};
 use super::queue_kind::QueueKind;
 use super::route::{Query, Resource};
 
-/// The most messages per request. Capacity for more is not allocated before they are read.
+/// The maximum number of messages per request. Capacity for more is not allocated before they are
+/// read.
 const MAX_MESSAGES: usize = 100;
 /// The key of a reservation id.
 const RESERVATION: &str = "reservation_id";

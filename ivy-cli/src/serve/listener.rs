@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::service::Service;
 use super::socket;
 
-/// The most bytes of a request that are buffered before its body is read.
+/// The maximum number of bytes of a request buffered before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection may go without a complete request head. It counts from the previous
 /// response, so it is longer than clients keep idle connections: if the server closed one while a

@@ -36,7 +36,7 @@ use self::service::Service;
 use self::shared_state::SharedState;
 use self::token::{BadToken, TokenOptions};
 
-/// Serve queues on this machine like IronMQ v3, for development and tests
+/// Serve queues on this host like IronMQ v3, for development and tests
 ///
 /// Works with any IronMQ client. Queues are in memory: when the server stops, they are lost. Push
 /// queues are accepted, but nothing is pushed, and their messages cannot be reserved.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::fields::{Field, Fields};
 
-/// The most headers per pushed message, and the most bytes of their names and values.
+/// The maximum number of headers per pushed message, and the maximum size of their names and
+/// values, in bytes.
 const MAX_HEADERS: usize = 5;
 const MAX_HEADER_NAME: usize = 64;
 const MAX_HEADER_VALUE: usize = 1024;

@@ -22,7 +22,7 @@ const MAX_FILE: u64 = 4096;
 pub(crate) struct TokenOptions {
     /// The token to accept; others are refused [default: local-development-token]
     ///
-    /// Every user of this machine can read it in the list of processes; to avoid that, set the
+    /// Every user of this host can read it in the list of processes; to avoid that, set the
     /// variable IVY_SERVE_TOKEN or use --token-file instead. Both options take precedence over the
     /// variable. If the variable is used, the `export` lines that the server prints refer to it
     /// instead of showing the token, so set it in the other terminal as well.

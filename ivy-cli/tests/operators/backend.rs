@@ -56,7 +56,7 @@ impl Backend {
         Ended::of(self.command(args))
     }
 
-    /// Runs the program on a terminal, on which this is typed. The standard output contains all
+    /// Runs the program on a terminal, on which this is typed. Standard output contains all
     /// that the terminal shows.
     pub(crate) fn on_terminal(&self, args: &[&str], typed: &str) -> Ended {
         self.on_terminal_with(args, typed, &[])

@@ -296,7 +296,7 @@ async fn a_caller_whose_message_was_released_waits_on_and_the_timeout_reports_wh
     let expected =
         "no result within 60s; a worker of queue test released the message: UnknownTask: ";
     assert!(text.contains(expected) && text.contains("; check that a worker"), "{text}");
-    assert_eq!(handle.held().unwrap().kind, "UnknownTask");
+    assert_eq!(handle.released().unwrap().kind, "UnknownTask");
     let with_handler =
         ivy.worker().register(&UNKNOWN, |n: u64| async move { Ok::<_, TaskError>(n) });
     let _with_handler = with_handler.start().await.unwrap();

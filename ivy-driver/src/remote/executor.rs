@@ -31,7 +31,7 @@ use super::subscription_channel::Writer;
 const BATCH: usize = 256;
 /// Steps per poll before the executor yields.
 const TURN: usize = 64;
-/// The most bytes that one read returns.
+/// The maximum number of bytes that one read returns.
 const PIECE: usize = 16 * 1024;
 
 /// A command to the session.

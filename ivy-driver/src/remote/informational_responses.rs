@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// The most interim responses (status 100 to 199) before the response to a request.
+/// The maximum number of interim responses (status 100 to 199) before the response to a request.
 const MAX_INFORMATIONAL: u32 = 10;
 /// The position of the first digit of the status in `HTTP/1.1 200 OK`.
 const STATUS: usize = 9;

@@ -9,9 +9,9 @@ use futures_util::stream::Stream;
 use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
-/// The most unread bytes before reading from the server pauses.
+/// The maximum number of unread bytes before reading from the server pauses.
 const UNREAD_BYTES: usize = 1 << 20;
-/// The most unread notices before reading from the server pauses.
+/// The maximum number of unread notices before reading from the server pauses.
 const UNREAD_NOTICES: usize = 1024;
 
 #[derive(Debug, Default)]

@@ -14,8 +14,8 @@ use super::block_on::Waiter;
 use super::pool::spawn;
 use super::woken_futures;
 
-/// Runs a future in the threads that wake it, and in a thread of this name, which keeps the time
-/// for it and polls it when the others do not. The thread ends with the future.
+/// Runs a future in the threads that wake it, and in a thread of this name, which runs its timers
+/// and polls it when the others do not. The thread ends with the future.
 ///
 /// # Errors
 /// If the system cannot start the thread.

@@ -3,10 +3,10 @@
 
 mod background;
 mod block_on;
-mod calls;
+mod blocking_methods;
+mod cancellation_token;
 mod pool;
 mod sleep_timers;
-mod token;
 mod woken_futures;
 
 use std::fmt;
@@ -31,8 +31,8 @@ use block_on::block_on;
 use pool::ThreadPool;
 use sleep_timers::Sleep;
 
+pub use cancellation_token::BlockingToken;
 pub use pool::spawn;
-pub use token::BlockingToken;
 pub use woken_futures::run_woken_by;
 
 /// How many callbacks run at the same time.
@@ -115,7 +115,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
         self.threads = ThreadPool::new("ivy-handler", handlers);
     }
 
-    fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: HandlerCompletion) {
+    fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, completion: HandlerCompletion) {
         let (task, span) = (ctx.task_name().clone(), ctx.span().clone());
         let waits = ctx.waits().clone();
         let handler = self.registry.job(&task, ctx, args);
@@ -134,7 +134,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
             catch_unwind(AssertUnwindSafe(|| waits.within(work)))
                 .unwrap_or_else(JobOutcome::of_panic)
         };
-        self.threads.run_then(work, |outcome| ended.with(outcome));
+        self.threads.run_then(work, |outcome| completion.with(outcome));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Timers of futures.
+//! Timers of sleeping futures.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ thread_local! {
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// The sleeping futures whose time one thread keeps, whichever threads poll them.
+/// The timers of sleeping futures, all checked by one thread, whichever threads poll the futures.
 pub(super) struct SleepTimers {
     unparker: Unparker,
     state: Mutex<State>,
@@ -31,7 +31,7 @@ struct State {
     park: ParkState,
 }
 
-/// The state of the thread that keeps the time.
+/// The state of the timer thread.
 #[derive(Default)]
 enum ParkState {
     /// It will check the timers before it parks.
@@ -142,13 +142,12 @@ impl Drop for Restored {
 /// the background.
 pub(super) struct Sleep {
     until: Instant,
-    /// Its timer.
-    set: Option<(Arc<SleepTimers>, u64)>,
+    timer: Option<(Arc<SleepTimers>, u64)>,
 }
 
 impl Sleep {
     pub(super) fn new(until: Instant) -> Self {
-        Sleep { until, set: None }
+        Sleep { until, timer: None }
     }
 }
 
@@ -160,23 +159,24 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let Some(current) = CURRENT.with(|current| current.borrow().clone()) else {
-            // No thread keeps the time here, so the future polls in a loop.
+            // This thread has no timers, so the future busy-polls.
             context.waker().wake_by_ref();
             return Poll::Pending;
         };
-        if let Some((timers, id)) = self.set.take_if(|(timers, _)| !Arc::ptr_eq(timers, &current)) {
+        if let Some((timers, id)) = self.timer.take_if(|(timers, _)| !Arc::ptr_eq(timers, &current))
+        {
             timers.unset(self.until, id);
         }
-        let id = self.set.as_ref().map(|(_, id)| *id);
+        let id = self.timer.as_ref().map(|(_, id)| *id);
         let id = current.set(self.until, id, context.waker().clone());
-        self.set = Some((current, id));
+        self.timer = Some((current, id));
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some((timers, id)) = self.set.take() {
+        if let Some((timers, id)) = self.timer.take() {
             timers.unset(self.until, id);
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_without_a_timekeeper() {
+    fn a_sleep_ends_without_a_timer_thread() {
         futures_util::FutureExt::now_or_never(in_millis(60_000)).ok_or(()).unwrap_err();
         let begun = Instant::now();
         let running = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -8,7 +8,7 @@ use super::unfitting;
 
 /// The number of names requested per page.
 const PAGE: usize = 100;
-/// The limit of listed names, in case a server sends pages without end.
+/// The maximum number of listed names, in case a server sends pages without end.
 const MAX_NAMES: usize = 100_000;
 
 /// Lists the names of all queues with a prefix, page by page.

@@ -44,7 +44,7 @@ use crate::name::QueueName;
 use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply, ReceivedBody};
 use crate::wire::{Codec, Content};
 
-/// The limit of messages per peek.
+/// The maximum number of messages per peek.
 const MAX_PEEKED: usize = 100;
 
 /// A peeked message.

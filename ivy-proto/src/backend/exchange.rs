@@ -14,7 +14,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The default limit of a response body, in bytes.
 const RESPONSE_LIMIT: usize = 64 * 1024;
 
-/// The limit of requests of an [`Exchange`] per operation.
+/// The maximum number of requests of an [`Exchange`] per operation.
 pub const MAX_REQUESTS: usize = 4;
 
 /// A queue backend on an HTTP server: one request and response per operation, or several in
@@ -76,8 +76,8 @@ pub struct HttpRequest {
     pub request: Request<Bytes>,
     /// The time limit for the complete response, including connecting. Default: 10 s.
     pub time_limit: Duration,
-    /// The limit of the response body, in bytes. A longer one is not read to its end, and counts as
-    /// lost. Default: 64 KiB.
+    /// The maximum size of the response body, in bytes. A longer one is not read to its end, and
+    /// counts as lost. Default: 64 KiB.
     pub response_limit: usize,
     /// The position of the request in its operation, passed to [`Exchange::read`] with the
     /// response. Default: 0.

@@ -42,7 +42,7 @@ impl Host {
         is_name.then(|| Host::Name(text.to_ascii_lowercase()))
     }
 
-    /// Whether this is the local machine.
+    /// Whether this is the local host.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {

@@ -43,7 +43,7 @@ pub enum Request {
         prefix: String,
         /// Only names after this text. Empty: from the beginning.
         previous: String,
-        /// The limit of names, clamped to 1 to 100.
+        /// The maximum number of names, clamped to 1 to 100.
         per_page: usize,
     },
     /// Put messages on a queue, creating it if it is missing.
@@ -64,7 +64,7 @@ pub enum Request {
     Reserve {
         /// The queue.
         queue: QueueName,
-        /// The limit of messages, up to 100. Zero means the default: one.
+        /// The maximum number of messages, up to 100. Zero means the default: one.
         count: usize,
         /// The lease, up to a day. Default: the queue's `message_timeout`. Zero means the default.
         timeout: Option<Duration>,
@@ -84,7 +84,7 @@ pub enum Request {
     Peek {
         /// The queue.
         queue: QueueName,
-        /// The limit of messages, up to 100. Zero means the default: one.
+        /// The maximum number of messages, up to 100. Zero means the default: one.
         count: usize,
     },
     /// Delete a message: with its reservation if it is reserved, without one otherwise.

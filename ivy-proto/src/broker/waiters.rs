@@ -10,7 +10,7 @@ use super::request::RequestId;
 /// The parameters of a reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReserveParams {
-    /// The limit of messages.
+    /// The maximum number of messages.
     pub(super) count: usize,
     /// The lease. Default: the queue's `message_timeout` at the time of delivery.
     pub(super) lease: Option<Duration>,

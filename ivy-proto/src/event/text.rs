@@ -125,12 +125,12 @@ impl Display for Event {
                 let what = if *succeeded { "result" } else { "failure" };
                 write!(f, "{task}: its {what} was published, and {receivers} received it")
             }
-            Event::HeldSent { task, receivers } => write!(
+            Event::ReleaseNoticeSent { task, receivers } => write!(
                 f,
                 "{task}: a notice that it waits for another worker was published, and {receivers} received it"
             ),
-            Event::CallerInformed { task, held } => {
-                write!(f, "{task} waits for another worker: {held}")
+            Event::CallerInformed { task, release } => {
+                write!(f, "{task} waits for another worker: {release}")
             }
             Event::NoticeDropped { task, reason } => {
                 write!(f, "{task}: a notice to its caller was dropped: {reason}")
@@ -171,11 +171,11 @@ impl Display for Event {
                 "the notifier rejected the user name in its URL, and accepted the password alone; remove the user name from the URL",
             ),
             Event::ClockImplausible => f.write_str(
-                "the clock of this machine shows an implausible time, so no task's deadline is enforced; set the clock",
+                "the clock of this host shows an implausible time, so no task's deadline is enforced; set the clock",
             ),
             Event::ClockSet { forward, by } => {
                 let way = if *forward { "forward" } else { "back" };
-                write!(f, "the clock of this machine jumped {way} by {by:?}; deadlines follow it")
+                write!(f, "the clock of this host jumped {way} by {by:?}; deadlines follow it")
             }
             Event::QueueServerWarning { warning } => {
                 write!(f, "the queue's server: {}", Escaped(warning))
@@ -324,10 +324,10 @@ fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
             "check that all programs have the same keyset",
         ),
         DeadLetterReason::CalledInFuture => {
-            ("by this machine's clock it was called in the future", "check the clocks")
+            ("by this host's clock it was called in the future", "check the clocks")
         }
         DeadLetterReason::Deadline | DeadLetterReason::Expired => {
-            ("by this machine's clock it is too late to start it", "check the clocks")
+            ("by this host's clock it is too late to start it", "check the clocks")
         }
         DeadLetterReason::UnsupportedVersion => {
             ("its message version is not supported here", "upgrade this worker")

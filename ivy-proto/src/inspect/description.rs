@@ -36,7 +36,7 @@ pub struct DescribedTask {
     pub name: TaskName,
     /// Its arguments.
     pub args: ShownArgs,
-    /// Its id, unless a peer of the original sent it.
+    /// Its id, unless a peer of the Node package sent it.
     pub id: Option<TaskId>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_the_original_has_neither_id_nor_wait() {
+    fn a_message_of_the_node_package_has_neither_id_nor_wait() {
         let described = describe("mail", r#"{"name":"t","options":{"retry":false},"args":[]}"#);
         let task = described.task.as_ref().unwrap();
         assert_eq!((task.id, task.attempt, task.retries, task.due), (None, 1, Some(0), None));

@@ -27,7 +27,7 @@ pub struct Evidence {
     pub reserved_count: Option<u32>,
     /// The number of messages in the queue, if the queue reports it.
     pub size: Option<u64>,
-    /// The time of the operator's machine, in milliseconds since 1970.
+    /// The time of the operator's host, in milliseconds since 1970.
     pub now: u64,
 }
 

@@ -24,12 +24,12 @@
 
 mod description;
 mod explanation;
-mod nearest;
 mod redaction;
+mod suggestion;
 mod times;
 
 pub use description::{DescribedLetter, DescribedTask, Description, Unreadable};
 pub use explanation::{Certainty, Evidence, Explanation, Fact, Visibility};
-pub use nearest::nearest;
 pub use redaction::{BadKeyPattern, KeyPattern, Redaction, ShownArgs, ShownText};
+pub use suggestion::nearest;
 pub use times::{Span, Timestamp, Wait};

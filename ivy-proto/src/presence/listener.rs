@@ -20,7 +20,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// The most workers that are remembered.
 const MOST_WORKERS: usize = 5_000;
-/// The most bytes of their records, as they were published.
+/// The maximum number of bytes of their records, as they were published.
 const MOST_BYTES: usize = 32 << 20;
 
 /// Collects the records of a presence channel, without IO. The driver subscribes to

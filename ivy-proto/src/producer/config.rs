@@ -37,11 +37,11 @@ pub struct ProducerConfig {
     pub(super) node_compatible: bool,
     /// Whether to subscribe to the shared channel, for results from workers of the Node package.
     pub(super) node_peers: bool,
-    /// The most calls that may wait to be sent, including those in flight.
+    /// The maximum number of calls that may wait to be sent, including those in flight.
     pub(super) outbox: usize,
-    /// The most calls that may wait for a result.
+    /// The maximum number of calls that may wait for a result.
     pub(super) waiting: usize,
-    /// The most posts in flight to one queue.
+    /// The maximum number of posts in flight to one queue.
     pub(super) posts_in_flight: usize,
     /// How long a call that wants a result waits for the subscription.
     pub(super) subscription_wait: Duration,

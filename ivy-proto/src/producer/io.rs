@@ -8,7 +8,7 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, NameNotForBackend, QueueOp, QueueReply};
-use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
+use crate::task::{ForbiddenName, TaskOutcome, TaskReleased};
 use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, Options, RawJson};
 
@@ -66,7 +66,7 @@ impl ReplyTo {
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The wall clock was set, or monotonic time stood still while the machine slept: see
+    /// The wall clock was set, or monotonic time stood still while the host slept: see
     /// [`WallClock::follow`]. Timestamps of calls follow the new wall clock, timers do not.
     Clock(WallClock),
     /// Send these calls. Calls of one input are batched.
@@ -117,11 +117,11 @@ pub enum Output {
     },
     /// A worker released the task's message because it could not decide on it. Another worker may
     /// still run it, so the caller continues to wait.
-    Held {
+    Released {
         /// The task's id.
         id: TaskId,
         /// Why.
-        held: Arc<TaskHeld>,
+        release: Arc<TaskReleased>,
     },
     /// An event for the application.
     Event(Event),

@@ -100,7 +100,7 @@ use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
-use crate::task::{TaskHeld, TaskStatus};
+use crate::task::{TaskReleased, TaskStatus};
 use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
@@ -223,8 +223,15 @@ impl Producer {
     /// Why a worker last released the message of a task whose caller waits for the result. The task
     /// is still scheduled, and another worker may run it.
     #[must_use]
-    pub fn held(&self, id: TaskId) -> Option<&TaskHeld> {
-        self.pending.held(id)
+    pub fn released(&self, id: TaskId) -> Option<&TaskReleased> {
+        self.pending.released(id)
+    }
+
+    /// The former name of [`released`](Producer::released).
+    #[must_use]
+    #[deprecated(note = "renamed to `released`: a message is held only while its lease lasts")]
+    pub fn held(&self, id: TaskId) -> Option<&TaskReleased> {
+        self.released(id)
     }
 
     fn check(&self, input: &Input) -> Result<(), Misuse> {

@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::metrics::CallRow;
 use crate::planted::{Bug, planted};
 use crate::slab_map::SlabMap;
-use crate::task::{TaskChange, TaskHeld, TaskStatus};
+use crate::task::{TaskChange, TaskReleased, TaskStatus};
 use crate::time::Moment;
 use crate::wire::RawJson;
 
@@ -27,7 +27,7 @@ struct Entry {
     /// The arguments for the registered callback, if there is one.
     callback: Option<RawJson>,
     /// Why a worker last released its message.
-    held: Option<Arc<TaskHeld>>,
+    release: Option<Arc<TaskReleased>>,
     /// The order of the calls.
     number: u64,
 }
@@ -57,7 +57,7 @@ pub(super) struct Pending {
     calls: u64,
     /// The latest reason why a call waits for another worker. Many calls usually have the same
     /// reason, so they share it.
-    last_held: Option<Arc<TaskHeld>>,
+    last_release: Option<Arc<TaskReleased>>,
 }
 
 /// A call whose notice has arrived.
@@ -106,7 +106,7 @@ impl Pending {
             unsent: true,
             has_handle: call.reply.has_handle(),
             callback: call.reply.has_callback().then_some(call.args),
-            held: None,
+            release: None,
             number: self.calls,
         };
         self.unsent += 1;
@@ -153,20 +153,24 @@ impl Pending {
     }
 
     /// A worker released the message of a call. Returns `None` if its result is not wanted.
-    pub(super) fn hold(&mut self, id: TaskId, held: TaskHeld) -> Option<Arc<TaskHeld>> {
+    pub(super) fn record_release(
+        &mut self,
+        id: TaskId,
+        release: TaskReleased,
+    ) -> Option<Arc<TaskReleased>> {
         let entry = self.entries.get_mut(&id).filter(|entry| entry.is_awaited())?;
-        let held = match self.last_held.take_if(|last| **last == held) {
+        let release = match self.last_release.take_if(|last| **last == release) {
             Some(last) => last,
-            None => Arc::new(held),
+            None => Arc::new(release),
         };
-        self.last_held = Some(Arc::clone(&held));
-        entry.held = Some(Arc::clone(&held));
-        Some(held)
+        self.last_release = Some(Arc::clone(&release));
+        entry.release = Some(Arc::clone(&release));
+        Some(release)
     }
 
     /// Why a worker last released the message of a call.
-    pub(super) fn held(&self, id: TaskId) -> Option<&TaskHeld> {
-        self.entries.get(&id)?.held.as_deref()
+    pub(super) fn released(&self, id: TaskId) -> Option<&TaskReleased> {
+        self.entries.get(&id)?.release.as_deref()
     }
 
     /// The caller dropped its handle. Returns its row and when it called, if it waited.

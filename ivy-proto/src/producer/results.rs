@@ -6,7 +6,7 @@ use crate::metrics::ResultOutcome;
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
-use crate::task::{TaskChange, TaskFailure, TaskHeld, TaskOutcome};
+use crate::task::{TaskChange, TaskFailure, TaskOutcome, TaskReleased};
 use crate::wire::TaskUpdate;
 
 use super::Producer;
@@ -112,7 +112,7 @@ impl Producer {
         }
         let used = match report.task_update {
             TaskUpdate::Ended(outcome) => self.resume(id, outcome),
-            TaskUpdate::Held(error) => self.hold(id, error),
+            TaskUpdate::Released(error) => self.record_release(id, error),
         };
         used.or(arrived_before_the_reply.then_some(()))
     }
@@ -137,11 +137,12 @@ impl Producer {
     }
 
     /// A worker released the task's message. Its caller continues to wait.
-    fn hold(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
+    fn record_release(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
         let task = self.pending.task(id)?.clone();
-        let held = self.pending.hold(id, TaskHeld::of(task.queue.clone(), error))?;
-        self.event(Event::CallerInformed { task, held: TaskHeld::clone(&held) });
-        self.outputs.push_back(Output::Held { id, held });
+        let release =
+            self.pending.record_release(id, TaskReleased::of(task.queue.clone(), error))?;
+        self.event(Event::CallerInformed { task, release: TaskReleased::clone(&release) });
+        self.outputs.push_back(Output::Released { id, release });
         Some(())
     }
 

@@ -25,7 +25,7 @@ pub enum QueueOp {
     Reserve {
         /// The queue.
         queue: QueueName,
-        /// The limit of messages.
+        /// The maximum number of messages.
         count: usize,
         /// The lease. Ignored if leases are bound to a [connection](super::Lease::Connection).
         lease: Duration,
@@ -44,7 +44,7 @@ pub enum QueueOp {
     Peek {
         /// The queue.
         queue: QueueName,
-        /// The limit of messages.
+        /// The maximum number of messages.
         count: usize,
     },
     /// Delete one reserved message. Reply: [`QueueReply::Deleted`](super::QueueReply::Deleted).
@@ -113,7 +113,7 @@ pub enum QueueOp {
         prefix: String,
         /// Only queues whose names sort after this one.
         after: Option<QueueName>,
-        /// The limit of names, 1 to 100.
+        /// The maximum number of names, 1 to 100.
         count: usize,
     },
 }

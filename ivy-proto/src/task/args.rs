@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::text::{Counted, TypeName};
 use crate::wire::{MAX_DEPTH, RawJson, Unwritable};
 
-/// The limit of arguments per task.
+/// The maximum number of arguments of a task.
 const MAX_ARITY: usize = 8;
 
 /// A tuple of arguments that a producer can write.
@@ -101,13 +101,13 @@ pub enum BadArgs {
         expected: &'static str,
     },
     /// An argument has the wrong type.
-    #[error("argument {position} is not a {} (at character {column})", TypeName(.expected))]
+    #[error("argument {position} is not a {} (at byte {column})", TypeName(.expected))]
     Mismatch {
         /// The position, from 1.
         position: usize,
         /// The type of the parameter.
         expected: &'static str,
-        /// The offset of the mismatch in the argument, in bytes.
+        /// The byte position of the mismatch in the argument, from 1.
         column: usize,
     },
 }
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn an_error_names_the_position_and_not_the_content() {
         let error = parse::<(u64, u64)>(r#"[1,"hunter2"]"#).unwrap_err().to_string();
-        assert_eq!(error, "argument 2 is not a u64 (at character 9)");
+        assert_eq!(error, "argument 2 is not a u64 (at byte 9)");
     }
 
     #[test]

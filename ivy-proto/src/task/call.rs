@@ -80,7 +80,7 @@ impl CallOptions {
     /// Sets the time after which the task must not be started any more. It is then moved to the
     /// dead-letter queue with the reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). The
     /// clocks of caller and worker may differ, so a worker adds a tolerance of one minute, and
-    /// shorter times are not precise. Both follow the clock of their machine when it is set. A
+    /// shorter times are not precise. Both follow the clock of their host when it is set. A
     /// worker that receives many expired tasks in a row and nothing else pauses instead, because
     /// its own clock may be wrong.
     #[must_use]

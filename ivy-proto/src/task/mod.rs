@@ -6,7 +6,7 @@
 //!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
 //!   same for threads.
 //! * [`Callbacks`] are called with the results of tasks.
-//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, and [`TaskHeld`]
+//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, and [`TaskReleased`]
 //!   why it waits for another worker.
 //!
 //! Some task names are refused: the properties of every JavaScript object (`toString`,
@@ -21,12 +21,12 @@ mod error;
 #[cfg(test)]
 mod floats;
 mod handler;
-mod held;
 mod named;
-mod names;
 mod outcome;
 mod panics;
+mod refused_names;
 mod registry;
+mod released;
 mod settings;
 mod status;
 
@@ -36,11 +36,13 @@ pub use callbacks::Callbacks;
 pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, WithCtx, WithoutCtx};
-pub use held::TaskHeld;
 pub use named::NamedTask;
-pub use names::ForbiddenName;
 pub use outcome::{TaskFailure, TaskOutcome};
 pub use panics::discard_panic;
+pub use refused_names::ForbiddenName;
 pub use registry::{BlockingRegistry, JobFuture, RegisterError, Registry, TaskSpec};
+#[allow(deprecated)]
+pub use released::TaskHeld;
+pub use released::TaskReleased;
 pub use settings::{InvalidTask, TaskSettings};
 pub use status::{IllegalChange, TaskChange, TaskStatus};

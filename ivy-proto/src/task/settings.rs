@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::wire::{DEFAULT_MAX_RETRIES, Options};
 
-use super::names::ForbiddenName;
+use super::refused_names::ForbiddenName;
 
 /// How a task's messages are sent, and how its failures are treated: the validated settings of a
 /// [`Task`](super::Task).

@@ -12,7 +12,7 @@ use crate::wire::frame::{is_other_format, unsupported_format};
 use crate::wire::legacy::undecryptable;
 use crate::wire::{
     BadBody, BadDeadLetter, BadNotice, Caller, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
-    NOTICE_CAP, Notice, NoticeSummary,
+    MAX_NOTICE, Notice, NoticeSummary,
 };
 
 /// The default limit of a body that is read, in bytes. See [`Codec::with_max_body`].
@@ -253,7 +253,7 @@ impl Codec {
         channel: &ChannelName,
         parse: impl FnOnce(&[u8]) -> Result<T, BadNotice>,
     ) -> Result<(T, BodyForm), BadNotice> {
-        if payload.len() > NOTICE_CAP {
+        if payload.len() > MAX_NOTICE {
             return Err(BadNotice::TooLarge(payload.len()));
         }
         if !payload.starts_with(b"$") {

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_envelope_of_the_original_is_read_and_written_unchanged() {
+    fn an_envelope_of_the_node_package_is_read_and_written_unchanged() {
         let text = r#"{"name":"test","options":{"retry":true,"maxRetries":10},"args":[1,"two",{"three":3},null,true,[4.5]]}"#;
         assert_eq!(Envelope::parse(text).unwrap().to_text(), text);
     }

@@ -11,7 +11,7 @@ use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent, TraceState};
 /// The version of `options.ivy` that is read and written.
 pub(super) const VERSION: u64 = 1;
 
-/// The limit of unknown keys in `options` and in `options.ivy`.
+/// The maximum number of unknown keys in `options` and in `options.ivy`.
 pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
 /// The fields of `options.ivy`, which peers of the Node package ignore and echo.

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_frame_of_the_original_is_written_and_read() {
+    fn a_known_frame_of_the_node_package_is_written_and_read() {
         let frame = "$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==";
         assert_eq!(key().encrypt("Hello Crypto"), frame);
         assert_eq!(key().decrypt(frame).unwrap().as_str(), "Hello Crypto");

@@ -48,7 +48,9 @@ pub(crate) use depth::{list_is_too_deep, value_is_too_deep};
 pub use envelope::Envelope;
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
 pub use legacy::{InvalidKey, LegacyKey};
-pub use notice::{BadNotice, MissingResult, NOTICE_CAP, Notice};
+#[allow(deprecated)]
+pub use notice::NOTICE_CAP;
+pub use notice::{BadNotice, MAX_NOTICE, MissingResult, Notice};
 pub(crate) use notice::{NoticeSummary, TaskUpdate};
 pub(crate) use options::DEFAULT_MAX_RETRIES;
 pub use options::{MAX_RETRIES, Options};

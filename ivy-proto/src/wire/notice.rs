@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName, is_name};
 use crate::queue::Body;
-use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
+use crate::task::{TaskFailure, TaskOutcome, TaskReleased};
 use crate::text::brief;
 use crate::wire::canonical::Success;
 use crate::wire::ivy_options::KnownFields;
@@ -20,8 +20,12 @@ use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 
 pub use missing_result::MissingResult;
 
-/// The limit of a notice, in bytes.
-pub const NOTICE_CAP: usize = 1024 * 1024;
+/// The maximum size of a notice, in bytes.
+pub const MAX_NOTICE: usize = 1024 * 1024;
+
+/// The former name of [`MAX_NOTICE`].
+#[deprecated(note = "renamed to `MAX_NOTICE`, as other maxima are named")]
+pub const NOTICE_CAP: usize = MAX_NOTICE;
 
 /// Enough for the keys of a notice and those fields of its `options.ivy` that have a limit.
 const ROOM: usize = 512;
@@ -72,7 +76,7 @@ enum NoResult {
     Missing(MissingResult),
     Failed(TaskFailure),
     /// The task has not ended: why its message was released.
-    Held(TaskFailure),
+    Released(TaskFailure),
 }
 
 /// What a notice reports about its task.
@@ -80,12 +84,12 @@ enum NoResult {
 pub(crate) enum TaskUpdate {
     Ended(TaskOutcome),
     /// Why its message was released.
-    Held(TaskFailure),
+    Released(TaskFailure),
 }
 
 impl Notice {
     /// The notice of a success, for a reply channel. If the output makes it larger than
-    /// [`NOTICE_CAP`], it reports that instead.
+    /// [`MAX_NOTICE`], it reports that instead.
     #[must_use]
     pub fn success(
         message: &MessageId,
@@ -133,18 +137,35 @@ impl Notice {
     /// The notice that a task's message was released for another worker, for a reply channel. The
     /// task has not ended. Its texts are truncated to 1 KiB each.
     #[must_use]
-    pub fn held(message: &MessageId, name: &TaskName, ivy: &IvyOptions, held: &TaskHeld) -> Notice {
-        let TaskHeld { queue, kind, message: text, attempts } = held;
-        let no_result = Some(NoResult::Held(error(kind, text, *attempts)));
+    pub fn released(
+        message: &MessageId,
+        name: &TaskName,
+        ivy: &IvyOptions,
+        release: &TaskReleased,
+    ) -> Notice {
+        let TaskReleased { queue, kind, message: text, attempts } = release;
+        let no_result = Some(NoResult::Released(error(kind, text, *attempts)));
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
+    }
+
+    /// The former name of [`released`](Notice::released).
+    #[must_use]
+    #[deprecated(note = "renamed to `released`: a message is held only while its lease lasts")]
+    pub fn held(
+        message: &MessageId,
+        name: &TaskName,
+        ivy: &IvyOptions,
+        release: &TaskReleased,
+    ) -> Notice {
+        Notice::released(message, name, ivy, release)
     }
 
     /// The notice of a success as a worker of the Node package writes it, for the shared channel.
     ///
     /// Its reader calls back with `args`, so those are required: a result that would make the
-    /// notice larger than [`NOTICE_CAP`] is omitted.
+    /// notice larger than [`MAX_NOTICE`] is omitted.
     #[must_use]
-    pub fn success_for_original(
+    pub fn success_for_node(
         message: &MessageId,
         queue: &QueueName,
         envelope: &Envelope,
@@ -166,6 +187,18 @@ impl Notice {
             return notice;
         }
         with_result(NoticeResult::none())
+    }
+
+    /// The former name of [`success_for_node`](Notice::success_for_node).
+    #[must_use]
+    #[deprecated(note = "renamed to `success_for_node`: it is for peers of the Node package")]
+    pub fn success_for_original(
+        message: &MessageId,
+        queue: &QueueName,
+        envelope: &Envelope,
+        output: &RawJson,
+    ) -> Notice {
+        Notice::success_for_node(message, queue, envelope, output)
     }
 
     fn reply(
@@ -233,7 +266,7 @@ impl Notice {
     fn fits(&self) -> bool {
         // An escaped byte takes at most six. A notice that fits even then need not be serialized to
         // measure it.
-        ROOM + 6 * self.size() <= NOTICE_CAP || self.to_text().len() <= NOTICE_CAP
+        ROOM + 6 * self.size() <= MAX_NOTICE || self.to_text().len() <= MAX_NOTICE
     }
 
     /// The id of the task, unless it was sent by a peer of the Node package.
@@ -246,22 +279,29 @@ impl Notice {
     }
 
     /// How the task ended. A worker of the Node package reports only successes. `None` if it has
-    /// not ended: see [`Notice::task_held`].
+    /// not ended: see [`Notice::task_released`].
     #[must_use]
     pub fn outcome(&self) -> Option<TaskOutcome> {
         match self.task_update() {
             TaskUpdate::Ended(outcome) => Some(outcome),
-            TaskUpdate::Held(_) => None,
+            TaskUpdate::Released(_) => None,
         }
     }
 
     /// Why the task's message was released, if the notice reports that.
     #[must_use]
-    pub fn task_held(&self) -> Option<TaskHeld> {
+    pub fn task_released(&self) -> Option<TaskReleased> {
         match self.task_update() {
-            TaskUpdate::Held(error) => Some(TaskHeld::of(self.queue.clone(), error)),
+            TaskUpdate::Released(error) => Some(TaskReleased::of(self.queue.clone(), error)),
             TaskUpdate::Ended(_) => None,
         }
+    }
+
+    /// The former name of [`task_released`](Notice::task_released).
+    #[must_use]
+    #[deprecated(note = "renamed to `task_released`: a message is held only while its lease lasts")]
+    pub fn task_held(&self) -> Option<TaskReleased> {
+        self.task_released()
     }
 
     fn task_update(&self) -> TaskUpdate {
@@ -274,7 +314,7 @@ impl Notice {
     /// Whether the task succeeded, with or without its result.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        !matches!(self.options.no_result(), Some(NoResult::Failed(_) | NoResult::Held(_)))
+        !matches!(self.options.no_result(), Some(NoResult::Failed(_) | NoResult::Released(_)))
     }
 
     /// The message's id in its queue.
@@ -324,7 +364,7 @@ impl NoticeOptions {
         match self {
             NoticeOptions::ReplyTo { ivy, no_result } => {
                 let error = match no_result {
-                    Some(NoResult::Failed(error) | NoResult::Held(error)) => {
+                    Some(NoResult::Failed(error) | NoResult::Released(error)) => {
                         error.kind.len() + error.message.len()
                     }
                     Some(NoResult::Missing(missing)) => {
@@ -349,7 +389,7 @@ impl NoticeOptions {
                 let outcome = match no_result {
                     None | Some(NoResult::Missing(_)) => "ok",
                     Some(NoResult::Failed(_)) => "dead",
-                    Some(NoResult::Held(_)) => "held",
+                    Some(NoResult::Released(_)) => "held",
                 };
                 fields.plain_text("outcome", outcome);
                 match no_result {
@@ -357,7 +397,7 @@ impl NoticeOptions {
                     Some(NoResult::Missing(missing)) => {
                         write_error(fields, missing.kind(), missing.message(), ivy.attempt);
                     }
-                    Some(NoResult::Failed(error) | NoResult::Held(error)) => {
+                    Some(NoResult::Failed(error) | NoResult::Released(error)) => {
                         write_error(fields, &error.kind, &error.message, error.attempts);
                     }
                 }
@@ -429,8 +469,8 @@ impl NoticeSummary {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadNotice {
-    /// The payload is larger than [`NOTICE_CAP`].
-    #[error("the notice has {0} bytes, more than the limit of {NOTICE_CAP}")]
+    /// The payload is larger than [`MAX_NOTICE`].
+    #[error("the notice has {0} bytes, more than the limit of {MAX_NOTICE}")]
     TooLarge(usize),
     /// The payload is not UTF-8.
     #[error("the notice is not UTF-8")]
@@ -461,7 +501,7 @@ struct Fields<'t> {
 }
 
 fn text_of(payload: &[u8]) -> Result<&str, BadNotice> {
-    if payload.len() > NOTICE_CAP {
+    if payload.len() > MAX_NOTICE {
         return Err(BadNotice::TooLarge(payload.len()));
     }
     std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)
@@ -534,7 +574,7 @@ fn read_report(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotice
             Some(NoResult::Missing(missing.ok_or(BadNotice::Field("outcome"))?))
         }
         Some("dead") => Some(NoResult::Failed(error()?)),
-        Some("held") => Some(NoResult::Held(error()?)),
+        Some("held") => Some(NoResult::Released(error()?)),
         // An unknown outcome, of a newer worker, does not end a wait.
         Some(_) => return Err(BadNotice::Field("outcome")),
     };
@@ -566,7 +606,7 @@ fn update_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome) 
         Some(NoResult::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,
         Some(NoResult::Missing(MissingResult::TooDeep)) => TaskOutcome::ResultTooDeep,
         Some(NoResult::Failed(failure)) => TaskOutcome::Failed(failure),
-        Some(NoResult::Held(error)) => return TaskUpdate::Held(error),
+        Some(NoResult::Released(error)) => return TaskUpdate::Released(error),
     })
 }
 

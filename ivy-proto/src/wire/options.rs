@@ -8,7 +8,7 @@ use crate::wire::object::{BadObject, Tree, Value};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
 
-/// The limit of retries that a message may specify.
+/// The maximum number of retries that a message may specify.
 pub const MAX_RETRIES: u32 = 100;
 
 /// The number of retries if neither the message nor the worker specifies it.

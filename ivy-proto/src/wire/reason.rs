@@ -136,7 +136,7 @@ impl DeadLetterReason {
         }
     }
 
-    /// Whether a wrong clock, of this machine or of the caller, can cause this reason too.
+    /// Whether a wrong clock, of this host or of the caller, can cause this reason too.
     pub(crate) const fn follows_from_the_time(self) -> bool {
         matches!(
             self,

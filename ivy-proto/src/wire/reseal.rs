@@ -1,7 +1,7 @@
 //! Sealing changed content in the form that its body had.
 //!
 //! An operator who requeues or moves a message must not change who can read it: peers of the
-//! original read no v2 frame, and a queue that requires authenticated bodies refuses others.
+//! Node package read no v2 frame, and a queue that requires authenticated bodies refuses others.
 
 use crate::name::QueueName;
 use crate::queue::Body;

@@ -13,7 +13,7 @@ pub(super) const OPEN_IN_VALUE: usize = MAX_DEPTH + 1;
 /// The number of open levels in the deepest list of such values.
 pub(super) const OPEN_IN_LIST: usize = OPEN_IN_VALUE + 1;
 
-/// The limit of arguments of a task.
+/// The maximum number of arguments of a task.
 pub const MAX_ARGS: usize = 10_000;
 
 /// The shape of a JSON value.

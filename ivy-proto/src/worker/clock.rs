@@ -1,4 +1,4 @@
-//! Follows the wall clock when it is set or the machine has slept.
+//! Follows the wall clock when it is set or the host has slept.
 
 use std::time::Duration;
 

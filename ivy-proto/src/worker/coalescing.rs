@@ -24,7 +24,7 @@ pub(super) struct Slots {
     /// Promised to polls that are likely to return messages immediately.
     pub(super) coming: usize,
     pub(super) all: usize,
-    /// The most messages of one request.
+    /// The maximum number of messages of one request.
     pub(super) batch: usize,
 }
 

@@ -39,7 +39,7 @@ pub struct WorkerConfig {
     pub weights: BTreeMap<QueueName, u32>,
     /// Priorities that are served in addition to those of the tasks.
     pub priorities: BTreeSet<Priority>,
-    /// The most handlers that run at the same time.
+    /// The maximum number of handlers that run at the same time.
     pub concurrency: usize,
     /// How long a message is reserved before its lease must be renewed.
     pub lease: Duration,
@@ -57,7 +57,7 @@ pub struct WorkerConfig {
     /// Whether a missing queue is created, so that it can be long-polled. Otherwise it is polled at
     /// growing intervals.
     pub creates_queues: bool,
-    /// The most bytes of notices that wait to be published or are being published.
+    /// The maximum number of bytes of notices that wait to be published or are being published.
     pub notice_bytes: usize,
     /// What the worker publishes about its process in its presence records. `None`: it publishes no
     /// records.

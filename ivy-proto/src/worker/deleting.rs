@@ -8,10 +8,10 @@ use crate::name::QueueName;
 use crate::queue::{Batch, Fault, QueueOp, different};
 
 use super::Worker;
-use super::acks::Added;
 use super::effects::OpPurpose;
 use super::io::Timer;
 use super::job::{Job, Progress};
+use super::pending_deletes::Added;
 use super::queue_replies::may_succeed_later;
 
 /// The shortest time that a delete waits for a touch in flight.
@@ -22,7 +22,7 @@ const DELETE_OVERHEAD: usize = 32;
 impl Worker {
     pub(super) fn batch_ack(&mut self, queue: &QueueName, job: JobId) {
         let linger = self.config.capabilities.ack_linger;
-        let added = self.acks.add(queue, job, self.config.capabilities.batch.delete);
+        let added = self.pending_deletes.add(queue, job, self.config.capabilities.batch.delete);
         match added {
             Added::Full => self.send_acks(queue),
             _ if self.is_draining() => self.send_acks(queue),
@@ -36,7 +36,7 @@ impl Worker {
     /// replace: they join the next batch.
     pub(super) fn send_acks(&mut self, queue: &QueueName) {
         self.fx.timers.stop(&Timer::AckLinger(queue.clone()));
-        let gathered = self.acks.take(queue);
+        let gathered = self.pending_deletes.take(queue);
         let mut batch: Vec<(JobId, Receipt)> = Vec::with_capacity(gathered.len());
         let mut size = 0;
         let mut touched = Vec::new();
@@ -66,7 +66,7 @@ impl Worker {
         }
         self.send_batch(queue, batch);
         if !touched.is_empty() {
-            self.acks.put_back(queue, touched);
+            self.pending_deletes.put_back(queue, touched);
             let linger = self.config.capabilities.ack_linger.max(SHORTEST_LINGER);
             self.fx.set_timer(Timer::AckLinger(queue.clone()), linger);
         }
@@ -136,7 +136,7 @@ impl Worker {
                 again.push(job);
             }
         }
-        self.acks.put_back(queue, again);
+        self.pending_deletes.put_back(queue, again);
         self.fx.set_timer(Timer::AckLinger(queue.clone()), delay);
     }
 }

@@ -47,7 +47,7 @@ impl Worker {
             }
             self.release(job, Duration::ZERO, ReleaseReason::Drain);
         }
-        for queue in self.acks.queues() {
+        for queue in self.pending_deletes.queues() {
             self.send_acks(&queue);
         }
         self.notices.drain(&mut self.fx);

@@ -15,7 +15,7 @@ use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
 use super::io::{Output, Timer};
-use super::lease::Renewal;
+use super::lease::Grant;
 
 /// The shortest timer; a timer of zero would be due again within the same tick.
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
@@ -38,7 +38,7 @@ pub(super) enum OpPurpose {
         wall: WallClock,
     },
     /// Renew a lease.
-    Touch { job: JobId, renewal: Renewal },
+    Touch { job: JobId, renewal: Grant },
     /// Post a successor or a dead-letter copy.
     Post(JobId),
     /// Release a message.

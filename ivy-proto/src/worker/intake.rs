@@ -15,7 +15,7 @@ use super::coalescing::Slots;
 use super::effects::OpPurpose;
 use super::io::{Output, Run, Timer};
 use super::job::{Job, Settlement, Stage};
-use super::lease::{Lease, Renewal};
+use super::lease::{Grant, Lease};
 use super::lease_renewal::handler_hold;
 use super::poller::PauseReason;
 use super::{Mode, Worker};
@@ -101,8 +101,8 @@ impl Worker {
         // A queue that did not wait may have granted the leases as early as the request; one that
         // waited granted them just before its reply.
         let from = if wait.is_zero() { requested_at } else { self.fx.now };
-        // The machine may have slept since the queue granted them.
-        let granted = Renewal { length: self.config.lease, from, wall };
+        // The host may have slept since the queue granted them.
+        let granted = Grant { length: self.config.lease, from, wall };
         for message in messages {
             self.admit(queue, message, granted);
         }
@@ -129,7 +129,7 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
+    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Grant) {
         if self.lost_before_arrival.take(&message.receipt) {
             let (queue, message) = (queue.clone(), message.receipt.message);
             return self.fx.event(Event::LeaseLost { queue, message });
@@ -159,7 +159,7 @@ impl Worker {
         let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
         // Released, it is delivered again immediately with a new lease, unless another worker holds
         // it.
-        let granted = if doubtful { Renewal { wall: self.fx.wall, ..granted } } else { granted };
+        let granted = if doubtful { Grant { wall: self.fx.wall, ..granted } } else { granted };
         let mut deliveries = admission.deliveries;
         if doubtful {
             // If another worker holds it, a copy would be a duplicate.

@@ -17,7 +17,7 @@ use crate::wire::{RawJson, TraceParent, TraceState};
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The wall clock was set, or monotonic time stood still while the machine slept: see
+    /// The wall clock was set, or monotonic time stood still while the host slept: see
     /// [`WallClock::follow`]. Deadlines and timestamps follow the new wall clock, timers do not. A
     /// lease ends by whichever clock is first: if the wall clock leaps past the end of a lease, the
     /// lease counts as lost, because the queue may have delivered the message to another worker

@@ -19,9 +19,9 @@ pub(super) struct Lease {
     /// The length to request at the next touch.
     length: Duration,
     /// The latest confirmed grant.
-    granted: Renewal,
+    granted: Grant,
     /// Of the renewals that the queue may have granted without a reply, the one that ends first.
-    unconfirmed: Option<Renewal>,
+    unconfirmed: Option<Grant>,
     touch: Touch,
     failures: u32,
     /// How often a renewal was requested.
@@ -30,7 +30,7 @@ pub(super) struct Lease {
 
 /// A granted lease: its length, when it began, and the wall clock at that time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Renewal {
+pub(super) struct Grant {
     pub(super) length: Duration,
     pub(super) from: Moment,
     pub(super) wall: WallClock,
@@ -60,7 +60,7 @@ pub(super) enum TouchFailure {
 }
 
 impl Lease {
-    pub(super) fn new(receipt: Receipt, granted: Renewal) -> Self {
+    pub(super) fn new(receipt: Receipt, granted: Grant) -> Self {
         let (length, touch) = (granted.length, Touch::Idle);
         Lease { receipt, length, granted, unconfirmed: None, touch, failures: 0, renewals: 0 }
     }
@@ -111,9 +111,9 @@ impl Lease {
         self.granted.from + after.saturating_sub(wall.ahead_of(self.granted.wall))
     }
 
-    /// Records that a touch is sent. Returns the renewal if the queue grants it immediately.
-    pub(super) fn touch_sent(&mut self, now: Moment, wall: WallClock) -> Renewal {
-        let renewal = Renewal { length: self.length, from: now, wall };
+    /// Records that a touch is sent. Returns the grant if the queue accepts it immediately.
+    pub(super) fn touch_sent(&mut self, now: Moment, wall: WallClock) -> Grant {
+        let renewal = Grant { length: self.length, from: now, wall };
         if self.unconfirmed.is_none_or(|unconfirmed| renewal.until(wall) < unconfirmed.until(wall))
         {
             self.unconfirmed = Some(renewal);
@@ -125,7 +125,7 @@ impl Lease {
     }
 
     /// Records a granted renewal. It counts from the time of its request.
-    pub(super) fn touched(&mut self, receipt: Receipt, granted: Renewal) {
+    pub(super) fn touched(&mut self, receipt: Receipt, granted: Grant) {
         self.receipt = receipt;
         self.granted = granted;
         self.unconfirmed = None;
@@ -156,15 +156,15 @@ impl Lease {
     }
 }
 
-impl Renewal {
+impl Grant {
     /// Whether only the wall clock says that too little is left to start a handler. It may have
-    /// been set, or the machine may have slept.
+    /// been set, or the host may have slept.
     pub(super) fn is_doubtful(self, now: Moment, wall: WallClock) -> bool {
         wall != self.wall && self.allows_start(now, self.wall) && !self.allows_start(now, wall)
     }
 
     /// When the lease ends: its length after the grant, by the monotonic clock, which may have
-    /// stood still while the machine slept, or by the wall clock, whichever is first.
+    /// stood still while the host slept, or by the wall clock, whichever is first.
     fn until(self, wall: WallClock) -> Moment {
         if self.length >= UNTIMED {
             return Moment::FOREVER;
@@ -189,8 +189,8 @@ mod tests {
 
     const WALL: WallClock = WallClock::new(Duration::from_secs(1_700_000_000));
 
-    fn renewal(seconds: u64, from: Moment) -> Renewal {
-        Renewal { length: Duration::from_secs(seconds), from, wall: WALL }
+    fn renewal(seconds: u64, from: Moment) -> Grant {
+        Grant { length: Duration::from_secs(seconds), from, wall: WALL }
     }
 
     fn lease() -> Lease {

@@ -12,7 +12,7 @@ use super::Worker;
 use super::effects::OpPurpose;
 use super::io::{CancelReason, Output, Timer};
 use super::job::{Job, Orphan, Progress, Stage};
-use super::lease::{Renewal, TouchFailure};
+use super::lease::{Grant, TouchFailure};
 
 /// How long a handler may run if the queue ends each lease after `longest`, however often it is
 /// renewed: two leases less, or a quarter less if leases are long, to leave time for the
@@ -21,7 +21,7 @@ pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
     longest.saturating_sub(lease.saturating_mul(2).min(longest / 4))
 }
 
-/// When to retry a touch while the receipt is in use.
+/// How long to wait before a touch is retried, while the receipt is in use.
 const CHECK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
@@ -62,7 +62,7 @@ impl Worker {
         self.fx.execute(OpPurpose::Touch { job, renewal }, op);
     }
 
-    pub(super) fn touched(&mut self, job: JobId, receipt: Receipt, renewal: Renewal) {
+    pub(super) fn touched(&mut self, job: JobId, receipt: Receipt, renewal: Grant) {
         if !planted(Bug::LateTouchRevives) && self.is_too_late(job) {
             return;
         }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::id::Receipt;
 
-/// The most receipts that are remembered. Forgetting one costs a second run of its task.
+/// The maximum number of receipts that are remembered. Forgetting one costs a second run of its
+/// task.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Receipts that are already invalid when they arrive.

@@ -9,7 +9,7 @@
 //! ```text
 //!               ┌────────── poller: which queue, how many ──────────┐
 //!               ▼                                                   │ slots free
-//!   Reserve ► admission ► run ► handler ► settling ► acks ► DeleteMany
+//!   Reserve ► admission ► run ► handler ► settling ► pending deletes ► DeleteMany
 //!               │           │ lease: touch    │
 //!               │ unreadable, unknown         ├─ retry: Post successor, delete
 //!               └────────────────────────────►└─ dead letter: Post copy, delete
@@ -86,7 +86,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod acks;
 mod admission;
 mod clock;
 mod coalescing;
@@ -109,6 +108,7 @@ mod nested_waits;
 mod notices;
 mod notify_caller;
 mod outcome;
+mod pending_deletes;
 mod poller;
 mod presence;
 mod presence_record;
@@ -140,7 +140,6 @@ use crate::queue::Lease;
 use crate::slab_map::SlabMap;
 use crate::time::{Deadline, Moment, WallClock};
 
-use acks::Acks;
 use coalescing::ReserveCoalescing;
 use effects::{Effects, OpPurpose};
 use failed_decryptions::FailedDecryptions;
@@ -150,6 +149,7 @@ use lateness::Lateness;
 use lost_before_arrival::LostBeforeArrival;
 use nested_waits::NestedWaits;
 use notices::Notices;
+use pending_deletes::PendingDeletes;
 use poller::Poller;
 use presence::Presence;
 use release_counts::ReleaseCounts;
@@ -182,7 +182,7 @@ pub struct Worker {
     /// Handlers that still run although their message is no longer held. Each keeps its slot until
     /// it ends.
     orphans: BTreeMap<JobId, Orphan>,
-    acks: Acks,
+    pending_deletes: PendingDeletes,
     notices: Notices,
     presence: Option<Presence>,
     lateness: Lateness,
@@ -244,7 +244,7 @@ impl Worker {
             running: 0,
             coalescing: ReserveCoalescing::default(),
             orphans: BTreeMap::new(),
-            acks: Acks::default(),
+            pending_deletes: PendingDeletes::default(),
             notices,
             presence,
             lateness: Lateness::default(),

@@ -15,7 +15,8 @@ use crate::time::Moment;
 use super::effects::Effects;
 use super::io::Timer;
 
-/// The most notices that wait or are in flight; beyond it the oldest waiting one is dropped.
+/// The maximum number of notices that wait or are in flight; beyond it the oldest waiting one is
+/// dropped.
 const MAX_NOTICES: usize = 1000;
 /// How long a notice is retained while the notifier is unreachable.
 const RETRIED_FOR: Duration = Duration::from_secs(60);
@@ -28,7 +29,7 @@ pub(super) enum NoticeKind {
     Success,
     Failure,
     /// The message was released; its caller continues to wait, with or without the notice.
-    Held,
+    Released,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl OutgoingNotice {
 /// notices.
 #[derive(Debug)]
 pub(super) struct Notices {
-    /// The most bytes that wait or are in flight.
+    /// The maximum number of bytes that wait or are in flight.
     max_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
@@ -100,7 +101,7 @@ impl Notices {
 
     pub(super) fn send(&mut self, notice: OutgoingNotice, fx: &mut Effects) {
         // This kind ends no wait, so it displaces no other notice.
-        if notice.kind == NoticeKind::Held && !self.has_room(notice.size()) {
+        if notice.kind == NoticeKind::Released && !self.has_room(notice.size()) {
             return dropped(notice, NoticeDropReason::Overflow, fx);
         }
         while !self.has_room(notice.size())
@@ -163,7 +164,7 @@ impl Notices {
                 });
                 let OutgoingNotice { task, kind, .. } = notice;
                 fx.event(match kind {
-                    NoticeKind::Held => Event::HeldSent { task, receivers },
+                    NoticeKind::Released => Event::ReleaseNoticeSent { task, receivers },
                     NoticeKind::Success | NoticeKind::Failure => {
                         let succeeded = kind == NoticeKind::Success;
                         Event::ResultSent { task, succeeded, receivers }

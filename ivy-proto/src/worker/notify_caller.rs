@@ -5,8 +5,8 @@ use crate::id::MessageId;
 use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
 use crate::queue::Body;
-use crate::task::{TaskFailure, TaskHeld};
-use crate::wire::{IvyOptions, MissingResult, NOTICE_CAP, Notice, RawJson};
+use crate::task::{TaskFailure, TaskReleased};
+use crate::wire::{IvyOptions, MAX_NOTICE, MissingResult, Notice, RawJson};
 
 use super::Worker;
 use super::job::{DeadLettering, Scheduled};
@@ -17,7 +17,7 @@ enum NoticeRecipient<'a> {
     /// The caller, on its own reply channel.
     Caller(ChannelName, &'a IvyOptions),
     /// Peers of the Node package, on the shared channel.
-    PeersOfTheOriginal,
+    NodePeers,
     /// The message names a channel that this worker does not publish to.
     ForeignChannel,
     Nobody,
@@ -46,15 +46,15 @@ impl Worker {
                     None => without(MissingResult::TooDeep),
                 };
                 let mut payload = self.seal(&notice, queue, &channel);
-                if payload.as_str().len() > NOTICE_CAP {
+                if payload.as_str().len() > MAX_NOTICE {
                     payload = self.seal(&without(MissingResult::TooLarge), queue, &channel);
                 }
                 self.send(task, channel, NoticeKind::Success, payload);
             }
-            NoticeRecipient::PeersOfTheOriginal => {
+            NoticeRecipient::NodePeers => {
                 // These notices have no field for why a result is missing.
                 let output = output.cloned().unwrap_or_else(RawJson::null);
-                let notice = Notice::success_for_original(message, queue, envelope, &output);
+                let notice = Notice::success_for_node(message, queue, envelope, &output);
                 self.send(task, shared, NoticeKind::Success, notice.to_payload());
             }
             NoticeRecipient::ForeignChannel => self.drop_notice(task),
@@ -81,15 +81,15 @@ impl Worker {
     }
 
     /// Notifies that this worker cannot decide on a task and released its message.
-    pub(super) fn notify_held(
+    pub(super) fn notify_released(
         &mut self,
         message: &MessageId,
         task: &TaskRef,
         ivy: Option<&IvyOptions>,
-        held: &TaskHeld,
+        release: &TaskReleased,
     ) {
-        self.notify_caller(task, ivy, NoticeKind::Held, |ivy| {
-            Notice::held(message, &task.name, ivy, held)
+        self.notify_caller(task, ivy, NoticeKind::Released, |ivy| {
+            Notice::released(message, &task.name, ivy, release)
         });
     }
 
@@ -110,7 +110,7 @@ impl Worker {
                 self.send(task, channel, kind, payload);
             }
             NoticeRecipient::ForeignChannel => self.drop_notice(task),
-            NoticeRecipient::PeersOfTheOriginal | NoticeRecipient::Nobody => {}
+            NoticeRecipient::NodePeers | NoticeRecipient::Nobody => {}
         }
     }
 
@@ -137,7 +137,7 @@ impl Worker {
 
 fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRecipient<'a> {
     match ivy {
-        None => NoticeRecipient::PeersOfTheOriginal,
+        None => NoticeRecipient::NodePeers,
         Some(IvyOptions { reply: Some(reply), .. }) if !is_reply_channel(reply, shared) => {
             NoticeRecipient::ForeignChannel
         }
@@ -147,7 +147,7 @@ fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRec
                 Err(_) => NoticeRecipient::ForeignChannel,
             }
         }
-        Some(IvyOptions { node: true, .. }) => NoticeRecipient::PeersOfTheOriginal,
+        Some(IvyOptions { node: true, .. }) => NoticeRecipient::NodePeers,
         Some(_) => NoticeRecipient::Nobody,
     }
 }

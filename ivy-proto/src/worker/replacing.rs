@@ -1,4 +1,4 @@
-//! Replaces a message by a copy that carries the number of its lost deliveries: see
+//! Replaces a message with a copy that carries the number of its lost deliveries: see
 //! [`lost_deliveries`](super::lost_deliveries).
 //!
 //! The copy is posted first and the message deleted second, so a crash in between leaves both.

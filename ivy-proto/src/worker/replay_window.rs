@@ -13,7 +13,7 @@ use crate::wire::crypto::MessageKey;
 /// alone: it is not shared, and a restart clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayWindow {
-    /// The most messages. Default: 10,000.
+    /// The maximum number of messages. Default: 10,000.
     pub messages: usize,
     /// How long a message is remembered. Default: 24 hours.
     pub time: Duration,

@@ -10,7 +10,8 @@ use crate::retry::Backoff;
 use super::Worker;
 use super::job::{Replacement, Settlement};
 
-/// The most messages that may wait for their settlement; beyond it nothing is reserved.
+/// The maximum number of messages that may wait for their settlement; beyond it nothing is
+/// reserved.
 const MAX_SETTLING: usize = 1000;
 
 impl Worker {

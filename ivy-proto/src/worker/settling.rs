@@ -10,7 +10,7 @@ use crate::id::JobId;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
-use crate::task::TaskHeld;
+use crate::task::TaskReleased;
 use crate::text::brief;
 
 use super::Worker;
@@ -30,7 +30,7 @@ impl Worker {
         self.settle(job);
     }
 
-    /// Releases a message, or replaces it by a copy that is released.
+    /// Releases a message, or replaces it with a copy that is released.
     pub(super) fn release(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
         if !self.replace_at_release(job, delay, reason) {
             self.settle_as(job, Settlement::Release { delay, reason, detail: None });
@@ -174,13 +174,13 @@ impl Worker {
             let is_first = self.release_counts.of(&queue, &message) == 0;
             self.release_counts.record(&queue, &message, id);
             if let Some((task, ivy)) = known.filter(|_| is_first) {
-                let held = TaskHeld {
+                let release = TaskReleased {
                     queue: queue.clone(),
                     kind: why.as_str().to_owned(),
                     message: detail.clone().unwrap_or_default(),
                     attempts: scheduled.as_ref().map_or(0, |scheduled| scheduled.attempt - 1),
                 };
-                self.notify_held(&message, &task, ivy.as_ref(), &held);
+                self.notify_released(&message, &task, ivy.as_ref(), &release);
             }
         }
         let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());

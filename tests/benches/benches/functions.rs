@@ -1,21 +1,21 @@
-//! Ivy's functions one by one, next to their limits: `cargo bench -p ivy-benches`.
+//! Ivy's functions one by one, next to their baselines: `cargo bench -p ivy-benches`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ivy_benches::Load;
 
 fn functions(criterion: &mut Criterion) {
     for (group, loads) in [
-        ("codec", &["codec/ivy/small", "codec/limit/small"][..]),
-        ("codec of 60 KB", &["codec/ivy/objects", "codec/limit/objects"]),
+        ("codec", &["codec/ivy/small", "codec/baseline/small"][..]),
+        ("codec of 60 KB", &["codec/ivy/objects", "codec/baseline/objects"]),
         ("arguments", &["arguments/floats/two", "arguments/floats/all"]),
-        ("seal legacy", &["seal/ivy/legacy/small", "seal/limit/legacy/small"]),
-        ("open legacy", &["open/ivy/legacy/small", "open/limit/legacy/small"]),
-        ("seal bridge", &["seal/ivy/bridge/small", "seal/limit/bridge/small"]),
-        ("open bridge", &["open/ivy/bridge/small", "open/limit/bridge/small"]),
-        ("seal ivy2", &["seal/ivy/ivy2/small", "seal/limit/ivy2/small"]),
-        ("open ivy2", &["open/ivy/ivy2/small", "open/limit/ivy2/small"]),
+        ("seal legacy", &["seal/ivy/legacy/small", "seal/baseline/legacy/small"]),
+        ("open legacy", &["open/ivy/legacy/small", "open/baseline/legacy/small"]),
+        ("seal bridge", &["seal/ivy/bridge/small", "seal/baseline/bridge/small"]),
+        ("open bridge", &["open/ivy/bridge/small", "open/baseline/bridge/small"]),
+        ("seal ivy2", &["seal/ivy/ivy2/small", "seal/baseline/ivy2/small"]),
+        ("open ivy2", &["open/ivy/ivy2/small", "open/baseline/ivy2/small"]),
         ("broker", &["broker/cycle/1", "broker/touch/100"]),
-        ("machines", &["machines/ivy/1000", "machines/ivy/1", "machines/limit"]),
+        ("machines", &["machines/ivy/1000", "machines/ivy/1", "machines/baseline"]),
         ("producer", &["producer/1"]),
         ("worker", &["worker/1"]),
     ] {

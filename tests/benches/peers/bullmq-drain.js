@@ -1,5 +1,5 @@
 'use strict';
-// BullMQ works off jobs that wait.
+// BullMQ processes jobs that wait.
 //
 //   node bullmq-drain.js REDIS_URL
 

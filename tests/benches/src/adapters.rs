@@ -24,7 +24,7 @@ pub(crate) fn ivy(adapter: &str, outstanding: u64) -> Option<Load> {
 }
 
 /// Messages through a channel and notices back through another, this many outstanding at a time.
-pub(crate) fn limit(adapter: &str, outstanding: u64) -> Option<Load> {
+pub(crate) fn baseline(adapter: &str, outstanding: u64) -> Option<Load> {
     match adapter {
         "tokio" => Some(tokio_channels(outstanding)),
         "async-std" => Some(async_std_channels(outstanding)),

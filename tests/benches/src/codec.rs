@@ -29,7 +29,7 @@ pub(crate) fn ivy_codec(size: &str) -> Option<Load> {
 }
 
 /// The same with `serde_json` alone, which leaves the arguments unparsed.
-pub(crate) fn limit_codec(size: &str) -> Option<Load> {
+pub(crate) fn baseline_codec(size: &str) -> Option<Load> {
     let (text, times) = sample(size)?;
     Some(repeated(times, move || {
         let message: Message<'_> = serde_json::from_str(black_box(&text)).expect("a valid message");

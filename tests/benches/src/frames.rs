@@ -48,9 +48,9 @@ fn frames(who: &str, frame: &str) -> Option<Box<dyn Frames>> {
         ("ivy", "legacy") => Box::new(password()),
         ("ivy", "bridge") => Box::new(Bridge { password: password(), keys: Keys::new() }),
         ("ivy", "ivy2") => Box::new(Ivy2(Keys::new())),
-        ("limit", "legacy") => Box::new(Parts { iv: None, tag: None }),
-        ("limit", "bridge") => Box::new(Parts { iv: None, tag: Some(mac()) }),
-        ("limit", "ivy2") => Box::new(Parts { iv: Some(mac()), tag: Some(mac()) }),
+        ("baseline", "legacy") => Box::new(Parts { iv: None, tag: None }),
+        ("baseline", "bridge") => Box::new(Parts { iv: None, tag: Some(mac()) }),
+        ("baseline", "ivy2") => Box::new(Parts { iv: Some(mac()), tag: Some(mac()) }),
         _ => return None,
     })
 }
@@ -121,9 +121,9 @@ impl Frames for Ivy2 {
 const KEY: [u8; 32] = [7; 32];
 const IV: [u8; 16] = [9; 16];
 const TAG: usize = 32;
-const WHITE: usize = 64;
+const LEADING_SPACES: usize = 64;
 /// The associated data, of the same length as in ivy's frames.
-const BESIDE: [u8; 32] = [1; 32];
+const ASSOCIATED_DATA: [u8; 32] = [1; 32];
 
 fn mac() -> Hmac<Sha512> {
     Hmac::new_from_slice(&KEY).expect("HMAC accepts keys of any length")
@@ -137,7 +137,8 @@ struct Parts {
 
 impl Parts {
     fn tag(mac: &Hmac<Sha512>, of: &[u8]) -> [u8; TAG] {
-        let tag = mac.clone().chain_update(BESIDE).chain_update(of).finalize().into_bytes();
+        let tag =
+            mac.clone().chain_update(ASSOCIATED_DATA).chain_update(of).finalize().into_bytes();
         *tag.first_chunk().expect("the tag is longer")
     }
 }
@@ -145,7 +146,7 @@ impl Parts {
 impl Frames for Parts {
     fn seal(&mut self, text: &str) -> String {
         // The bridge frame begins with white space, so that its fixed IV reveals nothing.
-        let white = if self.tag.is_some() && self.iv.is_none() { WHITE } else { 0 };
+        let white = if self.tag.is_some() && self.iv.is_none() { LEADING_SPACES } else { 0 };
         let padded = (white > 0).then(|| " ".repeat(white) + text);
         let text = padded.as_deref().unwrap_or(text);
         let iv = match &self.iv {

@@ -4,7 +4,7 @@
 //! the last run.
 
 mod adapters;
-mod bare;
+mod bare_servers;
 mod calls;
 mod codec;
 mod connections;
@@ -22,7 +22,7 @@ mod pause;
 mod peers;
 mod redis_queue;
 mod resident;
-mod resumed;
+mod result_delivery;
 mod round_trip;
 mod samples;
 mod sending;
@@ -33,7 +33,7 @@ mod targets;
 mod wire;
 mod working;
 
-pub use bare::{Depth, serve as serve_bare};
+pub use bare_servers::{Depth, serve as serve_bare};
 pub use connections::{PollCost, poll_cost};
 pub use growth::{LoadedWorker, Store, WaitingProducer};
 pub use idle::{Idle, worker as idle_worker};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::server::{Process, Server};
 use crate::{
-    adapters, codec, connections, frames, growth, machines, peers, redis_queue, resumed,
+    adapters, codec, connections, frames, growth, machines, peers, redis_queue, result_delivery,
     round_trip, sending, serve, working,
 };
 
@@ -24,12 +24,12 @@ impl Load {
     pub fn find(name: &str) -> Option<Load> {
         match name.split('/').collect::<Vec<_>>()[..] {
             ["codec", "ivy", size] => codec::ivy_codec(size),
-            ["codec", "limit", size] => codec::limit_codec(size),
+            ["codec", "baseline", size] => codec::baseline_codec(size),
             ["arguments", "floats", digits] => codec::float_arguments(digits),
             ["seal", who, frame, size] => frames::seal(who, frame, size),
             ["open", who, frame, size] => frames::open(who, frame, size),
             ["machines", "ivy", outstanding] => Some(machines::ivy(outstanding.parse().ok()?)),
-            ["machines", "limit"] => Some(machines::limit()),
+            ["machines", "baseline"] => Some(machines::baseline()),
             ["broker", "cycle", depth] => Some(growth::broker_cycle(depth.parse().ok()?)),
             ["broker", "touch", depth] => Some(growth::broker_touch(depth.parse().ok()?)),
             ["broker", "bare-cycle", depth] => Some(growth::bare_cycle(depth.parse().ok()?)),
@@ -37,26 +37,26 @@ impl Load {
             ["memory", "ivy", adapter, outstanding] => {
                 adapters::ivy(adapter, outstanding.parse().ok()?)
             }
-            ["memory", "limit", adapter, outstanding] => {
-                adapters::limit(adapter, outstanding.parse().ok()?)
+            ["memory", "baseline", adapter, outstanding] => {
+                adapters::baseline(adapter, outstanding.parse().ok()?)
             }
             ["round-trip", "ivy", adapter, calls] => round_trip::ivy(adapter, calls.parse().ok()?),
-            ["round-trip", "limit", adapter] => round_trip::limit(adapter),
-            ["resumed", "ivy", adapter] => resumed::ivy(adapter),
-            ["resumed", "limit", adapter] => resumed::limit(adapter),
+            ["round-trip", "baseline", adapter] => round_trip::baseline(adapter),
+            ["resumed", "ivy", adapter] => result_delivery::ivy(adapter),
+            ["resumed", "baseline", adapter] => result_delivery::baseline(adapter),
             ["send", "ivy", "many"] => Some(sending::ivy_many()),
-            ["send", "limit", "many"] => Some(sending::limit_many()),
+            ["send", "baseline", "many"] => Some(sending::baseline_many()),
             ["send", "ivy", "callers"] => Some(sending::ivy_callers()),
-            ["send", "limit", "callers"] => Some(sending::limit_callers()),
+            ["send", "baseline", "callers"] => Some(sending::baseline_callers()),
             ["work", "ivy", concurrency] => Some(working::ivy(concurrency.parse().ok()?)),
-            ["work", "limit", requests] => Some(working::limit(requests.parse().ok()?)),
+            ["work", "baseline", requests] => Some(working::baseline(requests.parse().ok()?)),
             ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
             ["producer", "bare", waiting] => Some(growth::bare_producer(waiting.parse().ok()?)),
             ["worker", "bare", tasks] => Some(growth::bare_worker(tasks.parse().ok()?)),
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
             ["serve", "open", count] => connections::one_active(count.parse().ok()?),
             ["serve", "turns", count] => connections::all_active(count.parse().ok()?),
-            ["original", what] => peers::original(what),
+            ["node", what] => peers::node(what),
             ["bullmq", "call"] => Some(peers::bullmq_call()),
             ["bullmq", "drain"] => Some(peers::bullmq_drain()),
             ["bee-queue", what] => peers::bee_queue(what),

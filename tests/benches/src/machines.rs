@@ -133,7 +133,7 @@ impl World {
                 self.queue_for_producer(producer::Input::Forget(id));
                 self.results += 1;
             }
-            producer::Output::Held { id, held } => panic!("{id}: {held}"),
+            producer::Output::Released { id, release } => panic!("{id}: {release}"),
             producer::Output::Event(event) => drop(black_box(event)),
             producer::Output::Wait(_) | producer::Output::Finished => return false,
         }
@@ -255,7 +255,7 @@ pub(crate) fn id(number: u128) -> TaskId {
 }
 
 /// The codec alone: for each task a message written and parsed, and a notice written and parsed.
-pub(crate) fn limit() -> Load {
+pub(crate) fn baseline() -> Load {
     let wire = Wire::new();
     repeated(100, move || {
         let notice = wire.work(&wire.message());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ivy_benches::{Depth, Effort, Load};
 
-mod long;
 mod table;
+mod unpaired;
 
 /// Compare ivy with the raw parts that it uses
 #[derive(Debug, Parser)]
@@ -18,7 +18,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Compare ivy with its limits, in pairs of runs
+    /// Compare ivy with its baselines, in pairs of runs
     Compare {
         /// Only the lines with one of these prefixes, like `S3`
         filters: Vec<String>,
@@ -56,7 +56,7 @@ enum What {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
-    /// Compare the memory of a worker of 100 slots after many tasks with that of its limit
+    /// Compare the memory of a worker of 100 slots after many tasks with that of its baseline
     Memory {
         /// After how many tasks to measure
         #[arg(long, num_args = 2, default_values_t = [100_000, 1_000_000])]
@@ -133,7 +133,7 @@ struct EffortOptions {
     /// How many seconds each run lasts
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
-    /// Count pairs of runs however busy the machine was
+    /// Count pairs of runs however busy the host was
     #[arg(long)]
     busy: bool,
 }
@@ -148,7 +148,7 @@ impl From<EffortOptions> for Effort {
 fn main() -> ExitCode {
     match Options::parse().what {
         What::Compare { filters, effort } => {
-            table::compare("limit", ivy_benches::targets(), &filters, effort.into());
+            table::compare("baseline", ivy_benches::targets(), &filters, effort.into());
         }
         What::Peers { filters, effort } => {
             table::compare("peer", ivy_benches::peer_comparisons(), &filters, effort.into());
@@ -158,10 +158,10 @@ fn main() -> ExitCode {
         What::Waiting { polls, seconds } => {
             table::waiting(polls, Duration::from_secs_f64(seconds));
         }
-        What::Memory { tasks } => long::memory(&tasks),
-        What::Idle { seconds } => long::idle(seconds),
-        What::Pause(PauseOptions { seconds, times }) => long::pause(seconds, times),
-        What::Soak { minutes } => long::soak(minutes),
+        What::Memory { tasks } => unpaired::memory(&tasks),
+        What::Idle { seconds } => unpaired::idle(seconds),
+        What::Pause(PauseOptions { seconds, times }) => unpaired::pause(seconds, times),
+        What::Soak { minutes } => unpaired::soak(minutes),
         What::Run { load, seconds } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
             println!("{}", ivy_benches::measure(&mut load, Duration::from_secs_f64(seconds)));

@@ -1,4 +1,4 @@
-//! Runs in pairs, alternately ivy and its limit, so that both run under the same conditions.
+//! Runs in pairs, alternately ivy and its baseline, so that both run under the same conditions.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Effort {
     pub pairs: usize,
     /// How long each run lasts.
     pub time: Duration,
-    /// Whether pairs count however busy the machine was.
+    /// Whether pairs count however busy the host was.
     pub busy: bool,
 }
 

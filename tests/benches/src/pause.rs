@@ -12,7 +12,7 @@ use crate::wire::{QUEUE, TASK};
 
 const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
 /// The duration of each of this many first round trips without ivy after pauses of this length: the
-/// machine itself is slower then.
+/// host itself is slower then.
 ///
 /// # Panics
 ///

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::bare::ANY_COUNT;
+use crate::bare_servers::ANY_COUNT;
 use crate::load::{Load, Step};
 use crate::server::{PROJECT, Process, Server, TOKEN};
 use crate::wire::QUEUE;
@@ -14,12 +14,12 @@ use crate::wire::QUEUE;
 const CALLS: &str = "1000";
 
 /// The Node package.
-pub(crate) fn original(what: &str) -> Option<Load> {
+pub(crate) fn node(what: &str) -> Option<Load> {
     match what {
-        "send" => Some(over_http("original-send.js", "serve-bytes", ANY_COUNT)),
-        "work" => Some(over_http("original-work.js", "serve-json", QUEUE)),
-        "memory" => Some(Peer::start("original-memory.js", &[CALLS], None).load()),
-        "seal" | "open" => Some(Peer::start("original-cipher.js", &[what], None).load()),
+        "send" => Some(over_http("node-send.js", "serve-bytes", ANY_COUNT)),
+        "work" => Some(over_http("node-work.js", "serve-json", QUEUE)),
+        "memory" => Some(Peer::start("node-memory.js", &[CALLS], None).load()),
+        "seal" | "open" => Some(Peer::start("node-cipher.js", &[what], None).load()),
         _ => None,
     }
 }
@@ -53,14 +53,14 @@ pub(crate) fn bee_queue(what: &str) -> Option<Load> {
     })
 }
 
-/// BullMQ works off jobs that wait.
+/// BullMQ processes jobs that wait.
 pub(crate) fn bullmq_drain() -> Load {
     let redis = Server::redis();
     let peer = Peer::start("bullmq-drain.js", &[&redis.redis_url()], None);
     Load { servers: vec![redis], ..peer.load() }
 }
 
-/// apalis with Redis sends tasks, or works off those that wait.
+/// apalis with Redis sends tasks, or processes those that wait.
 pub(crate) fn apalis(what: &str) -> Option<Load> {
     matches!(what, "send" | "work").then(|| {
         let redis = Server::redis();

@@ -33,7 +33,7 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
 
 /// The exchanges of one call by the clients alone: a post, the response to a long poll, a
 /// publication, and the message that the subscriber receives. Nothing is deleted.
-pub(crate) fn limit(adapter: &str) -> Option<Load> {
+pub(crate) fn baseline(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(limit_of_futures(RoundTrips::on_tokio)),
         "async-std" => Some(limit_of_futures(RoundTrips::on_async_std)),

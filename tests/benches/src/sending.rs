@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use ivy_proto::task::Task;
 
-use crate::bare::ANY_COUNT;
+use crate::bare_servers::ANY_COUNT;
 use crate::http::Http;
 use crate::load::Load;
 use crate::runtime;
@@ -34,7 +34,7 @@ pub(crate) fn ivy_many() -> Load {
 }
 
 /// The same messages in full requests, eight in flight.
-pub(crate) fn limit_many() -> Load {
+pub(crate) fn baseline_many() -> Load {
     let server = Server::own("serve-bytes");
     let runtime = runtime();
     let (http, wire) = (Http::new(server.port(), ANY_COUNT), Wire::new());
@@ -66,7 +66,7 @@ pub(crate) fn ivy_callers() -> Load {
 }
 
 /// The same with a request for each message.
-pub(crate) fn limit_callers() -> Load {
+pub(crate) fn baseline_callers() -> Load {
     let server = Server::ivy();
     let runtime = runtime();
     let (http, wire) = (Http::new(server.port(), QUEUE), Wire::new());

@@ -73,18 +73,18 @@ fn work(score: &Score, gate: f64) -> String {
 /// The medians of both quantiles: the 50th and the 99th percentile.
 fn latency(score: &Score, gates: [f64; 2]) -> String {
     let quantiles: [fn(&Figures) -> f64; 2] = [|figures| figures.p50, |figures| figures.p99];
-    let ratios = quantiles.map(|of| score.median(|[ivy, limit]| of(&ivy) / of(&limit)));
+    let ratios = quantiles.map(|of| score.median(|[ivy, baseline]| of(&ivy) / of(&baseline)));
     let texts = [0, 1].map(|side| {
         let [p50, p99] = quantiles.map(|of| score.median(|pair| of(&pair[side])));
         Some(format!("{:.0} / {:.0} us", p50?, p99?))
     });
     let pairs = format!("{} of {}", score.pairs.len(), score.pairs.len() + score.dropped);
     let gate = format!("<= {} / {}", gates[0], gates[1]);
-    let ([Some(p50), Some(p99)], [Some(ivy), Some(limit)]) = (ratios, texts) else {
+    let ([Some(p50), Some(p99)], [Some(ivy), Some(baseline)]) = (ratios, texts) else {
         return format!("| | not measured | {gate} | | {pairs}");
     };
     let verdict = if p50 <= gates[0] && p99 <= gates[1] { "held" } else { "missed" };
-    format!("{ivy} | {limit} | {p50:.2} / {p99:.2} | {gate} | {verdict} | {pairs}")
+    format!("{ivy} | {baseline} | {p50:.2} / {p99:.2} | {gate} | {verdict} | {pairs}")
 }
 
 fn row(

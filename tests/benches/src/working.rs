@@ -1,4 +1,4 @@
-//! Tasks that do nothing, worked off over HTTP: reserved and deleted by the hundred. By ivy, and by
+//! Tasks that do nothing, processed over HTTP: reserved and deleted by the hundred. By ivy, and by
 //! the client under it.
 
 use std::hint::black_box;
@@ -47,7 +47,7 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
 }
 
 /// This many loops that each reserve, read and delete a hundred.
-pub(crate) fn limit(loops: u64) -> Load {
+pub(crate) fn baseline(loops: u64) -> Load {
     let server = Server::own("serve-json");
     let runtime = runtime();
     let http = Http::new(server.port(), QUEUE);

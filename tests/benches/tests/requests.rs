@@ -1,4 +1,4 @@
-//! The number of requests that ivy makes, counted in virtual time: exact on any machine.
+//! The number of requests that ivy makes, counted in virtual time: exact on any host.
 //!
 //! Producer, worker and broker, with a network between them that has a latency.
 

@@ -113,7 +113,7 @@ impl Kind {
     }
 }
 
-/// Calls tasks until the standard input is closed. Waits for the results of the last ones.
+/// Calls tasks until standard input is closed. Waits for the results of the last ones.
 fn produce<H: Harness>(ivy: &H, first: u64) {
     static HAS_ENDED: AtomicBool = AtomicBool::new(false);
     thread::spawn(|| {

@@ -14,7 +14,7 @@ const COUNT: Task<(u64,), ()> = Task::new("count").queue(QUEUE);
 /// Only a broken worker takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Stops ivy's clock while it exists, so that no count depends on the machine's speed.
+/// Stops ivy's clock while it exists, so that no count depends on the host's speed.
 struct StoppedClock {
     _end: mpsc::Sender<()>,
 }

@@ -132,7 +132,7 @@ fn an_invalid_url_is_not_ignored() {
 }
 
 #[test]
-fn the_database_variable_of_the_original_applies_if_the_url_names_none() {
+fn the_database_variable_of_the_node_package_applies_if_the_url_names_none() {
     let database = |url: &str| {
         let environment = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
         redis_of(environment.config().unwrap()).database
@@ -142,7 +142,7 @@ fn the_database_variable_of_the_original_applies_if_the_url_names_none() {
 }
 
 #[test]
-fn the_channel_is_the_originals_unless_another_is_named() {
+fn the_channel_is_the_node_packages_unless_another_is_named() {
     let channel =
         |environment: &FakeEnvironment| environment.config().unwrap().channel.as_str().to_owned();
     assert_eq!(channel(&on_ironmq()), "ivy-notifier");

@@ -10,7 +10,7 @@ use ivy_proto::wire::{BadBody, Codec, DeadLetterReason, Envelope, InvalidKey, Le
 use serde::Deserialize;
 
 use crate::inputs::{pool, queue};
-use crate::node;
+use crate::node_decryption;
 
 #[derive(Deserialize)]
 struct Good {
@@ -71,15 +71,15 @@ fn recorded_frames_of_blank_passwords_are_refused() {
 }
 
 #[test]
-fn the_damage_that_the_original_causes_is_known_and_avoided() {
+fn the_damage_that_the_node_package_causes_is_known_and_avoided() {
     let mut damaged = 0;
     for vector in good().iter().filter(|vector| !vector.password.trim().is_empty()) {
         let key = key(&vector.password);
         let expected = vector.node_0_2_2_reads.as_ref().unwrap_or(&vector.plaintext);
-        assert_eq!(node::reads(&key, &vector.frame), *expected, "{}", vector.id);
+        assert_eq!(node_decryption::reads(&key, &vector.frame), *expected, "{}", vector.id);
         let Ok(envelope) = Envelope::parse(&vector.plaintext) else { continue };
         let sealed = Codec::legacy(key).seal(&envelope, &queue(), &mut pool());
-        let read = node::reads(&self::key(&vector.password), sealed.as_str());
+        let read = node_decryption::reads(&self::key(&vector.password), sealed.as_str());
         assert_eq!(Envelope::parse(&read), Ok(envelope), "{}", vector.id);
         damaged += usize::from(vector.node_0_2_2_reads.is_some());
     }

@@ -11,7 +11,7 @@ use crate::inputs::{
     built_options, damaged, damages, dead_letter, envelope, envelope_text, ivy_options, json,
     json_array, notice, options_text, password, pool, queue, raw, task_name,
 };
-use crate::node;
+use crate::node_decryption;
 
 fn key(password: &str) -> LegacyKey {
     LegacyKey::new(password).expect("a password")
@@ -78,7 +78,7 @@ proptest! {
     fn a_notice_round_trips(notice in notice()) {
         let read = Notice::parse(notice.to_payload().as_str().as_bytes());
         prop_assert_eq!(read.as_ref().map(Notice::outcome), Ok(notice.outcome()));
-        prop_assert_eq!(read.as_ref().map(Notice::task_held), Ok(notice.task_held()));
+        prop_assert_eq!(read.as_ref().map(Notice::task_released), Ok(notice.task_released()));
         prop_assert_eq!(read, Ok(notice));
     }
 
@@ -90,13 +90,13 @@ proptest! {
     }
 
     #[test]
-    fn a_sealed_envelope_opens_and_the_original_decrypts_it_undamaged(
+    fn a_sealed_envelope_opens_and_the_node_package_decrypts_it_undamaged(
         envelope in envelope(),
         password in password(),
     ) {
         let codec = Codec::legacy(key(&password));
         let body = codec.seal(&envelope, &queue(), &mut pool());
-        let read = node::reads(&key(&password), body.as_str());
+        let read = node_decryption::reads(&key(&password), body.as_str());
         prop_assert_eq!(read.trim_start_matches(' '), envelope.to_text());
         prop_assert_eq!(codec.open(&body, &queue()), Ok(envelope));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ivy_proto::queue::Body;
-use ivy_proto::task::{TaskFailure, TaskHeld};
+use ivy_proto::task::{TaskFailure, TaskReleased};
 use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
     DeadLetter, DeadLetterReason, Envelope, IvyOptions, Notice, Options, RawJson, TraceParent,
@@ -266,9 +266,9 @@ fn failure() -> impl Strategy<Value = TaskFailure> {
         .prop_map(|(kind, message, attempts)| TaskFailure { kind, message, attempts })
 }
 
-fn held(queue: QueueName, failure: TaskFailure) -> TaskHeld {
+fn released(queue: QueueName, failure: TaskFailure) -> TaskReleased {
     let TaskFailure { kind, message, attempts } = failure;
-    TaskHeld { queue, kind, message, attempts }
+    TaskReleased { queue, kind, message, attempts }
 }
 
 pub(crate) fn notice() -> impl Strategy<Value = Notice> {
@@ -276,8 +276,8 @@ pub(crate) fn notice() -> impl Strategy<Value = Notice> {
         |(id, queue, envelope, ivy, output, failure, kind)| match kind {
             0 => Notice::success(&id, &queue, &envelope.name, &ivy, &raw(&output)),
             1 => Notice::failure(&id, &queue, &envelope.name, &ivy, &failure),
-            2 => Notice::held(&id, &envelope.name, &ivy, &held(queue, failure)),
-            _ => Notice::success_for_original(&id, &queue, &envelope, &raw(&output)),
+            2 => Notice::released(&id, &envelope.name, &ivy, &released(queue, failure)),
+            _ => Notice::success_for_node(&id, &queue, &envelope, &raw(&output)),
         },
     )
 }

@@ -10,7 +10,7 @@ mod bodies;
 mod frames;
 mod generated;
 mod inputs;
-mod node;
+mod node_decryption;
 mod notices;
 mod policies;
 mod protocol;

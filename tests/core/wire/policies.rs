@@ -34,7 +34,7 @@ fn each_policy_opens_what_it_sends() {
 }
 
 #[test]
-fn a_frame_of_the_original_without_a_tag_is_a_downgrade_if_a_tag_is_required() {
+fn a_frame_of_the_node_package_without_a_tag_is_a_downgrade_if_a_tag_is_required() {
     let frame = sealed(Policy::legacy());
     assert_eq!(reason(Policy::bridge(), &frame), DeadLetterReason::Downgrade);
     // This is what a bridge frame becomes without its tag.

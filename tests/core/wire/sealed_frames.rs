@@ -14,7 +14,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::aead::hex;
-use crate::node;
+use crate::node_decryption;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -138,7 +138,7 @@ fn recorded_frames_of_version_2_are_written_and_read_byte_for_byte() {
 }
 
 #[test]
-fn recorded_bridge_frames_are_written_and_read_byte_for_byte_also_by_the_original() {
+fn recorded_bridge_frames_are_written_and_read_byte_for_byte_also_by_the_node_package() {
     let vectors = vectors();
     for vector in &vectors.bridge {
         let password = LegacyKey::new(&vector.password).unwrap();
@@ -149,7 +149,7 @@ fn recorded_bridge_frames_are_written_and_read_byte_for_byte_also_by_the_origina
             assert_eq!(frame, vector.frame);
             let opened = bridge::open(&password, &keyset(), binding, &vector.frame).unwrap();
             assert_eq!(opened.text.as_str(), vector.padded_plaintext);
-            assert_eq!(node::reads(&password, &vector.frame), vector.padded_plaintext);
+            assert_eq!(node_decryption::reads(&password, &vector.frame), vector.padded_plaintext);
         });
     }
     assert_eq!(vectors.bridge.len(), 3);

@@ -54,7 +54,7 @@ impl IvyServer {
         self.url_at(self.port)
     }
 
-    /// The URL of another port of this machine that forwards requests to the server.
+    /// The URL of another port of this host that forwards requests to the server.
     #[must_use]
     pub fn url_at(&self, port: u16) -> String {
         format!("ironmq+http://{}@127.0.0.1:{port}/{PROJECT}", QUEUE_TOKEN.text())

@@ -35,5 +35,5 @@ pub use scripted_http::{ScriptedHttp, ScriptedResponse, Then};
 pub use scripted_redis::{ScriptedRedis, ScriptedReply};
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
-/// How long a test waits for what must happen: long enough for a slow machine.
+/// How long a test waits for what must happen: long enough for a slow host.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

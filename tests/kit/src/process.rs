@@ -18,7 +18,7 @@ use crate::secrets::{Leak, find_leaks};
 
 /// A program that a test runs. It is killed when this is dropped.
 ///
-/// Its environment contains only `PATH` and the given variables, so that the machine's
+/// Its environment contains only `PATH` and the given variables, so that the host's
 /// configuration does not affect it. All of its output is recorded and shown when it fails.
 /// Dropping this fails the test if the program has printed a [marker secret](crate::secrets).
 pub struct Process {
@@ -88,7 +88,7 @@ impl Process {
     }
 
     /// The first event of this kind (its `event`) that no call has returned yet. An event is a line
-    /// of the standard output that is a JSON object; the others are stored until they are
+    /// of standard output that is a JSON object; the others are stored until they are
     /// requested.
     pub async fn event(&mut self, kind: &str) -> Value {
         if let Some(position) = self.other_events.iter().position(|event| event["event"] == kind) {

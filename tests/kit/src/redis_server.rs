@@ -142,7 +142,7 @@ impl RedisServer {
     /// The reply to a command.
     pub async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
         let client = redis::Client::open(self.url()).expect("the server's address is valid");
-        // The client's default timeouts are too short for a slow machine.
+        // The client's default timeouts are too short for a slow host.
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));

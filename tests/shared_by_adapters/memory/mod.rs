@@ -20,7 +20,7 @@ use crate::receiving::{awaited, next_event, recv_in_handler};
 pub(crate) const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const FAIL: Task<(), u64> = Task::new("test.fail").queue("test").max_retries(2);
 pub(crate) const SLOW: Task<(), ()> = Task::new("test.slow").queue("test");
-/// Longer than anything takes that must happen, even on a busy machine.
+/// Longer than anything takes that must happen, even on a busy host.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn ivy() -> Ivy {

@@ -7,7 +7,7 @@ use ivy_proto::{Moment, Rng, WallClock};
 use crate::fault_injection::one_of;
 use crate::setup::UNIX_AT_START;
 
-/// A wall clock, and its last reading that the machine of its host has received.
+/// A wall clock, and the last reading of it that the process on its host has received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostWallClock {
     wrong: Option<Wrong>,

@@ -143,11 +143,11 @@ impl LawChecker {
     }
 
     /// A worker of the Node package has run a task to its end.
-    pub(crate) fn original_ran(&mut self, message: &MessageId, done: bool) {
+    pub(crate) fn node_ran(&mut self, message: &MessageId, done: bool) {
         let Some(number) = self.task_of_message(message) else { return };
         let task = &mut self.tasks[number];
         task.finished += u32::from(done);
-        task.causes.add(Cause::Original);
+        task.causes.add(Cause::Node);
     }
 
     /// Whether a worker may report that the task of this message is done or dead-lettered.

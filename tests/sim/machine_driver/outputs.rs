@@ -149,9 +149,10 @@ impl World {
                 self.trace.note(now, who, || format!("resumes {id} {outcome:?}"));
                 self.resumed(who, id, &outcome, args.is_some());
             }
-            producer::Output::Held { id, held } => {
-                self.trace.note(now, who, || format!("is informed that {id} was released: {held}"));
-                self.held(id);
+            producer::Output::Released { id, release } => {
+                self.trace
+                    .note(now, who, || format!("is informed that {id} was released: {release}"));
+                self.released(id);
             }
             producer::Output::Finished => self.finished(who),
         }

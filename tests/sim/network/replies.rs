@@ -55,10 +55,9 @@ impl World {
         }
         match sent.requester {
             Requester::Duplicate | Requester::OtherProgram => {}
-            Requester::Original(request) => {
-                let input = ProcessInput::Original(crate::original::OriginalInput::Response(
-                    request, result,
-                ));
+            Requester::Node(request) => {
+                let input =
+                    ProcessInput::Node(crate::node_peer::NodeInput::Response(request, result));
                 self.schedule_soon(sent.who, input);
             }
             Requester::Machine(op) => self.reply_to_machine(op, &sent, result),

@@ -244,7 +244,7 @@ impl World {
         if self.sessions.processes.remove(&who).is_none() {
             return;
         }
-        // As when its machine loses its power.
+        // As when its host loses power.
         let is_unnoticed =
             self.quiet_phase.is_none() && self.injector.variation(who.host).up_to(3) == 0;
         let pause = match is_unnoticed {

@@ -191,7 +191,7 @@ impl BlockingConnection {
 
     fn no_reply(&self, broken: RedisError) -> NoReply {
         let was_sent = matches!(self.stage, Stage::Waiting { .. });
-        NoReply { broken, was_sent }
+        NoReply { error: broken, was_sent }
     }
 
     fn ready(&mut self, effects: &mut Effects, now: Moment) {

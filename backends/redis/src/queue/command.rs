@@ -110,7 +110,7 @@ impl Command {
     }
 }
 
-/// The most bytes around an argument: its type, its length and two line breaks.
+/// The maximum number of bytes that surround an argument: its type, its length and two line breaks.
 const AROUND_AN_ARGUMENT: usize = 16;
 
 /// Writes a type and a length, the beginning of every value in the protocol.

@@ -15,14 +15,14 @@ use super::fault::fault_of_error;
 use super::receipt::{Reservation, ReserveId};
 use crate::address::RedisAddress;
 
-/// The most elements that are searched for an id.
+/// The maximum number of elements that are searched for an id.
 const MAX_SEARCHED: u64 = 10_000;
 
 /// The result of a reserve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReserveReply {
     Messages(Messages),
-    /// Nothing, until then.
+    /// No message. When the next one is due.
     Nothing(NextDue),
 }
 

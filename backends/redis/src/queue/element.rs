@@ -3,7 +3,7 @@
 /// The length of an id.
 pub(crate) const ID_LENGTH: usize = 18;
 /// The length of everything before the body.
-pub(crate) const HEADER: usize = ID_LENGTH + 4;
+pub(crate) const HEADER_LENGTH: usize = ID_LENGTH + 4;
 /// The counts of a message that was never reserved.
 pub(crate) const NO_COUNTS: &str = "0000";
 
@@ -27,7 +27,7 @@ pub(crate) struct Counts {
 impl<'a> Element<'a> {
     /// Parses a message. `None` if another program wrote these bytes.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (header, body) = bytes.split_at_checked(HEADER)?;
+        let (header, body) = bytes.split_at_checked(HEADER_LENGTH)?;
         let (id, counts) = std::str::from_utf8(header).ok()?.split_at_checked(ID_LENGTH)?;
         let is_id_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if !id.bytes().all(is_id_byte) {
@@ -43,7 +43,7 @@ impl<'a> Element<'a> {
 }
 
 /// A new message, as it is posted.
-pub(crate) fn posted(id: &str, body: &str) -> Vec<u8> {
+pub(crate) fn encode_new(id: &str, body: &str) -> Vec<u8> {
     [id, NO_COUNTS, body].concat().into_bytes()
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_posted_message_has_its_id_its_body_and_no_counts() {
-        let element = posted(EXAMPLE_ID, "hello");
+        let element = encode_new(EXAMPLE_ID, "hello");
         let read = Element { id: EXAMPLE_ID, counts: Counts::default(), body: b"hello" };
         assert_eq!(Element::parse(&element), Some(read));
     }

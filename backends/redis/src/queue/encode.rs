@@ -8,7 +8,7 @@ use ivy_proto::{MessageId, QueueName, Receipt};
 
 use super::MAX_BODY;
 use super::command::Command;
-use super::element::{self, HEADER, NO_COUNTS};
+use super::element::{self, HEADER_LENGTH, NO_COUNTS};
 use super::keys::{Keys, Prefix};
 use super::receipt::{Reservation, ReserveId, shared_lease};
 use super::scripts::Script;
@@ -36,7 +36,7 @@ pub(crate) const MESSAGE_LIMITS: Limits = Limits {
 pub(crate) struct Reserve {
     /// Its unique id.
     pub(crate) reserve_id: ReserveId,
-    /// The most messages, 1 to 100.
+    /// The maximum number of messages, 1 to 100.
     pub(crate) count: usize,
     pub(crate) lease: Duration,
     pub(crate) from: Source,
@@ -116,7 +116,8 @@ pub(crate) fn post(
     let command = match (immediate.is_empty(), delayed.is_empty()) {
         (true, true) => None,
         (false, true) => {
-            let sizes = immediate.iter().map(|(_, message)| HEADER + message.body.as_str().len());
+            let sizes =
+                immediate.iter().map(|(_, message)| HEADER_LENGTH + message.body.as_str().len());
             let command = Command::new("RPUSH").with_room(immediate.len(), sizes.sum());
             Some(immediate.iter().fold(command.key(keys.ready()), joined))
         }
@@ -207,7 +208,7 @@ pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &s
     Command::script(Script::Reject, &[ready, delayed, leases, held, dead.ready()])
         .arg(reservation.field())
         .arg(reservation.own_lease().unwrap_or_default())
-        .arg(element::posted(id, ""))
+        .arg(element::encode_new(id, ""))
 }
 
 /// Searches for messages that are reserved without a lease, from this cursor on.

@@ -12,9 +12,9 @@ mod fault;
 mod ids;
 mod keys;
 mod maintenance;
+mod next_due;
 mod operations;
 mod receipt;
-mod reports;
 mod scripts;
 mod short_text;
 mod unconfirmed_touches;
@@ -29,11 +29,11 @@ pub(crate) use command::{Command, ScriptRef};
 pub(crate) use decode::error_text;
 pub(crate) use fault::{is_read_only, is_unknown_script};
 pub(crate) use keys::Prefix;
-pub(crate) use operations::{Io, Operations};
+pub(crate) use operations::{Context, Operations};
 
 /// The largest body that is posted, in bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// The most bytes of one request.
+/// The maximum size of one request, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 /// How many requests for sizes are sent together.
 const PIPELINED: usize = 1000;

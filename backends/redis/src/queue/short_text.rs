@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The most bytes of a text. The longest one is a receipt: a field with ten digits of touches, a
-/// separator, and the sixteen digits of a time.
+/// The maximum size of a text, in bytes. The longest one is a receipt: a field with ten digits of
+/// touches, a separator, and the sixteen digits of a time.
 const MOST: usize = 48;
 
 /// An ASCII text of at most 48 bytes.

@@ -8,7 +8,7 @@ use super::encode::Holder;
 use super::receipt::Reservation;
 use crate::planted::{Bug, planted};
 
-/// The most that are remembered. The one with the earliest end is dropped first.
+/// The maximum number of remembered touches. The one with the earliest end is dropped first.
 const MAX_TOUCHES: usize = 10_000;
 
 /// The reservations whose touch was sent but got no reply, so that its effect is unknown. Each is

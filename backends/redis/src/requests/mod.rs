@@ -382,7 +382,7 @@ impl Requests {
                 effects.push(Output::Published(command_id, Err(broken.clone().into())));
             }
             Outgoing::Request(Request { id, .. }) => {
-                let replies = Err(NoReply { broken: broken.clone(), was_sent });
+                let replies = Err(NoReply { error: broken.clone(), was_sent });
                 self.completed.push_back(CompletedRequest { id, replies });
             }
         }

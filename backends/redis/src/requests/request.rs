@@ -32,7 +32,7 @@ pub(crate) struct CompletedRequest {
 /// Why there is no reply.
 #[derive(Clone, Debug)]
 pub(crate) struct NoReply {
-    pub(crate) broken: RedisError,
+    pub(crate) error: RedisError,
     /// Whether it may have taken effect anyway.
     pub(crate) was_sent: bool,
 }

@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// The queue, such as mail, or its dead-letter queue, mail.dead
     queue: QueueName,
 
-    /// The file, which must not exist; - is the standard output
+    /// The file, which must not exist; - is standard output
     file: PathBuf,
 
     /// Look at so many letters at most

@@ -22,7 +22,7 @@ const AROUND_A_BODY: usize = 64;
 /// Each letter returns to its dead-letter queue, as a new message.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The file; - is the standard input
+    /// The file; - is standard input
     file: PathBuf,
 
     /// Post the letters to this dead-letter queue instead of their own

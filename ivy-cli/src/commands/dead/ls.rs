@@ -13,7 +13,7 @@ use crate::commands::message::{COLUMNS, Message, MessageRecord, Showing};
 use crate::commands::redaction::RedactionOptions;
 use crate::commands::sweep::{self, FilterOptions};
 use crate::commands::time::now;
-use crate::commands::{CommonOptions, missing};
+use crate::commands::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure, fault_kind};
 use crate::output::{Column, Note, Output, Page, Report};
 
@@ -90,7 +90,7 @@ async fn one_queue(ivy: &Ivy, queue: &QueueName) -> Result<Vec<QueueName>, Failu
     let live = dead.of_dead_letters().unwrap_or_else(|| dead.clone());
     match ivy.admin().info(live.as_str()).await {
         Ok(_) => Ok(Vec::new()),
-        Err(error) => Err(missing::explain(ivy, queue.as_str(), error).await),
+        Err(error) => Err(queue_not_found::explain(ivy, queue.as_str(), error).await),
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use ivy_proto::QueueName;
 use ivy_tokio::Ivy;
 
-use super::{CommonOptions, missing};
+use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 
 /// Show dead letters, and requeue or delete them
@@ -60,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
 async fn check_exists(ivy: &Ivy, dead: &QueueName) -> Result<(), Failure> {
     match ivy.admin().info(dead.as_str()).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(missing::explain(ivy, dead.as_str(), error).await),
+        Err(error) => Err(queue_not_found::explain(ivy, dead.as_str(), error).await),
     }
 }
 

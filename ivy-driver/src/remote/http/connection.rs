@@ -19,7 +19,7 @@ use crate::remote::stream;
 use crate::runtime::Runtime;
 use crate::tls::Tls;
 
-/// The most headers of a response, and the most bytes of them.
+/// The maximum number of headers of a response, and their maximum size, in bytes.
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 

@@ -10,7 +10,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use crate::remote::informational_responses::InformationalResponses;
 use crate::remote::stream::BoxedStream;
 
-/// The most bytes that one read returns.
+/// The maximum number of bytes that one read returns.
 const PIECE: usize = 16 * 1024;
 
 /// The byte stream of a connection, which limits the server's interim responses.

@@ -123,7 +123,7 @@ fn the_time_of_the_call_is_now_if_the_queue_limits_the_age() {
 }
 
 #[test]
-fn a_message_of_the_original_stays_as_it_is() {
+fn a_message_of_the_node_package_stays_as_it_is() {
     let text = r#"{"name":"test","options":{"retry":true,"maxRetries":10},"args":[1,"two"]}"#;
     let requeue = Requeue::new().keep_attempts().drop_deadline();
     let body = rewrite(&Codec::plain(), &Body::new(text), &requeue, &mail()).unwrap();

@@ -14,9 +14,9 @@ const LIMIT: usize = 10_000;
 /// The limit in a queue that workers serve, because they wait for the messages.
 const LIVE_LIMIT: usize = 1_000;
 
-/// The limit of requests while a sweep looks.
+/// The maximum number of requests while a sweep looks.
 const MAX_REQUESTS: u64 = 10_000;
-/// The limit of the bodies of selected messages, in bytes.
+/// The maximum size of the bodies of all selected messages, in bytes.
 const MOST_BYTES: usize = 128 << 20;
 
 /// The lease of dead letters. No worker waits for them.
@@ -267,7 +267,7 @@ pub(super) struct Limits {
     pub(super) messages: usize,
     /// How many requests are sent while messages are looked at.
     pub(super) requests: u64,
-    /// The limit of the bodies of selected messages, in bytes.
+    /// The maximum size of the bodies of all selected messages, in bytes.
     pub(super) bytes: usize,
     pub(super) reserve: usize,
     pub(super) post: usize,

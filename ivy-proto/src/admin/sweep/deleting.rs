@@ -3,7 +3,7 @@
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, entries};
 
 use super::super::report::ProblemKind;
-use super::holdings::{HeldId, HeldState};
+use super::held_messages::{HeldId, HeldState};
 use super::requests::InFlight;
 use super::{Next, Sweep};
 
@@ -16,8 +16,8 @@ impl Sweep {
             && let Some(id) = self.work.deletes.pop_front()
         {
             // A receipt whose lease has ended may delete a message that another operator holds.
-            if self.holdings.lasts(id, self.lease_now()) {
-                receipts.extend(self.holdings.get(id).map(|held| held.receipt.clone()));
+            if self.held_messages.lasts(id, self.lease_now()) {
+                receipts.extend(self.held_messages.get(id).map(|held| held.receipt.clone()));
                 ids.push(id);
             } else {
                 self.is_lost(id, Fault::new(FaultKind::LeaseLost));
@@ -65,7 +65,7 @@ impl Sweep {
                 // A message that does not exist was deleted, perhaps by a request whose reply was
                 // lost.
                 Ok(()) | Err(_) => {
-                    self.holdings.set(id, HeldState::Deleted);
+                    self.held_messages.set(id, HeldState::Deleted);
                     self.report.deleted += 1;
                 }
             }
@@ -101,7 +101,7 @@ impl Sweep {
 
     /// A message is not deleted, because its reservation has ended.
     fn is_lost(&mut self, id: HeldId, fault: Fault) {
-        self.holdings.set(id, HeldState::Lost);
+        self.held_messages.set(id, HeldState::Lost);
         self.report_problem_of(id, ProblemKind::Remains(fault));
     }
 }

@@ -9,7 +9,7 @@ use crate::queue::{DeliveryCount, ReceivedBody};
 use crate::wire::{Content, DeadLetterReason};
 
 use super::super::rewrite::Obstacle;
-use super::holdings::HeldId;
+use super::held_messages::HeldId;
 
 /// Identifies a selected message. Ascending in the order in which they were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ use super::plan::Plan;
 pub enum Input {
     /// Time has passed. The first one starts the sweep.
     Tick,
-    /// The wall clock was set, or monotonic time stood still while the machine slept: see
+    /// The wall clock was set, or monotonic time stood still while the host slept: see
     /// [`WallClock::follow`]. If it leaps past the end of a lease, the lease counts as lost.
     Clock(WallClock),
     /// The reply to an [`Output::Queue`].

@@ -4,7 +4,7 @@ use crate::queue::{Effect, Fault, QueueOp, QueueReply};
 use crate::time::Moment;
 
 use super::groups::GroupId;
-use super::holdings::{HeldId, HeldState};
+use super::held_messages::{HeldId, HeldState};
 use super::requests::InFlight;
 use super::{Next, Sweep};
 
@@ -23,7 +23,7 @@ impl Sweep {
         let now = self.lease_now();
         let mut readiness = Readiness::Ready;
         for copy in &group.copies {
-            let Some(held) = self.holdings.get(*copy) else { return Readiness::Lost };
+            let Some(held) = self.held_messages.get(*copy) else { return Readiness::Lost };
             match held.state {
                 HeldState::Deleted => {}
                 HeldState::Held if held.lease_end > now + self.limits.for_work => {}
@@ -38,7 +38,7 @@ impl Sweep {
     pub(super) fn expiring_lease(&mut self) -> Option<HeldId> {
         let now = self.lease_now();
         while let Some((lease_end, id)) = self.work.leases.front().copied() {
-            let held = self.holdings.get(id)?;
+            let held = self.held_messages.get(id)?;
             let is_current = held.lease_end == lease_end && held.state == HeldState::Held;
             if is_current && lease_end > now {
                 return (lease_end <= now + self.limits.renewal).then_some(id);
@@ -56,7 +56,7 @@ impl Sweep {
     }
 
     pub(super) fn renew(&mut self, id: HeldId) -> Next {
-        let Some(held) = self.holdings.get(id) else { return Next::Ended };
+        let Some(held) = self.held_messages.get(id) else { return Next::Ended };
         let (queue, receipt) = (self.config.queue.clone(), held.receipt.clone());
         let (lease, sent) = (self.limits.lease, self.lease_now());
         self.send(QueueOp::Touch { queue, receipt, lease }, InFlight::Touch { held: id, sent });
@@ -73,7 +73,7 @@ impl Sweep {
             Ok(QueueReply::Touched(receipt)) => {
                 self.requests.succeeded();
                 let lease_end = sent + self.limits.lease;
-                if let Some(held) = self.holdings.get_mut(id) {
+                if let Some(held) = self.held_messages.get_mut(id) {
                     (held.receipt, held.lease_end) = (receipt, lease_end);
                 }
                 self.work.leases.push_back((lease_end, id));
@@ -82,7 +82,7 @@ impl Sweep {
             Ok(_) => {}
             Err(fault) if fault.effect() == Effect::Refused => {
                 self.requests.succeeded();
-                self.holdings.set(id, HeldState::Lost);
+                self.held_messages.set(id, HeldState::Lost);
             }
             // The old receipt is used again: it is valid, or refused if the renewal had an effect.
             Err(fault) => self.try_again(fault),

@@ -19,7 +19,7 @@ impl Sweep {
     pub(super) fn add(&mut self, message: ReservedMessage, lease_end: Moment) {
         let ReservedMessage { receipt, body, deliveries } = message;
         let id = receipt.message.clone();
-        let Some(held) = self.holdings.add(receipt, lease_end) else { return };
+        let Some(held) = self.held_messages.add(receipt, lease_end) else { return };
         self.report.looked_at += 1;
         let content = Content::read(&body, &self.config.queue, &self.codec);
         let subject = Subject { message: Some(&id), ..subject(&content, deliveries) };
@@ -33,7 +33,7 @@ impl Sweep {
             self.groups.add(group)
         });
         self.groups.add_copy(group, held, at);
-        if let Some(held) = self.holdings.get_mut(held) {
+        if let Some(held) = self.held_messages.get_mut(held) {
             held.group = Some(group);
         }
     }
@@ -134,7 +134,7 @@ impl Sweep {
             (_, ReceivedBody::Text(body)) => Codec::form(body),
             _ => None,
         };
-        let first = group.copies.first().and_then(|copy| self.holdings.get(*copy));
+        let first = group.copies.first().and_then(|copy| self.held_messages.get(*copy));
         Row {
             message: first.map_or_else(|| MessageId::new(""), |it| it.receipt.message.clone()),
             copies: group.copies.len(),

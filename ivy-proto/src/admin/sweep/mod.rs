@@ -3,19 +3,19 @@
 mod config;
 mod deleting;
 mod groups;
-mod holdings;
+mod held_messages;
 mod io;
 mod leases;
-mod looking;
 mod matching;
 mod plan;
 mod planning;
 mod posting;
+mod processing;
 mod releasing;
 mod requests;
+mod reserving;
 #[cfg(test)]
 mod tests;
-mod working;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -35,10 +35,10 @@ pub use plan::Plan;
 
 use config::Limits;
 use groups::Groups;
-use holdings::Holdings;
+use held_messages::HeldMessages;
+use processing::Work;
 use releasing::Releasing;
 use requests::{InFlight, Requests};
-use working::Work;
 
 /// A state machine that looks through the messages of a queue, and requeues, deletes or moves those
 /// that a filter selects.
@@ -118,7 +118,7 @@ pub struct Sweep {
     size: Option<u64>,
     /// When the first message was reserved, by the clock of leases.
     first_reserve: Option<Moment>,
-    holdings: Holdings,
+    held_messages: HeldMessages,
     groups: Groups,
     /// How many messages the filter selects, counting copies.
     selected: usize,
@@ -183,7 +183,7 @@ impl Sweep {
             stage: Stage::New,
             size: None,
             first_reserve: None,
-            holdings: Holdings::default(),
+            held_messages: HeldMessages::default(),
             groups: Groups::default(),
             selected: 0,
             work: Work::default(),
@@ -337,8 +337,8 @@ impl Sweep {
 
     fn finish(&mut self) {
         let now = self.lease_now();
-        let ends = self.holdings.lasting(now).map(|(_, held)| held.lease_end).max();
-        self.report.left_to_expire = self.holdings.lasting(now).count();
+        let ends = self.held_messages.lasting(now).map(|(_, held)| held.lease_end).max();
+        self.report.left_to_expire = self.held_messages.lasting(now).count();
         self.report.leases_end_within = ends.map(|end| end.since(now));
         self.report.matched = self.groups.len();
         self.report.requests = self.requests.sent();

@@ -16,7 +16,7 @@ use crate::wire::Content;
 
 use super::super::report::ProblemKind;
 use super::groups::GroupId;
-use super::holdings::HeldId;
+use super::held_messages::HeldId;
 use super::leases::Readiness;
 use super::requests::InFlight;
 use super::{Next, Sweep};

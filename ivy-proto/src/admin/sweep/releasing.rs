@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::queue::{Effect, Fault, QueueOp, QueueReply};
 
 use super::groups::Group;
-use super::holdings::{Held, HeldId, HeldState};
+use super::held_messages::{Held, HeldId, HeldState};
 use super::io::{Phase, Progress};
 use super::requests::InFlight;
 use super::{Next, Stage, Sweep};
@@ -38,7 +38,8 @@ impl Releasing {
 impl Sweep {
     /// Releases everything that is held, and ends.
     pub(super) fn release_all(&mut self) {
-        let ids: Vec<HeldId> = self.holdings.lasting(self.lease_now()).map(|(id, _)| id).collect();
+        let ids: Vec<HeldId> =
+            self.held_messages.lasting(self.lease_now()).map(|(id, _)| id).collect();
         let most = if self.config.is_live() { ids.len() } else { MOST_RELEASED };
         let left = ids[ids.len().saturating_sub(most)..].to_vec();
         self.stage = Stage::Releasing(Releasing { total: left.len(), left, last: true });
@@ -50,7 +51,7 @@ impl Sweep {
             let group = held.group.and_then(|group| self.groups.get(group));
             !group.is_some_and(Group::is_processed)
         };
-        let left = self.holdings.lasting(self.lease_now()).filter(|(_, held)| is_left(held));
+        let left = self.held_messages.lasting(self.lease_now()).filter(|(_, held)| is_left(held));
         let left: Vec<HeldId> = left.map(|(id, _)| id).collect();
         self.stage = Stage::Releasing(Releasing { total: left.len(), left, last: false });
     }
@@ -59,8 +60,8 @@ impl Sweep {
         let now = self.lease_now();
         let Stage::Releasing(releasing) = &mut self.stage else { return Next::Ended };
         while let Some(id) = releasing.left.last().copied() {
-            if self.holdings.lasts(id, now)
-                && let Some(held) = self.holdings.get(id)
+            if self.held_messages.lasts(id, now)
+                && let Some(held) = self.held_messages.get(id)
             {
                 let (queue, receipt) = (self.config.queue.clone(), held.receipt.clone());
                 let (delay, failed) = (Duration::ZERO, false);
@@ -96,6 +97,6 @@ impl Sweep {
             }
         };
         self.requests.succeeded();
-        self.holdings.set(id, state);
+        self.held_messages.set(id, state);
     }
 }

@@ -11,7 +11,7 @@ use crate::time::{Deadline, Moment};
 
 use super::Sweep;
 use super::groups::GroupId;
-use super::holdings::HeldId;
+use super::held_messages::HeldId;
 use super::io::{Output, Timer};
 
 /// After this many failures in a row the sweep ends.
@@ -120,7 +120,7 @@ impl Sweep {
         }
     }
 
-    /// The current moment, by the clock of leases: a lease also ends while this machine sleeps.
+    /// The current moment, by the clock of leases: a lease also ends while this host sleeps.
     pub(super) fn lease_now(&self) -> Moment {
         self.now + self.leapt
     }

@@ -14,7 +14,7 @@ use super::LogLine;
 /// The number of lines of a kind that are written one by one in each minute.
 const ONE_BY_ONE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The limit of kinds that are counted; the oldest is evicted.
+/// The maximum number of kinds that are counted; the oldest is evicted.
 const MAX_KINDS: usize = 256;
 
 /// The current minute of each recent kind, ordered by start.

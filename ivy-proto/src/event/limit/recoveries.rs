@@ -12,7 +12,7 @@ use super::LogLine;
 const LASTS: Duration = Duration::from_secs(10);
 /// A recovery within this time after another one counts as repeated.
 const REPEATED_WITHIN: Duration = Duration::from_secs(60);
-/// The limit of remembered parts; the oldest is evicted.
+/// The maximum number of remembered parts; the oldest is evicted.
 const MAX_KINDS: usize = 256;
 
 /// The last recovery of each part, ordered by time.

@@ -6,7 +6,7 @@ use crate::name::ChannelName;
 use crate::producer::{Input, ProducerConfig};
 use crate::queue::{Body, Capabilities};
 use crate::secret::Secret;
-use crate::task::{TaskHeld, TaskOutcome};
+use crate::task::{TaskOutcome, TaskReleased};
 use crate::wire::crypto::samples::{both, keyring};
 use crate::wire::crypto::{Encryption, EntropyPool, Policy};
 use crate::wire::{Codec, Notice, RawJson};
@@ -81,7 +81,7 @@ fn no_two_frames_share_an_initialization_vector() {
 }
 
 #[test]
-fn only_formats_of_the_original_are_held_to_its_size_limit() {
+fn only_formats_of_the_node_package_are_held_to_its_size_limit() {
     let args = RawJson::from_value(&["x".repeat(60_000)]).unwrap();
     for (policy, refused) in [(Policy::bridge(), true), (Policy::v2(), false)] {
         let mut scenario = Scenario::new(config(&codec(policy)));
@@ -126,14 +126,14 @@ fn a_notice_reaches_the_caller_only_if_sealed_as_the_policy_requires() {
 }
 
 #[test]
-fn a_held_notice_is_accepted_only_if_sealed_as_the_policy_requires() {
+fn a_release_notice_is_accepted_only_if_sealed_as_the_policy_requires() {
     let (kind, message) = ("UnknownTask".to_owned(), "forged".to_owned());
-    let held = TaskHeld { queue: call(1).queue, kind, message, attempts: 0 };
+    let release = TaskReleased { queue: call(1).queue, kind, message, attempts: 0 };
     for policy in [Policy::plain(), Policy::bridge(), Policy::v2()] {
         let mut scenario = waiting(policy);
-        scenario.held_notice(1, &held);
+        scenario.release_notice(1, &release);
         let accepted = policy == Policy::plain();
-        assert_eq!(scenario.producer().held(id(1)).is_some(), accepted, "{policy:?}");
+        assert_eq!(scenario.producer().released(id(1)).is_some(), accepted, "{policy:?}");
         assert_eq!(scenario.events().contains(&Event::NoticeIgnored), !accepted, "{policy:?}");
     }
 }

@@ -156,7 +156,7 @@ impl Run {
                     *self.resumed.entry(id).or_default() += 1;
                     assert!(self.resumed[&id] <= self.sent[&id], "resumed before it was sent");
                 }
-                Output::Held { id, .. } => assert!(self.called.contains_key(&id)),
+                Output::Released { id, .. } => assert!(self.called.contains_key(&id)),
                 Output::Subscribe(_) | Output::Event(_) => {}
                 Output::Finished => {
                     assert!(!self.finished, "finished twice");

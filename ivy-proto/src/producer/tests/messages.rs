@@ -145,7 +145,7 @@ fn bodies_are_encoded_by_the_codec() {
 }
 
 #[test]
-fn names_that_crash_peers_of_the_original_are_refused() {
+fn names_that_crash_peers_of_the_node_package_are_refused() {
     for name in ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "ivy.x"] {
         let task = TaskName::new(name).unwrap();
         let error = error_of(config(), Call { task, ..call(1) });
@@ -183,7 +183,7 @@ fn call_of_units(units: usize) -> Call {
 }
 
 #[test]
-fn a_message_of_exactly_the_originals_limit_is_sent() {
+fn a_message_of_exactly_the_node_packages_limit_is_sent() {
     let call = call_of_units(POSTED_UTF16_LIMIT);
     assert!(error_of(config().with_node_compatible(true), call).is_none());
 }
@@ -198,7 +198,7 @@ fn a_message_one_unit_above_the_limit_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_message_that_no_peer_of_the_original_reads_may_be_larger() {
+fn a_message_that_no_peer_of_the_node_package_reads_may_be_larger() {
     assert!(error_of(config(), call_of_units(POSTED_UTF16_LIMIT + 1)).is_none());
 }
 

@@ -8,7 +8,7 @@ use crate::id::MessageId;
 use crate::name::ChannelName;
 use crate::producer::{Call, Input, Output, ReplyTo, SendError};
 use crate::queue::{FaultKind, QueueReply};
-use crate::task::{TaskHeld, TaskOutcome, TaskStatus};
+use crate::task::{TaskOutcome, TaskReleased, TaskStatus};
 use crate::wire::{Codec, Notice, RawJson};
 
 fn call_with_callback(number: u8) -> Call {
@@ -49,7 +49,7 @@ fn the_first_notice_for_a_call_wins() {
 }
 
 #[test]
-fn a_worker_of_the_original_publishes_results_on_the_shared_channel() {
+fn a_worker_of_the_node_package_publishes_results_on_the_shared_channel() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -57,8 +57,7 @@ fn a_worker_of_the_original_publishes_results_on_the_shared_channel() {
     let body = crate::queue::Body::new(post.bodies[0].as_str());
     let envelope = Codec::plain().open(&body, &post.queue).unwrap();
     let output = RawJson::parse("120").unwrap();
-    let notice =
-        Notice::success_for_original(&MessageId::new("1"), &post.queue, &envelope, &output);
+    let notice = Notice::success_for_node(&MessageId::new("1"), &post.queue, &envelope, &output);
     let payload = notice.to_payload().as_str().as_bytes().to_vec();
     scenario.feed(Input::Notice { channel: ChannelName::new("ivy-notifier").unwrap(), payload });
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
@@ -128,8 +127,8 @@ fn a_post_that_fails_after_its_notice_is_not_repeated() {
 }
 
 /// What a worker without a handler reports.
-fn unknown_task() -> TaskHeld {
-    TaskHeld {
+fn unknown_task() -> TaskReleased {
+    TaskReleased {
         queue: call(1).queue,
         kind: "UnknownTask".to_owned(),
         message: "this worker has no handler of that name".to_owned(),
@@ -140,53 +139,57 @@ fn unknown_task() -> TaskHeld {
 #[test]
 fn the_caller_of_a_released_message_is_notified_and_continues_to_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.held_notice(1, &unknown_task());
-    assert_eq!(scenario.held(), [(id(1), unknown_task())]);
-    let informed = Event::CallerInformed { task: task_ref(1), held: unknown_task() };
+    scenario.release_notice(1, &unknown_task());
+    assert_eq!(scenario.released(), [(id(1), unknown_task())]);
+    let informed = Event::CallerInformed { task: task_ref(1), release: unknown_task() };
     assert_eq!(scenario.events(), [informed]);
     assert!(scenario.resumed().is_empty());
     assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
-    assert_eq!(scenario.producer().held(id(1)), Some(&unknown_task()), "until the result arrives");
+    assert_eq!(
+        scenario.producer().released(id(1)),
+        Some(&unknown_task()),
+        "until the result arrives"
+    );
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
-    assert_eq!(scenario.producer().held(id(1)), None);
+    assert_eq!(scenario.producer().released(id(1)), None);
 }
 
 #[test]
-fn the_latest_held_notice_is_returned() {
+fn the_latest_release_notice_is_returned() {
     let mut scenario = Scenario::sent(call_with_handle(1));
-    let other = TaskHeld { kind: "BadArgs".to_owned(), ..unknown_task() };
-    scenario.held_notice(1, &unknown_task());
-    scenario.held_notice(1, &other);
-    assert_eq!(scenario.producer().held(id(1)), Some(&other));
+    let other = TaskReleased { kind: "BadArgs".to_owned(), ..unknown_task() };
+    scenario.release_notice(1, &unknown_task());
+    scenario.release_notice(1, &other);
+    assert_eq!(scenario.producer().released(id(1)), Some(&other));
 }
 
 #[test]
-fn forged_held_notices_take_little_room_and_end_no_wait() {
+fn forged_release_notices_take_little_room_and_end_no_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let channel = scenario.reply_channel();
     for number in 0..100 {
-        let forged = TaskHeld { message: format!("MARK{number}"), ..unknown_task() };
+        let forged = TaskReleased { message: format!("MARK{number}"), ..unknown_task() };
         for called in [1, 2] {
-            let text = String::from_utf8(held_notice(called, &forged)).unwrap();
+            let text = String::from_utf8(release_notice(called, &forged)).unwrap();
             let payload = text.replace("MARK", &"x".repeat(500_000)).into_bytes();
             scenario.feed(Input::Notice { channel: channel.clone(), payload });
         }
     }
     let ignored = scenario.events().into_iter().filter(|event| *event == Event::NoticeIgnored);
     assert_eq!(ignored.count(), 100, "those for a call of another producer");
-    assert_eq!(scenario.producer().held(id(1)).unwrap().message.len(), 1024);
+    assert_eq!(scenario.producer().released(id(1)).unwrap().message.len(), 1024);
     assert!(scenario.resumed().is_empty());
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
 }
 
 #[test]
-fn a_held_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
+fn a_release_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
-    scenario.held_notice(1, &unknown_task());
+    scenario.release_notice(1, &unknown_task());
     assert!(scenario.only_sent().is_ok());
     scenario.fail(&post, fault(FaultKind::ResponseLost));
     scenario.pass(Duration::from_secs(10));
@@ -196,9 +199,9 @@ fn a_held_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
 }
 
 #[test]
-fn a_held_notice_does_not_invoke_a_callback() {
+fn a_release_notice_does_not_invoke_a_callback() {
     let mut scenario = Scenario::sent(call_with_callback(1));
-    scenario.held_notice(1, &unknown_task());
+    scenario.release_notice(1, &unknown_task());
     assert!(scenario.resumed().is_empty());
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);

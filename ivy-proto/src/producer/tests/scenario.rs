@@ -10,7 +10,7 @@ use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo, SendError, Timer};
 use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
-use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
+use crate::task::{TaskFailure, TaskOutcome, TaskReleased};
 use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::{Codec, IvyOptions, MissingResult, Notice, Options, RawJson};
 
@@ -277,9 +277,9 @@ impl Scenario {
         })
     }
 
-    pub(super) fn held(&mut self) -> Vec<(TaskId, TaskHeld)> {
+    pub(super) fn released(&mut self) -> Vec<(TaskId, TaskReleased)> {
         self.take(|output| match output {
-            Output::Held { id, held } => Some((*id, TaskHeld::clone(held))),
+            Output::Released { id, release } => Some((*id, TaskReleased::clone(release))),
             _ => None,
         })
     }
@@ -310,9 +310,9 @@ impl Scenario {
     }
 
     /// Feeds a notice that a worker released the message of this call.
-    pub(super) fn held_notice(&mut self, number: u8, held: &TaskHeld) {
+    pub(super) fn release_notice(&mut self, number: u8, release: &TaskReleased) {
         let channel = self.reply_channel();
-        self.feed(Input::Notice { channel, payload: held_notice(number, held) });
+        self.feed(Input::Notice { channel, payload: release_notice(number, release) });
     }
 
     /// Feeds a notice with this outcome on the reply channel.
@@ -323,10 +323,10 @@ impl Scenario {
 }
 
 /// The plaintext notice that the message of this call was released.
-pub(super) fn held_notice(number: u8, held: &TaskHeld) -> Vec<u8> {
+pub(super) fn release_notice(number: u8, release: &TaskReleased) -> Vec<u8> {
     let call = call(number);
     let ivy = IvyOptions::new(call.id);
-    let notice = Notice::held(&MessageId::new("message"), &call.task, &ivy, held);
+    let notice = Notice::released(&MessageId::new("message"), &call.task, &ivy, release);
     notice.to_payload().as_str().as_bytes().to_vec()
 }
 

@@ -25,7 +25,7 @@ impl Entropy {
 
 /// Entropy for any number of frames, from 32 random bytes.
 ///
-/// Each draw replaces the pool's key by one that is derived from it irreversibly, so the pool never
+/// Each draw replaces the pool's key with one that is derived from it irreversibly, so the pool never
 /// runs out, never repeats, and does not reveal earlier values. Pools with the same seed are equal:
 /// use a seed for one pool only. Even with a reused seed, frames reveal only whether two messages
 /// are equal, because an IV also depends on the message.

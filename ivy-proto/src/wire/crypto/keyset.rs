@@ -124,7 +124,7 @@ pub enum BadKeyset {
     Folder,
     /// Others than the file's owner and group may access it.
     #[error(
-        "everyone on this machine may read or write the keyset file (mode {mode:o}); change it to 600"
+        "everyone on this host may read or write the keyset file (mode {mode:o}); change it to 600"
     )]
     Exposed {
         /// Its permissions.

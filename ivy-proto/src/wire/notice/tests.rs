@@ -53,10 +53,10 @@ fn a_success_on_a_reply_channel() {
 }
 
 #[test]
-fn a_success_for_a_peer_of_the_original_echoes_the_message() {
+fn a_success_for_a_peer_of_the_node_package_echoes_the_message() {
     let text = r#"{"name":"t","options":{ "retry":true,"x":[1] },"args":[5, "\ud800"]}"#;
     let envelope = Envelope::parse(text).unwrap();
-    let notice = Notice::success_for_original(&message(), &queue(), &envelope, &json("{}"));
+    let notice = Notice::success_for_node(&message(), &queue(), &envelope, &json("{}"));
     assert_eq!(
         notice.to_payload().as_str(),
         r#"{"id":"6114","name":"t","args":[5, "\ud800"],"options":{ "retry":true,"x":[1] },"result":[{}],"notify":true,"queue":"q"}"#
@@ -78,13 +78,13 @@ fn a_failure_contains_kind_message_and_attempts() {
 
 #[test]
 fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
-    let held = TaskHeld {
+    let release = TaskReleased {
         queue: queue(),
         kind: "UnknownTask".to_owned(),
         message: "no handler \"t\"".to_owned(),
         attempts: 1,
     };
-    let notice = Notice::held(&message(), &name(), &ivy(), &held);
+    let notice = Notice::released(&message(), &name(), &ivy(), &release);
     assert_eq!(
         notice.to_payload().as_str(),
         format!(
@@ -92,15 +92,16 @@ fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
         )
     );
     let reread = reread(&notice);
-    assert_eq!((reread.outcome(), reread.task_held()), (None, Some(held)));
+    assert_eq!((reread.outcome(), reread.task_released()), (None, Some(release)));
     assert!(!reread.is_success());
 }
 
 #[test]
 fn the_texts_of_a_released_message_are_truncated() {
     let long = "x".repeat(5000);
-    let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
-    let reported = reread(&Notice::held(&message(), &name(), &ivy(), &held)).task_held().unwrap();
+    let release = TaskReleased { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
+    let reported =
+        reread(&Notice::released(&message(), &name(), &ivy(), &release)).task_released().unwrap();
     assert_eq!((reported.kind.len(), reported.message.len()), (1024, 1024));
 }
 
@@ -108,9 +109,9 @@ fn the_texts_of_a_released_message_are_truncated() {
 fn a_result_that_does_not_fit_is_reported() {
     let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
     let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));
-    let room = NOTICE_CAP - fits.to_payload().as_str().len();
+    let room = MAX_NOTICE - fits.to_payload().as_str().len();
     let exact = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room));
-    assert_eq!(exact.to_payload().as_str().len(), NOTICE_CAP);
+    assert_eq!(exact.to_payload().as_str().len(), MAX_NOTICE);
     assert_eq!(reread(&exact).outcome().unwrap(), TaskOutcome::Done(size(room)));
     let over = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room + 1));
     assert_eq!(reread(&over).outcome().unwrap(), TaskOutcome::ResultTooLarge);
@@ -136,14 +137,18 @@ fn the_longest_fields_fit_into_their_reserved_room() {
     let (message, queue, name, ivy) = longest();
     let text = "\u{1}".repeat(1024);
     let failure = TaskFailure { kind: text.clone(), message: text.clone(), attempts: u32::MAX };
-    let held =
-        TaskHeld { queue: queue.clone(), kind: text.clone(), message: text, attempts: u32::MAX };
+    let release = TaskReleased {
+        queue: queue.clone(),
+        kind: text.clone(),
+        message: text,
+        attempts: u32::MAX,
+    };
     for notice in [
         Notice::success(&message, &queue, &name, &ivy, &json("[]")),
         Notice::without_result(&message, &queue, &name, &ivy, MissingResult::TooDeep),
         Notice::without_result(&message, &queue, &name, &ivy, MissingResult::TooLarge),
         Notice::failure(&message, &queue, &name, &ivy, &failure),
-        Notice::held(&message, &name, &ivy, &held),
+        Notice::released(&message, &name, &ivy, &release),
     ] {
         let most = ROOM + 6 * notice.size();
         assert!(reread(&notice).to_text().len() <= most, "{} of {most}", notice.to_text().len());
@@ -164,17 +169,17 @@ fn the_largest_result_with_the_longest_fields_is_published_and_a_larger_one_is_n
         let output = json(&format!("\"{}\"", "x".repeat(text)));
         Notice::success(&message, &queue, &name, &ivy, &output)
     };
-    let most = NOTICE_CAP - with(0).to_text().len();
-    assert_eq!(with(most).to_text().len(), NOTICE_CAP);
+    let most = MAX_NOTICE - with(0).to_text().len();
+    assert_eq!(with(most).to_text().len(), MAX_NOTICE);
     assert!(matches!(with(most).outcome(), Some(TaskOutcome::Done(_))));
     assert_eq!(with(most + 1).outcome(), Some(TaskOutcome::ResultTooLarge));
 }
 
 #[test]
-fn for_a_peer_of_the_original_a_result_that_does_not_fit_is_omitted() {
+fn for_a_peer_of_the_node_package_a_result_that_does_not_fit_is_omitted() {
     let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[5]}"#).unwrap();
-    let output = json(&format!("\"{}\"", "x".repeat(NOTICE_CAP)));
-    let notice = Notice::success_for_original(&message(), &queue(), &envelope, &output);
+    let output = json(&format!("\"{}\"", "x".repeat(MAX_NOTICE)));
+    let notice = Notice::success_for_node(&message(), &queue(), &envelope, &output);
     assert_eq!(notice.args().as_str(), "[5]");
     assert_eq!(reread(&notice).outcome().unwrap(), TaskOutcome::Done(json("null")));
 }
@@ -213,7 +218,7 @@ fn an_outcome_in_the_senders_message_is_replaced() {
 }
 
 #[test]
-fn notices_of_the_original_are_read() {
+fn notices_of_the_node_package_are_read() {
     let text = format!(
         r#"{{"id":"42","name":"t","args":[5],"options":{{"retry":true,"ivy":{{"v":1,"id":"{ID}","reply":"c"}},"reservation_id":"r"}},"result":[120,"x"],"notify":true,"queue":"q"}}"#
     );
@@ -249,8 +254,8 @@ fn other_payloads_are_refused() {
     }
     assert_eq!(Notice::parse(b"[]"), Err(BadNotice::NotAnObject));
     assert_eq!(Notice::parse(b"\xff"), Err(BadNotice::NotUtf8));
-    let huge = vec![b' '; NOTICE_CAP + 1];
-    assert_eq!(Notice::parse(&huge), Err(BadNotice::TooLarge(NOTICE_CAP + 1)));
+    let huge = vec![b' '; MAX_NOTICE + 1];
+    assert_eq!(Notice::parse(&huge), Err(BadNotice::TooLarge(MAX_NOTICE + 1)));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_notice_that_ends_no_wait_displaces_no_other() {
     for number in 1..=10 {
         scenario.send(number, KB);
     }
-    scenario.send_kind(11, KB, NoticeKind::Held);
+    scenario.send_kind(11, KB, NoticeKind::Released);
     assert_eq!(scenario.dropped, [11]);
     scenario.send(12, KB);
     assert_eq!(scenario.dropped, [11, 6]);

@@ -8,7 +8,7 @@ use crate::time::Moment;
 use crate::worker::config::ServedQueue;
 use crate::worker::unprocessable::UnprocessableMessages;
 
-/// The most polls in flight for one queue.
+/// The maximum number of polls in flight for one queue.
 const POLLS_IN_FLIGHT: usize = 8;
 /// The stride of weight 1. All small weights divide it.
 const STRIDE_OF_WEIGHT_1: u64 = 720_720 << 20;

@@ -141,7 +141,7 @@ fn a_worker_whose_clock_is_far_ahead_is_paused_and_reported_and_does_not_empty_t
     }
     assert!((1..20).contains(&dead), "{dead}");
     let why = DegradedReason::Messages(DeadLetterReason::Deadline);
-    assert!(why.to_string().contains("the clock of this machine or of the callers may be wrong"));
+    assert!(why.to_string().contains("the clock of this host or of the callers may be wrong"));
     let degraded = Event::Degraded { part: Part::Messages(queue()), why };
     assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
 

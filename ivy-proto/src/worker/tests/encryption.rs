@@ -220,7 +220,7 @@ fn notices_including_errors_are_sealed_for_the_reply_channel() {
 }
 
 #[test]
-fn peers_of_the_original_receive_plaintext_notices() {
+fn peers_of_the_node_package_receive_plaintext_notices() {
     for policy in [Policy::legacy(), Policy::bridge_from_legacy()] {
         let mut worker = worker(policy);
         let run = worker.running(&sealed(Policy::legacy(), &plain_body()));
@@ -267,7 +267,7 @@ fn a_message_sealed_with_an_unknown_key_waits_for_the_key() {
 }
 
 #[test]
-fn many_invalid_frames_of_the_original_do_not_pause_a_queue_with_valid_ones() {
+fn many_invalid_frames_of_the_node_package_do_not_pause_a_queue_with_valid_ones() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let run = worker.running(&sealed(Policy::legacy(), &our_body(1, None)));
@@ -282,7 +282,7 @@ fn many_invalid_frames_of_the_original_do_not_pause_a_queue_with_valid_ones() {
 }
 
 #[test]
-fn many_invalid_frames_of_the_original_pause_a_queue_without_valid_ones() {
+fn many_invalid_frames_of_the_node_package_pause_a_queue_without_valid_ones() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let mut tried = 0;

@@ -1,10 +1,10 @@
 //! Scenarios of the worker's behaviour.
 
-mod acks;
 mod backends;
 mod clock;
 mod coalescing;
 mod dead_letters;
+mod deletes;
 mod draining;
 mod encryption;
 mod interrupted;

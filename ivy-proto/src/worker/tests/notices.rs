@@ -78,11 +78,13 @@ fn the_caller_of_a_task_for_another_worker_is_notified_after_its_release() {
     assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
     let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
     assert_eq!((notice.outcome(), notice.task_id()), (None, Some(task_id())));
-    let held = notice.task_held().unwrap();
-    assert_eq!((held.queue, &*held.kind, held.attempts), (queue(), "UnknownTask", 0));
-    assert_eq!(held.message, "this worker has no handler under the task's name");
+    let release = notice.task_released().unwrap();
+    assert_eq!((release.queue, &*release.kind, release.attempts), (queue(), "UnknownTask", 0));
+    assert_eq!(release.message, "this worker has no handler under the task's name");
     worker.published(op, Ok(1));
-    assert!(worker.has_event(|event| matches!(event, Event::HeldSent { receivers: 1, .. })));
+    assert!(
+        worker.has_event(|event| matches!(event, Event::ReleaseNoticeSent { receivers: 1, .. }))
+    );
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn a_failure_is_notified_only_after_the_dead_letter_was_accepted() {
 }
 
 #[test]
-fn a_peer_of_the_original_receives_its_result_on_the_shared_channel_in_its_own_format() {
+fn a_peer_of_the_node_package_receives_its_result_on_the_shared_channel_in_its_own_format() {
     let publication = notice_for(&plain_body(), done()).unwrap();
     assert_eq!(publication.channel.as_str(), "ivy-notifier");
     let expected = format!(
@@ -167,13 +169,13 @@ fn a_peer_of_the_original_receives_its_result_on_the_shared_channel_in_its_own_f
 }
 
 #[test]
-fn a_peer_of_the_original_is_not_notified_of_failures() {
+fn a_peer_of_the_node_package_is_not_notified_of_failures() {
     let outcome = JobOutcome::Failed(TaskError::fatal("no"));
     assert_eq!(notice_for(&plain_body(), outcome), None);
 }
 
 #[test]
-fn a_retried_task_of_a_peer_of_the_original_still_notifies_in_its_format() {
+fn a_retried_task_of_a_peer_of_the_node_package_still_notifies_in_its_format() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.fail(&run);

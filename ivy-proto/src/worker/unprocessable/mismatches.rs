@@ -16,7 +16,8 @@ use crate::time::Moment;
 
 use super::{Consequence, MANY, PAUSE, is_recent};
 
-/// The most remembered names that this worker has never run. Anyone who can post can invent names.
+/// The maximum number of remembered names that this worker has never run. Anyone who can post can
+/// invent names.
 const MAX_UNKNOWN: usize = 256;
 /// The interval at which a message is tried while its name is paused.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use crate::retry::Backoff;
 
 use super::{Consequence, MANY, PAUSE};
 
-/// The most messages that are counted.
+/// The maximum number of messages that are counted.
 const MAX_LIMIT: usize = 10_240;
 /// The factor by which the limit grows after each pause in a backlog.
 const GROWTH: usize = 4;

@@ -37,7 +37,7 @@ pub(super) struct Yielding {
     worked_at: Option<Moment>,
     /// How many messages of other programs were received since the worker last yielded.
     foreign: u32,
-    /// The limit of such messages in a backlog.
+    /// The maximum number of such messages in a backlog.
     max_foreign: u32,
     /// Whether the last reply contained as many messages as requested, without a wait.
     backlog: bool,

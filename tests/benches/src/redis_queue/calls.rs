@@ -38,7 +38,7 @@ pub(super) fn ivy(adapter: &str) -> Option<Load> {
 
 /// A post, a wait followed by the script, a publication, and the message that the subscriber
 /// receives. Nothing is deleted.
-pub(super) fn limit(adapter: &str) -> Option<Load> {
+pub(super) fn baseline(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(limit_of_futures(runtime())),
         "async-std" => Some(limit_of_futures(AsyncStd)),

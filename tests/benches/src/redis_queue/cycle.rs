@@ -100,7 +100,7 @@ impl Requests {
 }
 
 /// The same by a bare client, in an empty queue.
-pub(super) fn limit() -> Load {
+pub(super) fn baseline() -> Load {
     let redis = Server::redis();
     let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut connection = client.get_connection().expect("Redis listens");

@@ -14,14 +14,14 @@ pub(crate) fn load(name: &[&str]) -> Option<Load> {
     match *name {
         ["send", "ivy", "many"] => Some(sending::ivy_many()),
         ["send", "ivy", "callers"] => Some(sending::ivy_callers()),
-        ["send", "limit"] => Some(sending::limit()),
+        ["send", "baseline"] => Some(sending::baseline()),
         ["work", "ivy", concurrency] => Some(working::ivy(concurrency.parse().ok()?)),
-        ["work", "limit"] => Some(working::limit()),
+        ["work", "baseline"] => Some(working::baseline()),
         ["call", "ivy", adapter] => calls::ivy(adapter),
-        ["call", "limit", adapter] => calls::limit(adapter),
+        ["call", "baseline", adapter] => calls::baseline(adapter),
         ["cycle", "ivy", queued] => Some(cycle::ivy(queued.parse().ok()?)),
         ["due", count] => Some(cycle::due(count.parse().ok()?)),
-        ["cycle", "limit"] => Some(cycle::limit()),
+        ["cycle", "baseline"] => Some(cycle::baseline()),
         _ => None,
     }
 }

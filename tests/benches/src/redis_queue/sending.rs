@@ -53,7 +53,7 @@ pub(super) fn ivy_callers() -> Load {
 }
 
 /// The same messages in full requests, of which eight are under way.
-pub(super) fn limit() -> Load {
+pub(super) fn baseline() -> Load {
     let redis = Server::redis();
     let runtime = runtime();
     let client = redis::Client::open(redis.redis_url()).expect("a valid address");

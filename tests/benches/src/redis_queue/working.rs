@@ -57,7 +57,7 @@ pub(super) fn ivy(concurrency: usize) -> Load {
 }
 
 /// Four loops that each reserve a hundred, read them, write and publish their results, and delete them.
-pub(super) fn limit() -> Load {
+pub(super) fn baseline() -> Load {
     let redis = Server::redis();
     let mut filled = Filled::new(&redis);
     let runtime = runtime();

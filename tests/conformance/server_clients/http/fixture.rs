@@ -19,7 +19,7 @@ use ivy_test_kit::PATIENCE;
 use tokio::sync::oneshot;
 
 pub(super) const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
-/// The most bytes that the body of a response may have.
+/// The maximum size of the body of a response, in bytes.
 pub(super) const RESPONSE_LIMIT: usize = 1024;
 
 /// The runtime of tokio, for its adapter and for helpers.

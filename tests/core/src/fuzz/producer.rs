@@ -7,7 +7,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo, SendError};
 use ivy_proto::queue::{Capabilities, Effect, QueueOp, QueueReply};
-use ivy_proto::task::{TaskFailure, TaskHeld};
+use ivy_proto::task::{TaskFailure, TaskReleased};
 use ivy_proto::wire::{Codec, Envelope, IvyOptions, Notice, Options, RawJson};
 use ivy_proto::{
     ChannelName, MessageId, Misuse, Moment, OpId, QueueName, TaskId, TaskName, WallClock,
@@ -94,7 +94,7 @@ struct Known {
     refused: bool,
     has_notice: bool,
     /// Whether a notice reported that its message was released, and whether one reported its end.
-    held: bool,
+    was_released: bool,
     ended: bool,
     resumed: bool,
 }
@@ -240,7 +240,7 @@ impl World {
             may_be_stored: false,
             refused: false,
             has_notice: false,
-            held: false,
+            was_released: false,
             ended: false,
             resumed: false,
         };
@@ -286,19 +286,19 @@ impl World {
         known.has_notice = true;
         let (message, task) = (MessageId::new("1"), task());
         let ivy = IvyOptions::new(id);
-        let is_held = !good && !std::mem::replace(&mut known.held, true);
-        known.ended |= !is_held;
+        let is_release = !good && !std::mem::replace(&mut known.was_released, true);
+        known.ended |= !is_release;
         let notice = if good {
             let output = RawJson::parse("1").expect("JSON");
             Notice::success(&message, &known.queue, &task, &ivy, &output)
-        } else if is_held {
-            let held = TaskHeld {
+        } else if is_release {
+            let release = TaskReleased {
                 queue: known.queue.clone(),
                 kind: "UnknownTask".into(),
                 message: "y".into(),
                 attempts: 0,
             };
-            Notice::held(&message, &task, &ivy, &held)
+            Notice::released(&message, &task, &ivy, &release)
         } else {
             let failure = TaskFailure { kind: "x".into(), message: "y".into(), attempts: 1 };
             Notice::failure(&message, &known.queue, &task, &ivy, &failure)
@@ -373,9 +373,11 @@ impl World {
                 assert!(known.wants_result && known.ended && known.sent > 0);
                 assert!(!std::mem::replace(&mut known.resumed, true), "resumed twice");
             }
-            Output::Held { id, .. } => {
+            Output::Released { id, .. } => {
                 let known = &self.calls[&id];
-                assert!(known.wants_result && known.held && known.sent > 0 && !known.resumed);
+                assert!(
+                    known.wants_result && known.was_released && known.sent > 0 && !known.resumed
+                );
             }
             Output::Event(_) => {}
             Output::Finished => self.finished = true,

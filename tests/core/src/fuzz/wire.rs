@@ -104,8 +104,8 @@ pub fn notice(input: &[u8]) {
                 Notice::parse(payload.as_str().as_bytes()).expect("written text can be parsed");
             assert_eq!(again.to_payload(), payload);
             assert_eq!((again.outcome(), again.task_id()), (notice.outcome(), notice.task_id()));
-            assert_eq!(again.task_held(), notice.task_held());
-            assert_eq!(notice.outcome().is_some(), notice.task_held().is_none());
+            assert_eq!(again.task_released(), notice.task_released());
+            assert_eq!(notice.outcome().is_some(), notice.task_released().is_none());
             assert_eq!(again, notice);
         }
         Err(bad) => is_short(&bad),

@@ -5,7 +5,7 @@ use ivy_proto::event::Event;
 use ivy_proto::queue::Fault;
 use redis::Value;
 
-use super::{InFlight, Io, Operations};
+use super::{Context, InFlight, Operations};
 use crate::connection::DEFAULT_LIMITS;
 use crate::queue::checks;
 use crate::queue::command::Command;
@@ -20,10 +20,10 @@ impl Operations {
         &mut self,
         task: MaintenanceTask,
         commands: Vec<Command>,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
         let batch = CommandBatch::new(commands);
-        let id = self.send(&batch, DEFAULT_LIMITS, io);
+        let id = self.send(&batch, DEFAULT_LIMITS, context);
         self.in_flight.insert(id, InFlight::Maintenance { task, batch });
     }
 
@@ -32,13 +32,13 @@ impl Operations {
         &mut self,
         task: MaintenanceTask,
         replies: Vec<Value>,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
-        let decoder = Decoder { address: io.effects.address() };
+        let decoder = Decoder { address: context.effects.address() };
         match task {
             MaintenanceTask::Checks => {
                 for warning in checks::warnings(&replies) {
-                    warn(warning, io);
+                    warn(warning, context);
                 }
             }
             MaintenanceTask::Orphans { queue, keys, found } => {
@@ -50,7 +50,7 @@ impl Operations {
                             self.start_maintenance(
                                 MaintenanceTask::Orphans { queue, keys, found },
                                 vec![command],
-                                io,
+                                context,
                             );
                         } else if found > 0 {
                             warn(
@@ -59,7 +59,7 @@ impl Operations {
                                      missing, and they were put back; set maxmemory-policy \
                                      noeviction on the server, so that it deletes no keys"
                                 ),
-                                io,
+                                context,
                             );
                         }
                     }
@@ -74,7 +74,7 @@ impl Operations {
                              1 MiB, was moved to the dead-letter queue; find out which program \
                              writes to the keys of the queue"
                         ),
-                        io,
+                        context,
                     ),
                     Some(Err(fault)) => report_failed_maintenance(&fault),
                     None => {}
@@ -89,8 +89,8 @@ impl Operations {
     }
 }
 
-fn warn(warning: String, io: &mut Io<'_>) {
-    io.effects.push(Output::Event(Event::QueueServerWarning { warning }));
+fn warn(warning: String, context: &mut Context<'_>) {
+    context.effects.push(Output::Event(Event::QueueServerWarning { warning }));
 }
 
 /// It is retried when it is due again, or when the lease ends.

@@ -18,7 +18,7 @@ use super::fault::{fault_of_redis_error, is_read_only};
 use super::ids::IdGenerator;
 use super::keys::Prefix;
 use super::maintenance::Maintenance;
-use super::reports::Reports;
+use super::next_due::NextDueReports;
 use super::unconfirmed_touches::UnconfirmedTouches;
 use crate::blocking_connections::BlockingConnections;
 use crate::connection::DEFAULT_LIMITS;
@@ -29,8 +29,8 @@ use crate::requests::{CompletedRequest, NoReply, Request, RequestId, Requests};
 use pending_operation::PendingOperation;
 use reserving::{PausedReserve, Reserving};
 
-/// The environment of operations.
-pub(crate) struct Io<'a> {
+/// What operations use: connections, outputs and the time.
+pub(crate) struct Context<'a> {
     pub(crate) requests: &'a mut Requests,
     pub(crate) blocking: &'a mut BlockingConnections,
     pub(crate) effects: &'a mut Effects,
@@ -45,7 +45,7 @@ pub(crate) struct Operations {
     wall: WallClock,
     touches: UnconfirmedTouches,
     maintenance: Maintenance,
-    reports: Reports,
+    next_due: NextDueReports,
     last_id: u64,
     in_flight: BTreeMap<RequestId, InFlight>,
     /// Reserves that pause before they retry.
@@ -76,7 +76,7 @@ impl Operations {
             wall,
             touches: UnconfirmedTouches::default(),
             maintenance: Maintenance::default(),
-            reports: Reports::default(),
+            next_due: NextDueReports::default(),
             last_id: 0,
             in_flight: BTreeMap::new(),
             paused: VecDeque::new(),
@@ -85,39 +85,44 @@ impl Operations {
     }
 
     /// Starts an operation.
-    pub(crate) fn execute(&mut self, command_id: CommandId, op: QueueOp, io: &mut Io<'_>) {
+    pub(crate) fn execute(
+        &mut self,
+        command_id: CommandId,
+        op: QueueOp,
+        context: &mut Context<'_>,
+    ) {
         if let Some((task, commands)) = self.maintenance.at_start(&self.prefix) {
-            self.start_maintenance(task, commands, io);
+            self.start_maintenance(task, commands, context);
         }
         let op = match op {
             QueueOp::Reserve { queue, count, lease, wait } => {
                 let keys = self.prefix.keys(&queue);
-                let until = io.now + wait;
+                let until = context.now + wait;
                 let command_id = Some(command_id);
                 let reserving =
                     Reserving { command_id, queue, keys, count, lease, until, reserve_id: None };
-                return self.reserve(reserving, io);
+                return self.reserve(reserving, context);
             }
             op => op,
         };
-        match self.begin(op, io.now) {
+        match self.begin(op, context.now) {
             Ok((operation, commands)) => {
                 let batch = CommandBatch::new(commands);
-                let id = self.send(&batch, operation.limits(), io);
+                let id = self.send(&batch, operation.limits(), context);
                 let command_id = Some(command_id);
                 self.in_flight.insert(id, InFlight::Operation { command_id, operation, batch });
             }
-            Err(result) => io.effects.push(Output::Executed(command_id, *result)),
+            Err(result) => context.effects.push(Output::Executed(command_id, *result)),
         }
     }
 
     /// Cancels an operation whose caller has been dropped.
-    pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
+    pub(crate) fn cancel(&mut self, command_id: CommandId, context: &mut Context<'_>) {
         self.paused.retain(|paused| paused.reserving.command_id != Some(command_id));
         let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);
         let found = self.in_flight.iter().find(|(_, in_flight)| is_this(in_flight));
         let Some(id) = found.map(|(id, _)| *id) else { return };
-        if io.requests.cancel(id) || io.blocking.cancel(id) {
+        if context.requests.cancel(id) || context.blocking.cancel(id) {
             if let Some(InFlight::Operation { operation, .. }) = self.in_flight.remove(&id) {
                 self.on_not_sent(&operation);
             }
@@ -129,22 +134,23 @@ impl Operations {
             Some(InFlight::Wait { reserving }) => {
                 reserving.command_id = None;
                 self.abandoned_waits.push(id);
-                self.unblock(io);
+                self.unblock(context);
             }
             Some(InFlight::Maintenance { .. }) | None => {}
         }
     }
 
     /// Handles all replies, and does what is due.
-    pub(crate) fn proceed(&mut self, io: &mut Io<'_>) {
-        self.resume(io);
-        self.unblock(io);
+    pub(crate) fn proceed(&mut self, context: &mut Context<'_>) {
+        self.resume(context);
+        self.unblock(context);
         loop {
-            let completed = io.requests.next_completed().or_else(|| io.blocking.next_completed());
+            let completed =
+                context.requests.next_completed().or_else(|| context.blocking.next_completed());
             let Some(CompletedRequest { id, replies }) = completed else { return };
             match replies {
-                Ok(replies) => self.on_replies(id, replies, io),
-                Err(no_reply) => self.on_no_reply(id, &no_reply, io),
+                Ok(replies) => self.on_replies(id, replies, context),
+                Err(no_reply) => self.on_no_reply(id, &no_reply, context),
             }
         }
     }
@@ -153,11 +159,11 @@ impl Operations {
         self.paused.iter().map(|paused| paused.until).min()
     }
 
-    fn on_replies(&mut self, id: RequestId, replies: Vec<Value>, io: &mut Io<'_>) {
+    fn on_replies(&mut self, id: RequestId, replies: Vec<Value>, context: &mut Context<'_>) {
         let Some(mut in_flight) = self.in_flight.remove(&id) else { return };
         let errors = replies.iter().filter_map(error_text);
         if in_flight.batch().is_some() && errors.clone().any(|text| is_read_only(&text)) {
-            io.requests.replace_connection(io.effects);
+            context.requests.replace_connection(context.effects);
         }
         let limits = in_flight.limits();
         let replies = match in_flight.batch() {
@@ -165,7 +171,7 @@ impl Operations {
             Some(batch) => match batch.on_replies(replies) {
                 Some(replies) => replies,
                 None => {
-                    let id = self.send(batch, limits, io);
+                    let id = self.send(batch, limits, context);
                     self.in_flight.insert(id, in_flight);
                     return;
                 }
@@ -173,17 +179,21 @@ impl Operations {
         };
         match in_flight {
             InFlight::Operation { command_id, operation, .. } => {
-                self.on_operation_replies(command_id, operation, replies, io)
+                self.on_operation_replies(command_id, operation, replies, context)
             }
-            InFlight::Reserve { reserving, .. } => self.on_reserve_replies(reserving, replies, io),
-            InFlight::Wait { reserving } => self.on_wait_replies(reserving, replies, io),
-            InFlight::Maintenance { task, .. } => self.on_maintenance_replies(task, replies, io),
+            InFlight::Reserve { reserving, .. } => {
+                self.on_reserve_replies(reserving, replies, context)
+            }
+            InFlight::Wait { reserving } => self.on_wait_replies(reserving, replies, context),
+            InFlight::Maintenance { task, .. } => {
+                self.on_maintenance_replies(task, replies, context)
+            }
         }
     }
 
-    fn on_no_reply(&mut self, id: RequestId, no_reply: &NoReply, io: &mut Io<'_>) {
+    fn on_no_reply(&mut self, id: RequestId, no_reply: &NoReply, context: &mut Context<'_>) {
         let Some(in_flight) = self.in_flight.remove(&id) else { return };
-        self.reports.clear();
+        self.next_due.clear();
         if let InFlight::Operation { operation, .. } = &in_flight
             && !no_reply.was_sent
         {
@@ -191,8 +201,8 @@ impl Operations {
         }
         if let Some(command_id) = in_flight.command_id() {
             let fault =
-                fault_of_redis_error(&no_reply.broken, no_reply.was_sent, io.effects.address());
-            io.effects.push(Output::Executed(command_id, Err(fault)));
+                fault_of_redis_error(&no_reply.error, no_reply.was_sent, context.effects.address());
+            context.effects.push(Output::Executed(command_id, Err(fault)));
         }
     }
 
@@ -202,16 +212,16 @@ impl Operations {
         command_id: Option<CommandId>,
         operation: PendingOperation,
         replies: Vec<Value>,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
-        let decoder = Decoder { address: io.effects.address() };
+        let decoder = Decoder { address: context.effects.address() };
         let result = match (operation, command_id) {
             (PendingOperation::Search(keys, search), Some(command_id)) => {
                 match decoder.search(&search, pending_operation::single_reply(replies)) {
                     Ok(Err(search)) => {
                         let batch = CommandBatch::new([search.command(&keys)]);
                         let operation = PendingOperation::Search(keys, search);
-                        let id = self.send(&batch, operation.limits(), io);
+                        let id = self.send(&batch, operation.limits(), context);
                         let command_id = Some(command_id);
                         self.in_flight
                             .insert(id, InFlight::Operation { command_id, operation, batch });
@@ -224,31 +234,40 @@ impl Operations {
             (operation, _) => self.decode(operation, replies, &decoder),
         };
         if let Some(command_id) = command_id {
-            io.effects.push(Output::Executed(command_id, result));
+            context.effects.push(Output::Executed(command_id, result));
         }
     }
 
     /// Ends the waits on the server that have no caller any more.
-    fn unblock(&mut self, io: &mut Io<'_>) {
+    fn unblock(&mut self, context: &mut Context<'_>) {
         if self.abandoned_waits.is_empty() {
             return;
         }
         let mut clients = Vec::new();
         self.abandoned_waits.retain(|id| {
-            clients.extend(io.blocking.client(*id));
-            self.in_flight.contains_key(id) && io.blocking.client(*id).is_none()
+            clients.extend(context.blocking.client(*id));
+            self.in_flight.contains_key(id) && context.blocking.client(*id).is_none()
         });
         for client in clients {
             let batch = CommandBatch::new([encode::unblock(client)]);
-            self.send(&batch, DEFAULT_LIMITS, io);
+            self.send(&batch, DEFAULT_LIMITS, context);
         }
     }
 
     /// Sends the pending commands of a batch.
-    fn send(&mut self, batch: &CommandBatch, limits: Limits, io: &mut Io<'_>) -> RequestId {
+    fn send(
+        &mut self,
+        batch: &CommandBatch,
+        limits: Limits,
+        context: &mut Context<'_>,
+    ) -> RequestId {
         let id = self.next_id();
         let (commands, reply_count) = batch.encode();
-        io.requests.send(Request { id, commands, reply_count, limits }, io.effects, io.now);
+        context.requests.send(
+            Request { id, commands, reply_count, limits },
+            context.effects,
+            context.now,
+        );
         id
     }
 

@@ -7,7 +7,7 @@ use ivy_proto::queue::{Fault, FaultKind, QueueReply, Reserved};
 use ivy_proto::{Moment, QueueName, Receipt};
 use redis::Value;
 
-use super::{InFlight, Io, Operations};
+use super::{Context, InFlight, Operations};
 use crate::blocking_connections::Wait;
 use crate::planted::{Bug, planted};
 use crate::queue::command::Command;
@@ -15,8 +15,8 @@ use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::{Decoder, Messages, ReserveReply, unexpected_reply};
 use crate::queue::encode::{self, Reserve, Source};
 use crate::queue::keys::Keys;
+use crate::queue::next_due::NextDueReport;
 use crate::queue::receipt::{Reservation, ReserveId};
-use crate::queue::reports::Report;
 use crate::requests::RequestId;
 
 /// The longest single wait of a server.
@@ -50,22 +50,22 @@ pub(super) struct PausedReserve {
 
 impl Operations {
     /// Reserves the available messages, or waits for one if the last reserve left none.
-    pub(super) fn reserve(&mut self, mut reserving: Reserving, io: &mut Io<'_>) {
-        let task = self.maintenance.orphan_search(&reserving.queue, &reserving.keys, io.now);
+    pub(super) fn reserve(&mut self, mut reserving: Reserving, context: &mut Context<'_>) {
+        let task = self.maintenance.orphan_search(&reserving.queue, &reserving.keys, context.now);
         if let Some((task, commands)) = task {
-            self.start_maintenance(task, commands, io);
+            self.start_maintenance(task, commands, context);
         }
-        let left = reserving.until.since(io.now);
+        let left = reserving.until.since(context.now);
         if left >= MIN_WAIT
-            && let Some(report) = self.reports.take(&reserving.queue, MIN_WAIT, io.now)
+            && let Some(report) = self.next_due.take(&reserving.queue, MIN_WAIT, context.now)
         {
-            return self.wait(reserving, report, io);
+            return self.wait(reserving, report, context);
         }
         let from = if left.is_zero() { Source::Ready } else { Source::Claimed };
-        let sweep = self.maintenance.is_sweep_due(&reserving.queue, io.now);
+        let sweep = self.maintenance.is_sweep_due(&reserving.queue, context.now);
         let reserve = self.script(&mut reserving, from, sweep);
         let batch = CommandBatch::new([reserve.command(&reserving.keys)]);
-        let id = self.send(&batch, encode::MESSAGE_LIMITS, io);
+        let id = self.send(&batch, encode::MESSAGE_LIMITS, context);
         self.in_flight.insert(id, InFlight::Reserve { reserving, batch });
     }
 
@@ -82,14 +82,16 @@ impl Operations {
         &mut self,
         reserving: Reserving,
         replies: Vec<Value>,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
-        match decode_reserve(&reserving, super::pending_operation::single_reply(replies), io) {
-            Ok(ReserveReply::Nothing(due)) => self.wait(reserving, Report { at: io.now, due }, io),
-            Ok(ReserveReply::Messages(messages)) => {
-                self.complete_with_messages(reserving, messages, io)
+        match decode_reserve(&reserving, super::pending_operation::single_reply(replies), context) {
+            Ok(ReserveReply::Nothing(due)) => {
+                self.wait(reserving, NextDueReport { at: context.now, due }, context)
             }
-            Err(fault) => complete(&reserving, Err(fault), io),
+            Ok(ReserveReply::Messages(messages)) => {
+                self.complete_with_messages(reserving, messages, context)
+            }
+            Err(fault) => complete(&reserving, Err(fault), context),
         }
     }
 
@@ -99,45 +101,46 @@ impl Operations {
         &mut self,
         reserving: Reserving,
         replies: Vec<Value>,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
         if planted(Bug::WaitWithoutScript) {
-            return self.reserve(reserving, io);
+            return self.reserve(reserving, context);
         }
         let Ok([wait, script]) = <[Value; 2]>::try_from(replies) else {
-            return complete(&reserving, Err(unexpected_reply()), io);
+            return complete(&reserving, Err(unexpected_reply()), context);
         };
-        let refused = Decoder { address: io.effects.address() }.accepted(wait).err();
-        match (decode_reserve(&reserving, script, io), refused) {
+        let refused = Decoder { address: context.effects.address() }.accepted(wait).err();
+        match (decode_reserve(&reserving, script, context), refused) {
             (Ok(ReserveReply::Messages(messages)), _) => {
-                self.complete_with_messages(reserving, messages, io)
+                self.complete_with_messages(reserving, messages, context)
             }
             (Ok(ReserveReply::Nothing(due)), None) => {
-                self.wait(reserving, Report { at: io.now, due }, io);
+                self.wait(reserving, NextDueReport { at: context.now, due }, context);
             }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
             (Ok(ReserveReply::Nothing(_)), Some(fault)) if is_temporary(&fault) => {
-                self.paused.push_back(PausedReserve { until: io.now + RETRY_AFTER, reserving });
+                self.paused
+                    .push_back(PausedReserve { until: context.now + RETRY_AFTER, reserving });
             }
             (Ok(ReserveReply::Nothing(_)), Some(fault)) | (Err(fault), _) => {
-                complete(&reserving, Err(fault), io);
+                complete(&reserving, Err(fault), context);
             }
         }
     }
 
     /// Makes the server wait for a part of the remaining time, at most until it knows a message to
-    /// be due. A lease that began since the report ends later, unless it is shorter than that part.
-    fn wait(&mut self, mut reserving: Reserving, report: Report, io: &mut Io<'_>) {
-        let left = reserving.until.since(io.now);
+    /// be due. A lease that began since the report ends later, unless it is shorter than this wait.
+    fn wait(&mut self, mut reserving: Reserving, report: NextDueReport, context: &mut Context<'_>) {
+        let left = reserving.until.since(context.now);
         if reserving.command_id.is_none() || left < MIN_WAIT {
-            return complete(&reserving, Ok(Reserved::default()), io);
+            return complete(&reserving, Ok(Reserved::default()), context);
         }
         let due = report.due.unwrap_or(MAX_WAIT);
         let until = report.at + MAX_WAIT.min(reserving.lease).min(due);
-        let time = left.min(until.since(io.now)).max(MIN_WAIT);
+        let time = left.min(until.since(context.now)).max(MIN_WAIT);
         // A script that gets no message makes due ones ready in any case.
-        let sweep = self.maintenance.is_sweep_due(&reserving.queue, io.now);
+        let sweep = self.maintenance.is_sweep_due(&reserving.queue, context.now);
         let reserve = match planted(Bug::WaitWithoutScript) {
             true => Command::new("TIME"),
             false => self.script(&mut reserving, Source::AfterWait, sweep).command(&reserving.keys),
@@ -146,14 +149,15 @@ impl Operations {
         let wait = encode::wait(&reserving.keys, time);
         let wait = Wait { id, wait, reserve, limits: encode::MESSAGE_LIMITS, time };
         self.in_flight.insert(id, InFlight::Wait { reserving });
-        io.blocking.send(wait, io.effects, io.now);
+        context.blocking.send(wait, context.effects, context.now);
     }
 
     /// Retries the reserves whose pause is over.
-    pub(super) fn resume(&mut self, io: &mut Io<'_>) {
-        while let Some(position) = self.paused.iter().position(|paused| paused.until <= io.now) {
+    pub(super) fn resume(&mut self, context: &mut Context<'_>) {
+        while let Some(position) = self.paused.iter().position(|paused| paused.until <= context.now)
+        {
             if let Some(paused) = self.paused.remove(position) {
-                self.reserve(paused.reserving, io);
+                self.reserve(paused.reserving, context);
             }
         }
     }
@@ -163,31 +167,38 @@ impl Operations {
         &mut self,
         reserving: Reserving,
         messages: Messages,
-        io: &mut Io<'_>,
+        context: &mut Context<'_>,
     ) {
         let Messages { reserved, invalid, due } = messages;
         if let Some(due) = due {
             // The lease of these messages may be the first one to end.
             let due = Some(due.unwrap_or(reserving.lease).min(reserving.lease));
-            self.reports.add(&reserving.queue, Report { at: io.now, due });
+            self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due });
         }
         for reservation in &invalid {
-            let id = self.ids.message_id(self.wall.unix_millis(io.now));
+            let id = self.ids.message_id(self.wall.unix_millis(context.now));
             let task =
                 self.maintenance.reject(&self.prefix, &reserving.queue, reservation, id.as_str());
             if let Some((task, commands)) = task {
-                self.start_maintenance(task, commands, io);
+                self.start_maintenance(task, commands, context);
             }
         }
         match reserving.command_id {
             Some(command_id) => {
-                io.effects.push(Output::Executed(command_id, Ok(QueueReply::Reserved(reserved))));
+                context
+                    .effects
+                    .push(Output::Executed(command_id, Ok(QueueReply::Reserved(reserved))));
             }
-            None => self.release_all(&reserving, &reserved, io),
+            None => self.release_all(&reserving, &reserved, context),
         }
     }
 
-    fn release_all(&mut self, reserving: &Reserving, reserved: &Reserved, io: &mut Io<'_>) {
+    fn release_all(
+        &mut self,
+        reserving: &Reserving,
+        reserved: &Reserved,
+        context: &mut Context<'_>,
+    ) {
         let receipts: Vec<Receipt> =
             reserved.messages.iter().map(|message| message.receipt.clone()).collect();
         let reservations = encode::reservations(&receipts);
@@ -201,15 +212,19 @@ impl Operations {
             self.start_maintenance(
                 crate::queue::maintenance::MaintenanceTask::Release,
                 commands,
-                io,
+                context,
             );
         }
     }
 }
 
-fn decode_reserve(reserving: &Reserving, reply: Value, io: &Io<'_>) -> Result<ReserveReply, Fault> {
+fn decode_reserve(
+    reserving: &Reserving,
+    reply: Value,
+    context: &Context<'_>,
+) -> Result<ReserveReply, Fault> {
     let reserve_id = reserving.reserve_id.ok_or_else(unexpected_reply)?;
-    Decoder { address: io.effects.address() }.reserve(reserve_id, reply)
+    Decoder { address: context.effects.address() }.reserve(reserve_id, reply)
 }
 
 /// Whether a fault of a wait is temporary.
@@ -217,8 +232,8 @@ fn is_temporary(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unavailable)
 }
 
-fn complete(reserving: &Reserving, result: Result<Reserved, Fault>, io: &mut Io<'_>) {
+fn complete(reserving: &Reserving, result: Result<Reserved, Fault>, context: &mut Context<'_>) {
     if let Some(command_id) = reserving.command_id {
-        io.effects.push(Output::Executed(command_id, result.map(QueueReply::Reserved)));
+        context.effects.push(Output::Executed(command_id, result.map(QueueReply::Reserved)));
     }
 }

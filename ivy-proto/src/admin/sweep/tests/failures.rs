@@ -181,7 +181,7 @@ fn a_wall_clock_that_leaps_past_the_leases_ends_them() {
         }
     };
     assert!(plan.needs_confirmation());
-    // The machine slept for an hour, and the moments stood still.
+    // The host slept for an hour, and the moments stood still.
     let leapt = Duration::from_millis(super::scenario::START) + Duration::from_secs(3_600);
     sweep.handle_input(Input::Clock(WallClock::new(leapt)), scenario.now).unwrap();
     sweep.handle_input(Input::Confirm, scenario.now).unwrap();

@@ -3,6 +3,6 @@
 mod failures;
 mod interrupting;
 mod live;
-mod looking;
 mod requeueing;
+mod reserving;
 mod scenario;

@@ -5,7 +5,7 @@ use super::{Calls, Queue, ScriptError, ScriptInput};
 use crate::planted::{Bug, planted};
 use crate::redis::resp::Reply;
 
-/// The most messages that share a lease.
+/// The maximum number of messages that share a lease.
 const MAX_RESERVE: usize = 100;
 
 pub(super) fn reserve(

@@ -6,13 +6,13 @@ use std::time::Duration;
 use ivy_proto::{Moment, QueueName};
 
 /// How long a report is used. Leases that began since then end up to this much late.
-const LASTS: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(1);
 /// How many queues are remembered. Names of queues may be generated from data.
-const REMEMBERED: usize = 1000;
+const MAX_QUEUES: usize = 1000;
 
 /// A reserve left no message ready, and reported when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct NextDueReport {
     /// When it was received.
     pub(crate) at: Moment,
     /// After which time a delayed message is due or a lease ends; `None` if the queue knows of
@@ -23,18 +23,18 @@ pub(crate) struct Report {
 /// The latest report for each queue. With one, the server can be made to wait without a look at the
 /// queue first.
 #[derive(Debug, Default)]
-pub(crate) struct Reports(BTreeMap<QueueName, Report>);
+pub(crate) struct NextDueReports(BTreeMap<QueueName, NextDueReport>);
 
-impl Reports {
-    pub(crate) fn add(&mut self, queue: &QueueName, report: Report) {
+impl NextDueReports {
+    pub(crate) fn add(&mut self, queue: &QueueName, report: NextDueReport) {
         if let Some(earlier) = self.0.get_mut(queue) {
             *earlier = report;
             return;
         }
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= MAX_QUEUES {
             self.0.retain(|_, earlier| earlier.is_usable(report.at, Duration::ZERO));
         }
-        if self.0.len() < REMEMBERED {
+        if self.0.len() < MAX_QUEUES {
             self.0.insert(queue.clone(), report);
         }
     }
@@ -45,7 +45,7 @@ impl Reports {
         queue: &QueueName,
         time: Duration,
         now: Moment,
-    ) -> Option<Report> {
+    ) -> Option<NextDueReport> {
         self.0.remove(queue).filter(|report| report.is_usable(now, time))
     }
 
@@ -55,11 +55,11 @@ impl Reports {
     }
 }
 
-impl Report {
+impl NextDueReport {
     /// Whether it is recent, and nothing is due within `time`.
     fn is_usable(&self, now: Moment, time: Duration) -> bool {
         let is_due_later = self.due.is_none_or(|due| self.at + due >= now + time);
-        now.since(self.at) < LASTS && is_due_later
+        now.since(self.at) < MAX_AGE && is_due_later
     }
 }
 
@@ -74,9 +74,9 @@ mod tests {
     #[test]
     fn a_report_is_used_once_while_it_is_recent_and_nothing_is_due() {
         let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
-        let report = Report { at: after(0), due: Some(Duration::from_millis(100)) };
+        let report = NextDueReport { at: after(0), due: Some(Duration::from_millis(100)) };
         let taken = |millis| {
-            let mut reports = Reports::default();
+            let mut reports = NextDueReports::default();
             reports.add(&mail, report);
             assert_eq!(reports.take(&news, Duration::ZERO, after(millis)), None);
             let taken = reports.take(&mail, Duration::from_millis(10), after(millis));
@@ -85,19 +85,19 @@ mod tests {
         };
         assert_eq!(taken(90), Some(report));
         assert_eq!(taken(91), None);
-        let mut reports = Reports::default();
-        reports.add(&mail, Report { at: after(0), due: None });
+        let mut reports = NextDueReports::default();
+        reports.add(&mail, NextDueReport { at: after(0), due: None });
         assert_eq!(reports.take(&mail, Duration::ZERO, after(1000)), None);
     }
 
     #[test]
     fn unused_queues_are_forgotten() {
-        let mut reports = Reports::default();
-        for number in 0..3 * REMEMBERED as u64 {
+        let mut reports = NextDueReports::default();
+        for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
-            let report = Report { at: after(number), due: None };
+            let report = NextDueReport { at: after(number), due: None };
             reports.add(&queue, report);
-            assert!(reports.0.len() <= REMEMBERED);
+            assert!(reports.0.len() <= MAX_QUEUES);
         }
         assert!(!reports.0.is_empty());
     }

@@ -10,7 +10,7 @@ use super::io::{Output, Phase, Progress};
 use super::requests::InFlight;
 use super::{Next, Stage, Sweep};
 
-/// The limit of messages per reserve. The backend's may be lower.
+/// The maximum number of messages per reserve. The backend's may be lower.
 const BATCH: usize = 100;
 
 impl Sweep {

@@ -1,7 +1,7 @@
 'use strict';
 // The Node package with everything in memory: calls and their results, many at a time.
 //
-//   node original-memory.js CALLS
+//   node node-memory.js CALLS
 
 // The interval at which it polls for tasks and results, in milliseconds. The default is 10.
 process.env.MEMORY_QUEUE_CONSUME_INTERVAL = '1';

@@ -22,16 +22,16 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A request of a peer of the Node package.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum OriginalRequest {
+pub(crate) enum NodeRequest {
     Post,
     Reserve,
     Delete,
 }
 
 /// An input of such a peer.
-pub(crate) enum OriginalInput {
+pub(crate) enum NodeInput {
     Poll,
-    Response(OriginalRequest, Result<Response, Refusal>),
+    Response(NodeRequest, Result<Response, Refusal>),
     /// Its handler has called back.
     Ran(Box<Delivery>),
 }
@@ -53,34 +53,34 @@ struct Notice {
 }
 
 impl World {
-    pub(crate) fn start_original_worker(&mut self, who: ProcessId) {
-        self.schedule_input(who, POLL_INTERVAL, OriginalInput::Poll);
+    pub(crate) fn start_node_worker(&mut self, who: ProcessId) {
+        self.schedule_input(who, POLL_INTERVAL, NodeInput::Poll);
     }
 
-    fn schedule_input(&mut self, who: ProcessId, after: Duration, input: OriginalInput) {
-        self.schedule(after, Due::ProcessInput(who, host::ProcessInput::Original(input)));
+    fn schedule_input(&mut self, who: ProcessId, after: Duration, input: NodeInput) {
+        self.schedule(after, Due::ProcessInput(who, host::ProcessInput::Node(input)));
     }
 
-    pub(crate) fn feed_original(&mut self, who: ProcessId, input: host::ProcessInput) {
+    pub(crate) fn feed_node(&mut self, who: ProcessId, input: host::ProcessInput) {
         match input {
-            host::ProcessInput::Original(OriginalInput::Poll) => {
+            host::ProcessInput::Node(NodeInput::Poll) => {
                 let queue = self.kinds[0].queue.clone();
                 let op = QueueOp::Reserve { queue, count: 1, lease: LEASE, wait: Duration::ZERO };
-                self.request_for_original(who, OriginalRequest::Reserve, op);
-                self.schedule_input(who, POLL_INTERVAL, OriginalInput::Poll);
+                self.request_for_node(who, NodeRequest::Reserve, op);
+                self.schedule_input(who, POLL_INTERVAL, NodeInput::Poll);
             }
-            host::ProcessInput::Original(OriginalInput::Response(
-                OriginalRequest::Reserve,
+            host::ProcessInput::Node(NodeInput::Response(
+                NodeRequest::Reserve,
                 Ok(Response::Reserved(deliveries)),
             )) => {
                 for delivery in deliveries {
                     self.begin(who, delivery);
                 }
             }
-            host::ProcessInput::Original(OriginalInput::Response(..)) => {}
-            host::ProcessInput::Original(OriginalInput::Ran(delivery)) => self.end(who, &delivery),
-            host::ProcessInput::Calls(tasks) => self.post_as_original(who, &tasks),
-            host::ProcessInput::Notice(_, _, payload) => self.check_as_original(who, &payload),
+            host::ProcessInput::Node(NodeInput::Response(..)) => {}
+            host::ProcessInput::Node(NodeInput::Ran(delivery)) => self.end(who, &delivery),
+            host::ProcessInput::Calls(tasks) => self.post_as_node(who, &tasks),
+            host::ProcessInput::Notice(_, _, payload) => self.check_as_node(who, &payload),
             _ => {}
         }
     }
@@ -93,7 +93,7 @@ impl World {
         match task {
             Some(task) if known => {
                 let takes = Duration::from_millis(self.checker.tasks[task].takes);
-                self.schedule_input(who, takes, OriginalInput::Ran(Box::new(delivery)));
+                self.schedule_input(who, takes, NodeInput::Ran(Box::new(delivery)));
             }
             _ => self.crash(who.host),
         }
@@ -103,7 +103,7 @@ impl World {
     fn end(&mut self, who: ProcessId, delivery: &Delivery) {
         let Some(number) = self.checker.task_of_message(&delivery.message) else { return };
         let done = matches!(self.checker.tasks[number].plan, Plan::Succeeds | Plan::FailsFirst(_));
-        self.checker.original_ran(&delivery.message, done);
+        self.checker.node_ran(&delivery.message, done);
         if done {
             let payload = notice(delivery, number, self.kinds[0].queue.as_str());
             let publication = Publication { channel: shared_channel(), payload };
@@ -114,10 +114,10 @@ impl World {
             reservation: delivery.reservation.clone(),
         };
         let queue = self.kinds[0].queue.clone();
-        self.request_for_original(who, OriginalRequest::Delete, QueueOp::Delete { queue, receipt });
+        self.request_for_node(who, NodeRequest::Delete, QueueOp::Delete { queue, receipt });
     }
 
-    fn post_as_original(&mut self, who: ProcessId, tasks: &[usize]) {
+    fn post_as_node(&mut self, who: ProcessId, tasks: &[usize]) {
         self.unscheduled -= tasks.len();
         for number in tasks {
             let kind = &self.kinds[0];
@@ -130,23 +130,25 @@ impl World {
             );
             let message = NewMessage { body: Body::new(text), delay: Duration::ZERO };
             let op = QueueOp::Post { queue, messages: Batch::one(message) };
-            self.request_for_original(who, OriginalRequest::Post, op);
+            self.request_for_node(who, NodeRequest::Post, op);
         }
     }
 
     /// A notice of a task that it does not know crashes a producer of the Node package.
-    fn check_as_original(&mut self, who: ProcessId, payload: &Body) {
+    fn check_as_node(&mut self, who: ProcessId, payload: &Body) {
         let notice: Result<Notice, _> = serde_json::from_str(payload.as_str());
         let known = notice
             .is_ok_and(|notice| self.kinds.iter().any(|kind| kind.name.as_str() == notice.name));
         // Noise does not come from ivy.
         if !known && number_in(payload.as_str()).is_some() {
-            self.checker.broken("S10", || format!("a notice crashed the original at {who:?}"));
+            self.checker.broken("S10", || {
+                format!("a notice crashed the peer of the Node package at {who:?}")
+            });
         }
     }
 
-    pub(crate) fn is_original_worker(&self, host: usize) -> bool {
-        matches!(self.hosts[host].machine, Machine::OriginalWorker)
+    pub(crate) fn is_node_worker(&self, host: usize) -> bool {
+        matches!(self.hosts[host].machine, Machine::NodeWorker)
     }
 }
 
@@ -173,6 +175,6 @@ fn notice(delivery: &Delivery, number: usize, queue: &str) -> Body {
 }
 
 /// How long a message may be hidden by a peer of the Node package.
-pub(crate) fn longest_hidden(originals: bool) -> Duration {
-    if originals { LEASE } else { Duration::ZERO }
+pub(crate) fn longest_hidden(node_peers: bool) -> Duration {
+    if node_peers { LEASE } else { Duration::ZERO }
 }

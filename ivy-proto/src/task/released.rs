@@ -10,7 +10,7 @@ use super::TaskFailure;
 /// but another one may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a worker of queue {queue} released the message: {}: {}; {}", Escaped(.kind), Escaped(.message), advice(.kind))]
-pub struct TaskHeld {
+pub struct TaskReleased {
     /// The physical queue.
     pub queue: QueueName,
     /// The name of a [`DeadLetterReason`], or of one that only newer workers know.
@@ -21,11 +21,15 @@ pub struct TaskHeld {
     pub attempts: u32,
 }
 
-impl TaskHeld {
+/// The former name of [`TaskReleased`].
+#[deprecated(note = "renamed to `TaskReleased`: a message is held only while its lease lasts")]
+pub type TaskHeld = TaskReleased;
+
+impl TaskReleased {
     /// Creates it from the fields of a notice.
     pub(crate) fn of(queue: QueueName, error: TaskFailure) -> Self {
         let TaskFailure { kind, message, attempts } = error;
-        TaskHeld { queue, kind, message, attempts }
+        TaskReleased { queue, kind, message, attempts }
     }
 }
 
@@ -38,7 +42,7 @@ fn advice(kind: &str) -> &'static str {
         Ok(DeadLetterReason::BadArgs) => {
             "check that a worker whose version accepts these arguments serves the queue"
         }
-        Ok(DeadLetterReason::CalledInFuture) => "check the clocks of both machines",
+        Ok(DeadLetterReason::CalledInFuture) => "check the clocks of both hosts",
         _ => "check the version and the keys of the workers that serve the queue",
     }
 }
@@ -49,27 +53,27 @@ mod tests {
 
     #[test]
     fn the_text_names_queue_reason_and_advice() {
-        let held = TaskHeld {
+        let release = TaskReleased {
             queue: QueueName::new("shop").unwrap(),
             kind: "UnknownTask".to_owned(),
             message: "no handler of\nthat name".to_owned(),
             attempts: 0,
         };
         assert_eq!(
-            held.to_string(),
+            release.to_string(),
             "a worker of queue shop released the message: UnknownTask: no handler of\\nthat name; check that a worker with a handler for this task serves the queue"
         );
     }
 
     #[test]
     fn a_reason_of_a_newer_worker_is_shown_with_general_advice() {
-        let held = TaskHeld {
+        let release = TaskReleased {
             queue: QueueName::new("shop").unwrap(),
             kind: "Tomorrow".to_owned(),
             message: "not yet".to_owned(),
             attempts: 2,
         };
-        let text = held.to_string();
+        let text = release.to_string();
         assert!(text.contains("Tomorrow: not yet; check the version"), "{text}");
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn ivy(adapter: &str) -> Option<Load> {
 }
 
 /// From before `PUBLISH` until the notice is received.
-pub(crate) fn limit(adapter: &str) -> Option<Load> {
+pub(crate) fn baseline(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(client_of_futures(runtime())),
         "async-std" => Some(client_of_futures(AsyncStd)),

@@ -61,7 +61,7 @@ impl<C: Clients> Ivy<Threads<C>> {
     /// much faster than one call after the other. The results are in the order of the arguments.
     ///
     /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
-    /// beyond that are not sent and fail as [`Full`](crate::ErrorKind::Full).
+    /// beyond that are not sent and fail with [`Full`](crate::ErrorKind::Full).
     #[allow(
         clippy::type_complexity,
         reason = "in an adapter it reads `Vec<Result<Handle<Output>>>`"

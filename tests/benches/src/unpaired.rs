@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_benches::{Figures, Placement, pinned};
 
-/// The maximum memory of a worker, as a multiple of its limit's.
+/// The maximum memory of a worker, as a multiple of its baseline's.
 const MEMORY_GATE: f64 = 2.0;
 /// The maximum growth of memory.
 const GROWTH_GATE: f64 = 1.1;
@@ -28,11 +28,12 @@ pub(crate) fn memory(tasks: &[u64]) {
             ["resident", load].into_iter().chain(counts.iter().map(String::as_str)).collect();
         numbers(&pinned(Placement::Split, &args))
     };
-    let (ivy, limit) = (after("work/ivy/100"), after("work/limit/1"));
-    let (Some((first, last)), Some(limit)) = (ivy.first().zip(ivy.last()), limit.last()) else {
+    let (ivy, baseline) = (after("work/ivy/100"), after("work/baseline/1"));
+    let (Some((first, last)), Some(baseline)) = (ivy.first().zip(ivy.last()), baseline.last())
+    else {
         return;
     };
-    let (against, growth) = (*last as f64 / *limit as f64, *last as f64 / *first as f64);
+    let (against, growth) = (*last as f64 / *baseline as f64, *last as f64 / *first as f64);
     println!("| # | what | ivy | against | ratio | gate | |");
     println!("|---|---|---|---|---|---|---|");
     let row = |what: &str, than: u64, ratio: f64, gate: f64| {
@@ -41,8 +42,8 @@ pub(crate) fn memory(tasks: &[u64]) {
         println!("| S1 | {what} | {ivy} | {than} | {ratio:.2} | <= {gate} | {verdict} |");
     };
     row(
-        &format!("worker's memory after {tasks:?} tasks, and its limit's"),
-        *limit,
+        &format!("worker's memory after {tasks:?} tasks, and its baseline's"),
+        *baseline,
         against,
         MEMORY_GATE,
     );
@@ -69,21 +70,21 @@ pub(crate) fn idle(seconds: f64) {
 /// How soon the first task after a pause starts: the median, next to the 99th percentile of round
 /// trips without ivy and without a pause; and the duration of these trips after the same pause.
 pub(crate) fn pause(seconds: f64, times: usize) {
-    let text = pinned(Placement::Same, &["run", "round-trip/limit/tokio", "1.5"]);
+    let text = pinned(Placement::Same, &["run", "round-trip/baseline/tokio", "1.5"]);
     let floor: Figures = text.parse().expect("a run prints figures");
     let options = ["--seconds", &seconds.to_string(), "--times", &times.to_string()];
     let firsts = |what| {
         let args = [&[what][..], &options].concat();
         median(numbers(&pinned(Placement::Same, &args))).expect("there is at least one pause")
     };
-    let (ivy, limit) = (firsts("first-tasks"), firsts("first-trips"));
-    let [ivy, limit] = [ivy, limit].map(|nanos| nanos as f64 / 1e3);
+    let (ivy, baseline) = (firsts("first-tasks"), firsts("first-trips"));
+    let [ivy, baseline] = [ivy, baseline].map(|nanos| nanos as f64 / 1e3);
     let ratio = ivy / floor.p99;
-    println!("| # | what | ivy | limit, p99 | ratio | gate | | limit after the pause |");
+    println!("| # | what | ivy | baseline, p99 | ratio | gate | | baseline after the pause |");
     println!("|---|---|---|---|---|---|---|---|");
     println!(
         "| R9 | first task after {seconds} s starts | {ivy:.0} us | {:.0} us | {ratio:.2} | \
-         <= {PAUSE_GATE} | {} | {limit:.0} us |",
+         <= {PAUSE_GATE} | {} | {baseline:.0} us |",
         floor.p99,
         verdict(ratio <= PAUSE_GATE)
     );

@@ -1,7 +1,7 @@
 'use strict';
 // The Node package seals a message, or opens it.
 //
-//   node original-cipher.js seal|open
+//   node node-cipher.js seal|open
 
 const cipher = require('ivy/lib/tokencrypto');
 const { TASK, serve } = require('./steps');

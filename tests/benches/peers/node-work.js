@@ -2,7 +2,7 @@
 // The Node package runs tasks over HTTP, in its best configuration: it requests a hundred
 // tasks every 10 ms.
 //
-//   node original-work.js QUEUE
+//   node node-work.js QUEUE
 
 process.env.IRONMQ_CONSUME_INTERVAL = '10';
 

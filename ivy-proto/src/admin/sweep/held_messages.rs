@@ -32,12 +32,12 @@ pub(super) enum HeldState {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Holdings {
+pub(super) struct HeldMessages {
     held: Vec<Held>,
     by_message: BTreeMap<MessageId, HeldId>,
 }
 
-impl Holdings {
+impl HeldMessages {
     /// Adds a reserved message. `None` if it was reserved before: then its lease had ended, and the
     /// new receipt replaces the old one.
     pub(super) fn add(&mut self, receipt: Receipt, lease_end: Moment) -> Option<HeldId> {

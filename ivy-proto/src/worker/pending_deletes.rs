@@ -1,4 +1,4 @@
-//! Collects deletes, so that one request acknowledges many messages.
+//! Collects deletes, so that one request deletes many messages.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,12 +10,12 @@ const ROOM: usize = 100;
 
 /// The jobs whose messages are to be deleted, by queue.
 #[derive(Debug, Default)]
-pub(super) struct Acks {
-    coalescing: BTreeMap<QueueName, PendingAcks>,
+pub(super) struct PendingDeletes {
+    coalescing: BTreeMap<QueueName, Batch>,
 }
 
 #[derive(Debug, Default)]
-struct PendingAcks {
+struct Batch {
     jobs: VecDeque<JobId>,
     /// The queue failed: wait for the timer, whatever the number of deletes.
     held_back: bool,
@@ -32,7 +32,7 @@ pub(super) enum Added {
     Waits,
 }
 
-impl Acks {
+impl PendingDeletes {
     /// Adds a job to its queue's batch.
     pub(super) fn add(&mut self, queue: &QueueName, job: JobId, max_batch: usize) -> Added {
         let coalescing = self.coalescing.entry(queue.clone()).or_default();
@@ -79,19 +79,19 @@ mod tests {
 
     #[test]
     fn the_first_delete_starts_the_linger_and_a_full_batch_is_sent() {
-        let (mut acks, mut ids) = (Acks::default(), IdGenerator::default());
-        let added: Vec<Added> = (0..3).map(|_| acks.add(&queue(), ids.next_job(), 3)).collect();
+        let (mut pending, mut ids) = (PendingDeletes::default(), IdGenerator::default());
+        let added: Vec<Added> = (0..3).map(|_| pending.add(&queue(), ids.next_job(), 3)).collect();
         assert_eq!(added, [Added::First, Added::Waits, Added::Full]);
-        assert_eq!(acks.take(&queue()).len(), 3);
-        assert!(acks.queues().is_empty());
+        assert_eq!(pending.take(&queue()).len(), 3);
+        assert!(pending.queues().is_empty());
     }
 
     #[test]
     fn deletes_that_were_put_back_come_first_and_wait_for_the_timer() {
-        let (mut acks, mut ids) = (Acks::default(), IdGenerator::default());
+        let (mut pending, mut ids) = (PendingDeletes::default(), IdGenerator::default());
         let (old, new) = (ids.next_job(), ids.next_job());
-        acks.put_back(&queue(), vec![old]);
-        assert_eq!(acks.add(&queue(), new, 1), Added::Waits);
-        assert_eq!(acks.take(&queue()), [old, new]);
+        pending.put_back(&queue(), vec![old]);
+        assert_eq!(pending.add(&queue(), new, 1), Added::Waits);
+        assert_eq!(pending.take(&queue()), [old, new]);
     }
 }

@@ -1,7 +1,7 @@
 'use strict';
 // The Node package sends tasks over HTTP: 64 callers send again when their send has completed.
 //
-//   node original-send.js QUEUE
+//   node node-send.js QUEUE
 
 const { ivy, queueOptions, functionOf, run } = require('../../interop-node/peer');
 const { TASK, serve } = require('./steps');

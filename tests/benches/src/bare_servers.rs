@@ -1,4 +1,4 @@
-//! The limits of `ivy serve`: hyper servers that send the same responses to the same requests.
+//! The baselines of `ivy serve`: hyper servers that send the same responses to the same requests.
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -8,7 +8,7 @@ use crate::time::{Deadline, Moment};
 use super::super::report::{Problem, ProblemKind};
 use super::config::Action;
 use super::groups::GroupId;
-use super::holdings::{HeldId, HeldState};
+use super::held_messages::{HeldId, HeldState};
 use super::io::{Output, Phase, Progress, Timer};
 use super::leases::Readiness;
 use super::{Next, Stage, Sweep};
@@ -65,7 +65,7 @@ impl Sweep {
             .iter()
             .filter_map(of_waiting)
             .flatten()
-            .filter_map(|copy| self.holdings.get(copy).map(|held| (held.lease_end, copy)))
+            .filter_map(|copy| self.held_messages.get(copy).map(|held| (held.lease_end, copy)))
             .collect();
         leases.sort_unstable();
         self.work.total = waiting.len();
@@ -131,7 +131,7 @@ impl Sweep {
     pub(super) fn delete_copies(&mut self, id: GroupId) {
         let Some(group) = self.groups.get(id) else { return };
         for copy in &group.copies {
-            if self.holdings.get(*copy).is_some_and(|held| held.state == HeldState::Held) {
+            if self.held_messages.get(*copy).is_some_and(|held| held.state == HeldState::Held) {
                 self.work.deletes.push_back(*copy);
             }
         }
@@ -145,7 +145,7 @@ impl Sweep {
     /// Reports a problem of one copy.
     pub(super) fn report_problem_of(&mut self, copy: HeldId, kind: ProblemKind) {
         self.report.count(&kind);
-        let Some(held) = self.holdings.get(copy) else { return };
+        let Some(held) = self.held_messages.get(copy) else { return };
         let group = held.group.and_then(|group| self.groups.get(group));
         let problem = Problem {
             message: held.receipt.message.clone(),
