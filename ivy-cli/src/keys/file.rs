@@ -2,11 +2,12 @@
 //! time.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ivy_proto::config::Environment;
 use ivy_proto::wire::crypto::Keyset;
 use zeroize::Zeroizing;
 
@@ -24,7 +25,10 @@ pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
         let metadata = fs::metadata(path).map_err(Problem::File)?;
         Keyset::check_mode(metadata.permissions().mode())?;
     }
-    let json = fs::read_to_string(path).map(Zeroizing::new).map_err(Problem::File)?;
+    let mut json = Zeroizing::new(String::new());
+    let file = File::open(path).map_err(Problem::File)?;
+    let mut start = file.take(Environment::MAX_FILE as u64);
+    start.read_to_string(&mut json).map_err(Problem::File)?;
     Ok(Keyset::parse(&json)?)
 }
 

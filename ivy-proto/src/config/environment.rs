@@ -12,9 +12,12 @@ pub struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
+    /// How many bytes of a file are needed. A larger file is invalid.
+    pub const MAX_FILE: usize = 1 << 20;
+
     /// Creates an environment. `variable` returns a variable's value by its name, and `file`
     /// returns a file's content by its path. The paths are the one in `IVY_KEYSET` and those that a
-    /// backend reads.
+    /// backend reads. No more than [`MAX_FILE`](Environment::MAX_FILE) bytes are needed of any file.
     #[must_use]
     pub fn new(
         variable: &'a dyn Fn(&str) -> Option<String>,

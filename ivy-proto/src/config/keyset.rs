@@ -67,16 +67,20 @@ pub(super) fn complete(
 }
 
 fn read_file(path: &str, environment: &Environment<'_>) -> Result<Keyset, ConfigError> {
-    let (mode, bytes) = (environment.mode(path), environment.file(path).map(Zeroizing::new));
-    let can_be_shown = mode.is_some() || bytes.is_some() || looks_like_a_path(path);
-    let parse = || {
+    let mode = environment.mode(path);
+    let mut can_be_shown = mode.is_some() || looks_like_a_path(path);
+    let mut parse = || {
+        // Reading a device or a pipe may never end.
         if let Some(mode) = mode {
             Keyset::check_mode(mode)?;
         }
-        let text = std::str::from_utf8(bytes.as_ref().ok_or(BadKeyset::Unreadable)?);
+        let bytes = environment.file(path).map(Zeroizing::new).ok_or(BadKeyset::Unreadable)?;
+        can_be_shown = true;
+        let text = std::str::from_utf8(&bytes);
         Keyset::parse(text.map_err(|_| BadKeyset::Malformed("text in UTF-8"))?)
     };
-    parse().map_err(|error| bad(can_be_shown.then(|| path.to_owned()), error))
+    let keyset = parse();
+    keyset.map_err(|error| bad(can_be_shown.then(|| path.to_owned()), error))
 }
 
 fn bad(path: Option<String>, error: BadKeyset) -> ConfigError {

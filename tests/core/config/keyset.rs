@@ -77,6 +77,8 @@ fn a_keyset_that_cannot_be_used_is_an_error() {
     assert_eq!(exposed.error(), bad(Some(PATH), BadKeyset::Exposed { mode: 0o644 }));
     let folder = on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755);
     assert_eq!(folder.error(), bad(Some(PATH), BadKeyset::Folder));
+    let device = file(&json("a")).with_mode(PATH, 0o020_600);
+    assert_eq!(device.error(), bad(Some(PATH), BadKeyset::NotAFile));
     let closed = file(&json("a")).with_mode(PATH, 0o100_600);
     assert_eq!(primary(&closed.config().unwrap()), "a");
 }

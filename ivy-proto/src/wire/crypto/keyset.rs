@@ -122,6 +122,9 @@ pub enum BadKeyset {
     /// The path is a folder.
     #[error("it is a folder; name the keyset file in it")]
     Folder,
+    /// The path is a device, a pipe or a socket.
+    #[error("it is not a regular file; name a file, or a link to one")]
+    NotAFile,
     /// Others than the file's owner and group may access it.
     #[error(
         "everyone on this host may read or write the keyset file (mode {mode:o}); change it to 600"
@@ -148,12 +151,17 @@ impl Keyset {
         Keyset { primary, keys: vec![key] }
     }
 
+    /// Checks a keyset file before it is read. `mode` is the file mode of Unix, with the type of the
+    /// file or without.
+    ///
     /// # Errors
-    /// If it is a folder, or if others than the owner and the group of the file may read or write
-    /// it. `mode` is the file mode of Unix.
+    /// If it is not a regular file, or if others than the owner and the group of the file may read or
+    /// write it.
     pub fn check_mode(mode: u32) -> Result<(), BadKeyset> {
-        if mode & 0o170_000 == 0o040_000 {
-            return Err(BadKeyset::Folder);
+        match mode & 0o170_000 {
+            0o040_000 => return Err(BadKeyset::Folder),
+            0 | 0o100_000 => {}
+            _ => return Err(BadKeyset::NotAFile),
         }
         let mode = mode & 0o777;
         if mode & 0o007 == 0 { Ok(()) } else { Err(BadKeyset::Exposed { mode }) }

@@ -120,6 +120,10 @@ fn a_file_that_others_may_read_or_write_is_refused() {
     for mode in [0o040_755, 0o040_700] {
         assert_eq!(Keyset::check_mode(mode), Err(BadKeyset::Folder));
     }
+    // A character device, a block device, a pipe and a socket.
+    for mode in [0o020_666, 0o060_600, 0o010_600, 0o140_600] {
+        assert_eq!(Keyset::check_mode(mode), Err(BadKeyset::NotAFile));
+    }
 }
 
 #[test]
