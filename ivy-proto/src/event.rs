@@ -205,7 +205,8 @@ pub enum Event {
         /// A task on it that this worker has no handler for.
         task: TaskName,
     },
-    /// Entries in a queue's reply had no id or reservation and were ignored.
+    /// Entries in a queue's reply cannot be handled: they have no id or reservation, are not messages
+    /// of ivy, are too large, or were not requested.
     UnusableMessages {
         /// The physical queue.
         queue: QueueName,
@@ -552,6 +553,7 @@ impl Event {
             | Event::IdReused { .. }
             | Event::DecryptionsFailed { .. }
             | Event::QueueShared { .. }
+            | Event::UnusableMessages { .. }
             | Event::QueueServerWarning { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,

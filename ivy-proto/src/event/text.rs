@@ -113,7 +113,10 @@ impl Display for Event {
                 "queue {queue} carries tasks of another program, such as {task}, so this worker yields it to others at times; give each program a queue of its own, or register the task here"
             ),
             Event::UnusableMessages { queue, count } => {
-                write!(f, "queue {queue}: {count} messages without id or reservation were ignored")
+                write!(
+                    f,
+                    "queue {queue}: {count} entries cannot be handled: they are not messages of ivy, are too large, or were not requested; find out which program writes to the queue"
+                )
             }
             Event::IdReused { queue, message } => {
                 let message = MessageInQueue(message, queue);

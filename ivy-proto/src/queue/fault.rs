@@ -124,7 +124,7 @@ impl FaultKind {
             FaultKind::NoMessage => "it was deleted or has expired",
             FaultKind::LeaseLost => "another worker may have the message now",
             FaultKind::TooLarge => "send less, or send a reference to the data",
-            FaultKind::Refused => "repeating it will not help",
+            FaultKind::Refused => "it will be refused again until the cause is removed",
             FaultKind::Unsupported { instead, .. } => instead,
         }
     }

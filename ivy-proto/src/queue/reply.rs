@@ -88,8 +88,9 @@ impl QueueReply {
 pub struct Reserved {
     /// The messages.
     pub messages: Vec<ReservedMessage>,
-    /// The number of entries without id or reservation, which cannot be handled. They return to the
-    /// queue when their leases end.
+    /// The number of entries that cannot be handled: they have no id or reservation, are not
+    /// messages, or are too large. The backend moves them to the dead-letter queue, or they return to
+    /// the queue when their leases end.
     pub unusable: usize,
 }
 

@@ -178,9 +178,14 @@ fn reply_for(purpose: &OpPurpose, result: Result<QueueReply, Fault>) -> Result<Q
     })
 }
 
-/// Whether the fault is unlikely to pass by itself, so it is reported immediately.
+/// Whether the fault is unlikely to pass by itself, so it is reported immediately. A reply that
+/// cannot be decoded may have reserved messages, which then are not handled until their leases end,
+/// even if the next reply is valid.
 fn needs_operator(fault: &Fault) -> bool {
-    matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls)
+    matches!(
+        fault.kind(),
+        FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls | FaultKind::BadResponse
+    )
 }
 
 /// Whether repeating the unchanged request may help.

@@ -2,12 +2,23 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{DegradedReason, Event, Part, ReleaseReason};
+use crate::id::OpId;
 use crate::queue::{DeadLetterSetting, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
 use crate::time::WallClock;
 use crate::worker::{Input, InvalidConfig, Output, Worker};
 
 fn empty() -> QueueReply {
     QueueReply::Reserved(Reserved::default())
+}
+
+/// Time passes until the worker polls.
+fn next_poll(worker: &mut Scenario) -> OpId {
+    loop {
+        match worker.take_poll() {
+            Some((poll, _)) => return poll,
+            None => worker.advance(Duration::from_millis(100)),
+        }
+    }
 }
 
 #[test]
@@ -113,18 +124,26 @@ fn a_failing_queue_is_polled_at_most_twice_a_second_and_reported_once() {
 fn the_recovery_of_a_queue_is_reported() {
     let mut worker = started();
     for _ in 0..5 {
-        let poll = loop {
-            match worker.take_poll() {
-                Some((poll, _)) => break poll,
-                None => worker.advance(Duration::from_millis(100)),
-            }
-        };
+        let poll = next_poll(&mut worker);
         worker.faulty(poll, FaultKind::ServerError);
     }
     worker.advance(Duration::from_secs(20));
     let (poll, _) = worker.take_poll().unwrap();
     worker.reply(poll, Ok(empty()));
     assert!(worker.events.contains(&Event::Recovered { part: Part::Queue(queue()) }));
+}
+
+#[test]
+fn a_reply_that_cannot_be_decoded_is_reported_even_if_the_next_one_is_valid() {
+    let mut worker = started();
+    for round in 1..=2 {
+        let poll = next_poll(&mut worker);
+        worker.faulty(poll, FaultKind::BadResponse);
+        let degraded = worker.events.iter().filter(|event| matches!(event, Event::Degraded { .. }));
+        assert_eq!(degraded.count(), round);
+        let poll = next_poll(&mut worker);
+        worker.reply(poll, Ok(empty()));
+    }
 }
 
 #[test]
