@@ -8,6 +8,7 @@ use ivy_proto::backend::{ConnectionId, Endpoint, Output};
 use ivy_proto::event::Event;
 
 use crate::connection::RespConnection;
+use crate::protocol_errors::ProtocolErrors;
 
 /// The outputs of a session in order, and how its connections are opened.
 #[derive(Debug)]
@@ -17,11 +18,19 @@ pub(crate) struct Effects {
     last_connection_id: u64,
     /// Whether the server accepted the password without the user name, which is reported once.
     ignores_user: bool,
+    /// The invalid replies of the server, on any connection.
+    pub(crate) protocol_errors: ProtocolErrors,
 }
 
 impl Effects {
     pub(crate) fn new(address: Arc<RedisAddress>) -> Self {
-        Effects { address, outputs: VecDeque::new(), last_connection_id: 0, ignores_user: false }
+        Effects {
+            address,
+            outputs: VecDeque::new(),
+            last_connection_id: 0,
+            ignores_user: false,
+            protocol_errors: ProtocolErrors::default(),
+        }
     }
 
     pub(crate) fn address(&self) -> &RedisAddress {

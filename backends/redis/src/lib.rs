@@ -88,9 +88,12 @@
 //! [`QueueServerWarning`](ivy_proto::event::Event::QueueServerWarning). Settings that the user has
 //! no permission to read are not checked.
 //!
-//! An element in the keys of a queue that is not a message, because another program wrote it, or
-//! that is larger than 1 MiB, is moved to the dead-letter queue when a worker reserves it, as the
-//! body of a message.
+//! Other programs may write to the keys of a queue. An element that is not a message, or that is
+//! larger than 1 MiB, is moved to the dead-letter queue when a worker reserves it, as the body of a
+//! message; a message with a body of more than 256 KiB is moved there as it is. Each is reported as
+//! a `QueueServerWarning`. Nothing is moved out of a dead-letter queue: an element that is not a
+//! message is shown there as the body of a message whose id begins with `raw-`, and one of more than
+//! 1 MiB is not shown. A score that is no time, such as `inf`, affects only its own element.
 //!
 //! # Promises of a notifier
 //!
@@ -111,6 +114,10 @@
 //! to wait for at most 30 seconds, and at most for the lease; a connection counts as dead if a
 //! reply is 10 seconds late. Other replies may take 5 seconds, and so may connecting. After 20
 //! seconds of silence a subscription is checked with a PING.
+//!
+//! A connection is closed if the server sends a reply that no request asked for, or bytes that are
+//! no reply. After the second time in a row no connection is opened for a second, then for two, and
+//! so on up to 30 seconds; requests fail as `Unreachable` meanwhile.
 //!
 //! A request contains up to 100 messages of up to 256 KiB each. A reply contains further messages
 //! only while it is below 4 MiB. The size of a reply is limited before it is decoded: a line to 1
@@ -191,6 +198,7 @@ pub mod planted;
 mod planted;
 mod plug;
 mod probe;
+mod protocol_errors;
 mod queue;
 mod requests;
 mod server;

@@ -1,8 +1,10 @@
 //! The session against scripted servers.
 
 mod operations;
+mod protocol_errors;
 mod publishing;
 mod subscribing;
+mod unusable;
 mod waiting;
 
 use std::time::Duration;
@@ -13,7 +15,9 @@ use ivy_proto::backend::{
 };
 use ivy_proto::event::Event;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::queue::{
+    Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, ReceivedBody,
+};
 use ivy_proto::{ChannelName, Moment, QueueName, Receipt, Secret};
 
 use super::*;

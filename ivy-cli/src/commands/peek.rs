@@ -66,7 +66,9 @@ async fn empty(options: &Options, ivy: &ivy_tokio::Ivy, output: &Output) -> Resu
     };
     output.note(&Note::new(match info.size {
         Some(0) => format!("queue {queue} is empty"),
-        Some(size) => format!("queue {queue} has {size} messages, all of them reserved or delayed"),
+        Some(size) => format!(
+            "queue {queue} has {size} messages, none of which can be shown: they are reserved, delayed, or too large"
+        ),
         None => format!("queue {queue} has no messages that are ready"),
     }))?;
     Ok(Exit::Done)

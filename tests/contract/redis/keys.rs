@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ivy_proto::QueueName;
 use ivy_proto::queue::{FaultKind, QueueOp, QueueReply};
 use ivy_test_kit::{PATIENCE, RedisServer};
 use tokio::time::{Instant, sleep, timeout};
@@ -35,6 +36,70 @@ async fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
     dead.sort_by_key(String::len);
     assert_eq!(dead, ["hello".to_owned(), large]);
     assert_eq!(server.size("mail").await, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_for_ivy_is_moved_to_the_dead_letter_queue_once() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    // Read as text, the second one is three times as long.
+    let (large, bytes) = ("x".repeat(300_000), vec![0xff; 200_000]);
+    for (id, body) in [("large-message-0000", large.as_bytes()), ("bytes-message-0000", &bytes)] {
+        let element = [id.as_bytes(), b"0100", body].concat();
+        server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg(element)).await;
+    }
+    let reserved = queue.reserve(Duration::ZERO).await.unwrap();
+    assert_eq!((reserved.messages.len(), reserved.unusable), (0, 2));
+    until_size(&server, "mail.dead", 2).await;
+    let mut dead = queue.reserve_from("mail.dead").await.messages;
+    dead.sort_by(|one, other| one.receipt.message.as_bytes().cmp(other.receipt.message.as_bytes()));
+    assert_eq!(dead[0].receipt.message.as_bytes(), b"bytes-message-0000");
+    assert!(text(&dead[1]) == large);
+    assert_eq!(server.size("mail").await, 0);
+}
+
+#[tokio::test]
+async fn an_element_of_a_dead_letter_queue_that_is_no_message_is_shown_and_stays() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail.dead}:r").arg("hello")).await;
+    for _ in 0..2 {
+        let shown = queue.reserve_from("mail.dead").await.messages.remove(0);
+        assert_eq!(text(&shown), "hello");
+        let receipt = shown.receipt;
+        let (delay, failed) = (Duration::ZERO, false);
+        let dead = QueueName::new("mail.dead").unwrap();
+        let release = QueueOp::Release { queue: dead, receipt, delay, failed };
+        queue.execute(release).await.unwrap();
+    }
+    let stored: Vec<String> =
+        server.query(redis::cmd("LRANGE").arg("ivy1:{mail.dead}:r").arg(0).arg(-1)).await;
+    assert_eq!(stored, ["hello"]);
+    assert_eq!(server.size("mail.dead.dead").await, 0);
+}
+
+#[tokio::test]
+async fn scores_of_another_program_hide_no_message() {
+    let server = RedisServer::start().await;
+    let element = "-AbCdEfG01234567890000later";
+    for (number, (key, member)) in [("d", element), ("l", "another-program/1")].iter().enumerate() {
+        for (place, score) in ["inf", "1e300", "9007199254740993", "-inf"].iter().enumerate() {
+            // Each on a queue of its own.
+            let name = format!("mail.{number}.{place}");
+            let queue = TestQueue::named(&server.url(), &name);
+            let add = format!("ivy1:{{{name}}}:{key}");
+            server.query::<u64>(redis::cmd("ZADD").arg(add).arg(score).arg(member)).await;
+            queue.post("ready", Duration::ZERO).await.unwrap();
+            let found = queue.reserve(Duration::ZERO).await.unwrap();
+            assert!(found.messages.iter().any(|found| text(found) == "ready"), "{key} {score}");
+            let (waited, posted) = tokio::join!(queue.reserve(20 * SECOND), async {
+                sleep(Duration::from_millis(50)).await;
+                queue.post("later", Duration::ZERO).await
+            });
+            posted.unwrap();
+            assert_eq!(waited.unwrap().messages.len(), 1, "{key} {score}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -82,6 +147,7 @@ async fn a_key_of_another_kind_stops_a_queue_and_loses_nothing() {
     let fault = queue.reserve(Duration::ZERO).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Refused);
     assert!(fault.to_string().contains("?prefix="), "{fault}");
+    assert_eq!(server.query::<u64>(redis::cmd("ZCARD").arg("ivy1:{mail}:l")).await, 0);
     server.query::<u64>(redis::cmd("DEL").arg("ivy1:{mail}:h")).await;
     assert_eq!(text(&queue.only_message().await), "hello");
 

@@ -18,4 +18,4 @@ pub use pubsub::PubSub;
 pub use resp::{BadCommand, Command, CommandReader, Reply};
 pub use scripts::{MODELLED, Script};
 pub use server::{ClientId, Server, Written};
-pub use store::{Store, Value};
+pub use store::{SortedSet, Store, Value};

@@ -90,6 +90,10 @@ impl BlockingConnection {
         }
     }
 
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Opening { .. })
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle)
     }

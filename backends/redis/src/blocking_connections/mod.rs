@@ -46,7 +46,13 @@ impl BlockingConnections {
         self.close_old(effects, now);
         match self.connections.iter_mut().find(|blocking| blocking.is_idle()) {
             Some(blocking) => blocking.send(wait, effects, now),
-            None => self.connections.push(BlockingConnection::open(wait, effects, now)),
+            None => match effects.protocol_errors.refusal(now) {
+                Some(error) => {
+                    let replies = Err(NoReply { error, was_sent: false });
+                    self.completed.push_back(CompletedRequest { id: wait.id, replies });
+                }
+                None => self.connections.push(BlockingConnection::open(wait, effects, now)),
+            },
         }
     }
 
@@ -92,6 +98,9 @@ impl BlockingConnections {
             match outcome {
                 Outcome::Completed(completed) => self.completed.push_back(completed),
                 Outcome::Broken(broken) => {
+                    if !self.connections[position].is_opening() {
+                        effects.protocol_errors.record(&broken.error, now);
+                    }
                     effects.close(connection_id);
                     self.lost(position, |_| broken);
                     return;

@@ -119,9 +119,11 @@ impl SubscribedConnection {
     }
 
     fn on_message(&mut self, value: Value, now: Moment) -> Option<SubscriptionEvent> {
-        let Value::Array(parts) = value else { return None };
-        let mut parts = parts.into_iter();
-        let kind = parts.next().and_then(bytes)?;
+        let mut parts = match value {
+            Value::Array(parts) => parts.into_iter(),
+            _ => Vec::new().into_iter(),
+        };
+        let kind = parts.next().and_then(bytes).unwrap_or_default();
         match (kind.as_slice(), self.stage) {
             (b"subscribe", Stage::Opening { unconfirmed }) if unconfirmed > 1 => {
                 self.stage = Stage::Opening { unconfirmed: unconfirmed - 1 };
@@ -131,8 +133,13 @@ impl SubscribedConnection {
                 self.listen(now);
                 Some(SubscriptionEvent::Subscribed)
             }
-            // A server confirms all channels of a command before it sends anything else.
-            (_, Stage::Opening { .. }) => None,
+            (b"message", Stage::Opening { .. }) => None,
+            // A server confirms all channels of a command before it sends another reply.
+            (_, Stage::Opening { .. }) => {
+                let unexpected = "its reply does not match the command";
+                let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
+                Some(SubscriptionEvent::Lost(broken.into()))
+            }
             (b"message", _) => {
                 self.listen(now);
                 let channel = parts.next().and_then(bytes)?;

@@ -9,10 +9,12 @@ use ivy_proto::queue::{
 use ivy_proto::{MessageId, QueueName, Receipt};
 use redis::Value;
 
-use super::element::{Counts, Element};
+use super::MAX_BODY;
+use super::element::{self, Counts, Element};
 use super::encode::{Holder, Search};
 use super::fault::fault_of_error;
 use super::receipt::{Reservation, ReserveId};
+use super::unusable::Unusable;
 use crate::address::RedisAddress;
 
 /// The maximum number of elements that are searched for an id.
@@ -30,8 +32,8 @@ pub(crate) enum ReserveReply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Messages {
     pub(crate) reserved: Reserved,
-    /// Reservations of elements that are not messages, or are too large for one.
-    pub(crate) invalid: Vec<Reservation>,
+    /// The reservations of elements that no worker can handle.
+    pub(crate) unusable: Vec<(Reservation, Unusable)>,
     /// When the next message is due. `None` if further messages may be ready.
     pub(crate) due: Option<NextDue>,
 }
@@ -47,27 +49,31 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    /// Decodes the messages of a reserve from this queue.
     pub(crate) fn reserve(
         &self,
+        queue: &QueueName,
         reserve_id: ReserveId,
         reply: Value,
     ) -> Result<ReserveReply, Fault> {
         let mut elements = self.texts(reply)?;
         let due = elements.pop().ok_or_else(unexpected_reply)?;
         let Some(end) = elements.pop() else { return Ok(ReserveReply::Nothing(self.due(&due)?)) };
-        let due = if due == b"more" { None } else { Some(self.due(&due)?) };
+        // The messages are reserved, whatever is known about the next one.
+        let due = if due == b"more" { None } else { self.due(&due).ok() };
         let size = u8::try_from(elements.len()).map_err(|_| unexpected_reply())?;
         let end = self.number(&end)?;
         let mut reserved = Reserved::default();
-        let mut invalid = Vec::new();
+        let mut unusable = Vec::new();
+        let is_dead_letter_queue = queue.of_dead_letters().is_some();
         for (reservation, element) in Reservation::all(reserve_id, size, end).zip(&elements) {
-            match Element::parse(element) {
-                Some(element) => reserved.messages.push(message(&element, &reservation)),
-                None => invalid.push(reservation),
+            match message_in(element, &reservation, is_dead_letter_queue) {
+                Ok(message) => reserved.messages.push(message),
+                Err(why) => unusable.push((reservation, why)),
             }
         }
-        reserved.unusable = invalid.len();
-        Ok(ReserveReply::Messages(Messages { reserved, invalid, due }))
+        reserved.unusable = unusable.len();
+        Ok(ReserveReply::Messages(Messages { reserved, unusable, due }))
     }
 
     fn due(&self, text: &[u8]) -> Result<NextDue, Fault> {
@@ -86,29 +92,38 @@ impl Decoder<'_> {
     /// not issue.
     ///
     /// A missing message was already deleted, unless its lease has ended: then another worker may
-    /// have it. The replies contain how many are missing, not which: if one is missing, each
-    /// message whose lease has ended counts as lost.
+    /// have it. Of messages with one reservation, the replies contain how many are missing, not
+    /// which: if one is missing, each of them whose lease has ended counts as lost.
     pub(crate) fn delete(
         &self,
         receipts: &[Option<Holder>],
         replies: Vec<Value>,
     ) -> Result<QueueReply, Fault> {
         let mut replies = replies.into_iter();
-        let deleted = self.count(replies.next().ok_or_else(unexpected_reply)?)?;
         let now = self.time(replies.next_back().ok_or_else(unexpected_reply)?)?;
-        for of_leases in replies {
-            self.count(of_leases)?;
+        let mut counts = replies.map(|reply| self.count(reply));
+        let mut next_count = || counts.next().ok_or_else(unexpected_reply)?;
+        let with_one_reservation =
+            receipts.iter().flatten().filter(|holder| holder.next.is_none()).count() as u64;
+        let all_were_deleted = with_one_reservation == 0 || next_count()? >= with_one_reservation;
+        let mut entries = Vec::with_capacity(receipts.len());
+        for holder in receipts {
+            let was_deleted = match holder {
+                Some(holder) if holder.next.is_some() => next_count()? > 0,
+                _ => all_were_deleted,
+            };
+            entries.push(match holder {
+                None => Err(lease_lost()),
+                Some(_) if was_deleted => Ok(()),
+                Some(holder) if holder.reservation.end() < now => Err(lease_lost()),
+                Some(_) if receipts.len() == 1 => Err(Fault::new(FaultKind::NoMessage)),
+                Some(_) => Ok(()),
+            });
         }
-        let holders = receipts.iter().flatten();
-        let all_were_deleted = deleted >= holders.count() as u64;
-        let entry = |holder: &Option<Holder>| match holder {
-            None => Err(lease_lost()),
-            Some(_) if all_were_deleted => Ok(()),
-            Some(holder) if holder.reservation.end() < now => Err(lease_lost()),
-            Some(_) if receipts.len() == 1 => Err(Fault::new(FaultKind::NoMessage)),
-            Some(_) => Ok(()),
-        };
-        Ok(QueueReply::Deleted(receipts.iter().map(entry).collect()))
+        for of_leases in counts {
+            of_leases?;
+        }
+        Ok(QueueReply::Deleted(entries))
     }
 
     pub(crate) fn touch(
@@ -134,8 +149,14 @@ impl Decoder<'_> {
 
     pub(crate) fn peek(&self, reply: Value) -> Result<QueueReply, Fault> {
         let elements = self.texts(reply)?;
-        let messages = elements.iter().filter_map(|element| Element::parse(element));
-        Ok(QueueReply::Peeked(messages.map(|element| peeked(&element)).collect()))
+        let shown = |element: &Vec<u8>| match Element::parse(element) {
+            Some(element) => peeked(&element),
+            None => {
+                let raw = Raw::of(element);
+                PeekedMessage { reserved_count: None, ..peeked(&raw.element()) }
+            }
+        };
+        Ok(QueueReply::Peeked(elements.iter().map(shown).collect()))
     }
 
     /// Decodes the result of a search, or where it continues.
@@ -271,6 +292,43 @@ fn lease_lost() -> Fault {
     Fault::new(FaultKind::LeaseLost)
 }
 
+/// The message in an element, or why a worker cannot handle it.
+///
+/// In a dead-letter queue, elements are returned as they are: nothing is moved from it to another
+/// queue.
+fn message_in(
+    element: &[u8],
+    reservation: &Reservation,
+    is_dead_letter_queue: bool,
+) -> Result<ReservedMessage, Unusable> {
+    match Element::parse(element) {
+        Some(element) => {
+            let message = message(&element, reservation);
+            let is_large = body_size(&message.body) > MAX_BODY && !is_dead_letter_queue;
+            if is_large { Err(Unusable::LargeBody) } else { Ok(message) }
+        }
+        None if element.is_empty() => Err(Unusable::Unreadable),
+        None if is_dead_letter_queue => Ok(message(&Raw::of(element).element(), reservation)),
+        None => Err(Unusable::NotAMessage),
+    }
+}
+
+/// An element that is not a message, shown as the body of one.
+struct Raw<'a> {
+    id: String,
+    body: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    fn of(element: &'a [u8]) -> Self {
+        Raw { id: element::raw_id(element), body: element }
+    }
+
+    fn element(&self) -> Element<'_> {
+        Element { id: &self.id, counts: Counts::default(), body: self.body }
+    }
+}
+
 fn message(element: &Element<'_>, reservation: &Reservation) -> ReservedMessage {
     let Counts { failed, lost } = element.counts;
     ReservedMessage {
@@ -286,6 +344,13 @@ fn peeked(element: &Element<'_>) -> PeekedMessage {
         id: MessageId::new(element.id),
         body: body(element),
         reserved_count: Some(u32::from(failed) + u32::from(lost)),
+    }
+}
+
+fn body_size(body: &ReceivedBody) -> usize {
+    match body {
+        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+        ReceivedBody::Missing => 0,
     }
 }
 

@@ -1,9 +1,13 @@
 //! Messages as stored in a queue: an id, two counts, and the body.
 
+use sha1::{Digest, Sha1};
+
 /// The length of an id.
 pub(crate) const ID_LENGTH: usize = 18;
 /// The length of everything before the body.
 pub(crate) const HEADER_LENGTH: usize = ID_LENGTH + 4;
+/// How the ids of elements that are not messages begin.
+const RAW: &str = "raw-";
 /// The counts of a message that was never reserved.
 pub(crate) const NO_COUNTS: &str = "0000";
 
@@ -42,6 +46,12 @@ impl<'a> Element<'a> {
     }
 }
 
+/// The id under which an element that is not a message is shown: the same each time.
+pub(crate) fn raw_id(bytes: &[u8]) -> String {
+    let hash: String = Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{RAW}{}", &hash[..ID_LENGTH - RAW.len()])
+}
+
 /// A new message, as it is posted.
 pub(crate) fn encode_new(id: &str, body: &str) -> Vec<u8> {
     [id, NO_COUNTS, body].concat().into_bytes()
@@ -77,6 +87,13 @@ mod tests {
         ] {
             assert_eq!(Element::parse(bytes), None, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn an_element_that_is_not_a_message_is_shown_under_an_id_of_its_own() {
+        assert_eq!(raw_id(b"hello"), "raw-aaf4c61ddcc5e8");
+        assert_eq!(raw_id(b"hello").len(), ID_LENGTH);
+        assert_ne!(raw_id(b"hello"), raw_id(b"world"));
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use super::keys::{Keys, Prefix};
 use super::receipt::{Reservation, ReserveId, shared_lease};
 use super::scripts::Script;
 use super::short_text::ShortText;
+use super::unusable::Unusable;
 use crate::frame::Limits;
 
 /// The largest element that is accepted from a server, in bytes. Other programs may post larger
@@ -153,12 +154,21 @@ impl Holder {
     }
 }
 
-/// Deletes these messages. The replies: how many existed, possibly the results for their leases,
-/// and last the time.
+/// Deletes these messages. The replies: how many of those with one reservation existed, if there
+/// are any; for each of the others, how many of its two fields existed, because both may hold it;
+/// possibly the result for the leases; and last the time.
 pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
     let reservations = || holders.iter().flat_map(|holder| holder.reservations());
-    let fields = reservations().map(Reservation::field);
-    let mut commands = vec![Command::new("HDEL").key(keys.held()).args(fields)];
+    let delete = |fields: Vec<ShortText>| Command::new("HDEL").key(keys.held()).args(fields);
+    let fields = |holder: &Holder| holder.reservations().map(Reservation::field).collect();
+    let with_one = holders.iter().filter(|holder| holder.next.is_none());
+    let single: Vec<ShortText> = with_one.map(|holder| holder.reservation.field()).collect();
+    let with_two = holders.iter().filter(|holder| holder.next.is_some());
+    let mut commands = Vec::new();
+    if !single.is_empty() {
+        commands.push(delete(single));
+    }
+    commands.extend(with_two.map(|holder| delete(fields(holder))));
     let leases = ended_leases(reservations());
     if !leases.is_empty() {
         commands.push(Command::new("ZREM").key(keys.leases()).args(leases));
@@ -201,14 +211,24 @@ pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: boo
     })
 }
 
-/// Moves an element that is not a message to the dead-letter queue, as the body of a message with
-/// this id.
-pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &str) -> Command {
+/// Moves an element that no worker can handle to the dead-letter queue: as the body of a message
+/// with this id, or as it is if it is a message.
+pub(crate) fn reject(
+    keys: &Keys,
+    dead: &Keys,
+    reservation: &Reservation,
+    why: Unusable,
+    id: &str,
+) -> Command {
+    let header = match why {
+        Unusable::NotAMessage | Unusable::Unreadable => element::encode_new(id, ""),
+        Unusable::LargeBody => Vec::new(),
+    };
     let [ready, delayed, leases, held] = keys.script_keys();
     Command::script(Script::Reject, &[ready, delayed, leases, held, dead.ready()])
         .arg(reservation.field())
         .arg(reservation.own_lease().unwrap_or_default())
-        .arg(element::encode_new(id, ""))
+        .arg(header)
 }
 
 /// Searches for messages that are reserved without a lease, from this cursor on.

@@ -23,6 +23,8 @@ const OTHER_KIND: &str = "a key of the queue contains other data: choose another
 const VERSION: &str = "a queue needs Redis 6.2 or later, or a compatible server";
 const CLUSTER: &str =
     "a cluster is not supported as a queue: use a standalone server, or a proxy of the cluster";
+const NO_SCRIPTS: &str =
+    "the server runs no scripts: a queue needs Redis 6.2 or later, or a compatible server";
 const PARTIAL: &str = "it can be retried; a message may then be delivered twice";
 
 /// The fault for an error reply to a command of a queue, a script or not: its text including the
@@ -80,6 +82,8 @@ fn meaning(error: &str) -> (FaultKind, Option<&'static str>) {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => (Unavailable, Some(LOADING)),
         "NOAUTH" | "WRONGPASS" => (Unauthorized, None),
         "NOPERM" => (Unauthorized, Some(GRANT)),
+        // The source was sent as well.
+        "NOSCRIPT" => (Refused, Some(NO_SCRIPTS)),
         "MOVED" | "ASK" => (Redirected, Some(CLUSTER)),
         "WRONGTYPE" | "CROSSSLOT" => (Refused, Some(OTHER_KIND)),
         _ if error.contains("can't run this command") => (ServerError, Some(GRANT)),
@@ -174,7 +178,8 @@ mod tests {
                 ServerError,
                 "twice",
             ),
-            ("ERR something else", Refused, "will not help"),
+            ("NOSCRIPT No matching script.", Refused, "runs no scripts"),
+            ("ERR something else", Refused, "until the cause is removed"),
         ] {
             let fault = fault_of_error(error, &address());
             assert_eq!(fault.kind(), kind, "{error}");

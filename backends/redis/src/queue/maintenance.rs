@@ -10,6 +10,7 @@ use super::command::Command;
 use super::encode;
 use super::keys::{Keys, Prefix};
 use super::receipt::Reservation;
+use super::unusable::Unusable;
 
 /// How often a queue that receives posts is listed: its entry may have been deleted meanwhile.
 const LIST_EVERY: Duration = Duration::from_secs(60);
@@ -25,8 +26,8 @@ pub(crate) enum MaintenanceTask {
     Checks,
     /// Put back messages without a lease; `found` were put back so far.
     Orphans { queue: QueueName, keys: Keys, found: u64 },
-    /// Move an element that is not a message to the dead-letter queue.
-    Reject { queue: QueueName },
+    /// Move an element that no worker can handle to the dead-letter queue.
+    Reject { queue: QueueName, why: Unusable },
     /// Release messages without a caller.
     Release,
 }
@@ -81,19 +82,19 @@ impl Maintenance {
         })
     }
 
-    /// Moves an element that is not a message to the dead-letter queue, if the queue has one.
+    /// Moves an element that no worker can handle to the dead-letter queue, if the queue has one.
     pub(crate) fn reject(
         &self,
         prefix: &Prefix,
         queue: &QueueName,
-        reservation: &Reservation,
+        (reservation, why): (&Reservation, Unusable),
         id: &str,
     ) -> Option<(MaintenanceTask, Vec<Command>)> {
         let dead = queue.dead_letter_queue().ok()?;
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
         let commands =
-            vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, id)];
-        Some((MaintenanceTask::Reject { queue: queue.clone() }, commands))
+            vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, why, id)];
+        Some((MaintenanceTask::Reject { queue: queue.clone(), why }, commands))
     }
 }
 

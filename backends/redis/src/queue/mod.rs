@@ -18,6 +18,7 @@ mod receipt;
 mod scripts;
 mod short_text;
 mod unconfirmed_touches;
+mod unusable;
 
 use std::time::Duration;
 

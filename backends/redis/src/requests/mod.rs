@@ -131,7 +131,12 @@ impl Requests {
                 Ok(ConnectionStep::Reply(value)) => {
                     self.on_reply(connection_id, value, effects, now)
                 }
-                Err(broken) => self.fail(connection_id, &broken, effects, now),
+                Err(broken) => {
+                    if self.pipeline(connection_id).is_some() {
+                        effects.protocol_errors.record(&broken, now);
+                    }
+                    self.fail(connection_id, &broken, effects, now);
+                }
             }
         }
         self.close_idle_replaced(effects);
@@ -202,7 +207,12 @@ impl Requests {
                     return;
                 }
                 (RenewalStep::Renew { limit }, _) => limit,
-                (RenewalStep::Open, _) => CONNECT_LIMIT,
+                (RenewalStep::Open, _) => {
+                    if let Some(broken) = effects.protocol_errors.refusal(now) {
+                        return self.fail_outgoing(&broken, effects);
+                    }
+                    CONNECT_LIMIT
+                }
                 (RenewalStep::Send(_) | RenewalStep::Probe(_), None) => {
                     self.renewal.lost();
                     continue;
@@ -306,6 +316,7 @@ impl Requests {
         if let Some(connection) = self.connection(connection_id) {
             let unexpected = "its reply does not match the command";
             let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
+            effects.protocol_errors.record(&broken, now);
             self.fail(connection_id, &broken, effects, now);
         }
     }
@@ -336,9 +347,7 @@ impl Requests {
                 tracing::debug!(detail = broken.detail, "the connection was not replaced");
                 self.renewal.renewal_failed(now);
             } else {
-                for item in std::mem::take(&mut self.outgoing) {
-                    self.fail_item(item, broken, false, effects);
-                }
+                self.fail_outgoing(broken, effects);
             }
             return;
         }
@@ -363,10 +372,23 @@ impl Requests {
             };
             self.fail_item(item, broken, true, effects);
         }
-        if is_current && was_probed {
-            self.renewal.on_lost_before_probe_reply();
-        } else if is_current {
-            self.renewal.lost();
+        if !is_current {
+            return;
+        }
+        if was_probed {
+            return self.renewal.on_lost_before_probe_reply();
+        }
+        self.renewal.lost();
+        // The next connection may end in the same way, before anything is sent on it.
+        if self.opening.is_none() {
+            self.fail_outgoing(broken, effects);
+        }
+    }
+
+    /// Fails everything that was not sent.
+    fn fail_outgoing(&mut self, broken: &RedisError, effects: &mut Effects) {
+        for item in std::mem::take(&mut self.outgoing) {
+            self.fail_item(item, broken, false, effects);
         }
     }
 
@@ -379,7 +401,12 @@ impl Requests {
     ) {
         match item {
             Outgoing::Publishing(Publishing { command_id, .. }) => {
-                effects.push(Output::Published(command_id, Err(broken.clone().into())));
+                let mut broken = broken.clone();
+                if !was_sent && broken.kind == NotifyFaultKind::ConnectionLost {
+                    // It was surely not published.
+                    broken.kind = NotifyFaultKind::Unreachable;
+                }
+                effects.push(Output::Published(command_id, Err(broken.into())));
             }
             Outgoing::Request(Request { id, .. }) => {
                 let replies = Err(NoReply { error: broken.clone(), was_sent });

@@ -4,9 +4,11 @@ use super::*;
 
 /// The replies to the checks for a user without permission.
 pub(super) const UNCHECKED: &str = "-NOPERM no\r\n-NOPERM no\r\n-NOPERM no\r\n";
-const ID: &str = "-AbCdEfG0123456789";
+pub(super) const ID: &str = "-AbCdEfG0123456789";
+/// The reply to the first search for messages without a lease.
+pub(super) const NOTHING_LOST: &str = "*2\r\n$1\r\n0\r\n:0\r\n";
 /// The end of a lease, in ms.
-const END: &str = "1764421234567";
+pub(super) const END: &str = "1764421234567";
 
 pub(super) fn mail() -> QueueName {
     QueueName::new("mail").unwrap()
@@ -113,22 +115,6 @@ fn an_unknown_script_is_sent_with_its_source() {
 }
 
 #[test]
-fn an_element_that_is_not_a_message_is_moved_to_the_dead_letter_queue() {
-    let mut harness = connected();
-    harness.execute(1, reserve(2));
-    harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
-    let message = format!("{ID}0102body");
-    harness.receive(&array(&[&message, "hello", END, "more"]));
-    let Ok(QueueReply::Reserved(reserved)) = harness.last_executed() else { panic!() };
-    assert_eq!((reserved.messages.len(), reserved.unusable), (1, 1));
-    assert!(harness.last_sent().contains("ivy1:{mail.dead}:r"));
-    harness.receive(":1\r\n:1\r\n");
-    assert!(
-        matches!(&harness.events[..], [Event::QueueServerWarning { warning }] if warning.contains("queue mail"))
-    );
-}
-
-#[test]
 fn a_lease_is_deleted_with_the_last_of_its_messages() {
     let mut harness = connected();
     let receipts = reserved(&mut harness, 2);
@@ -156,6 +142,27 @@ fn a_missing_message_was_deleted_or_its_lease_has_ended() {
         let Ok(QueueReply::Deleted(entries)) = harness.last_executed() else { panic!() };
         assert_eq!(entries[0].as_ref().unwrap_err().kind(), kind);
     }
+}
+
+#[test]
+fn a_message_that_two_reservations_may_hold_is_counted_by_itself() {
+    let mut harness = connected();
+    let receipts = reserved(&mut harness, 2);
+    let touch = QueueOp::Touch {
+        queue: mail(),
+        receipt: receipts[0].clone(),
+        lease: Duration::from_secs(30),
+    };
+    harness.execute(2, touch);
+    harness.handle(Input::Cancel(CommandId(2)));
+    harness.receive("-ERR a part was done\r\n");
+    let receipts = Batch::new(receipts).unwrap();
+    harness.execute(3, QueueOp::DeleteMany { queue: mail(), receipts });
+    // Both fields of the first were there, and the second one's lease had ended.
+    harness.receive(&format!(":0\r\n:2\r\n:1\r\n{}", array(&["1764421235", "0"])));
+    let Ok(QueueReply::Deleted(entries)) = harness.last_executed() else { panic!() };
+    assert_eq!(entries[0], Ok(()));
+    assert_eq!(entries[1].as_ref().unwrap_err().kind(), FaultKind::LeaseLost);
 }
 
 #[test]

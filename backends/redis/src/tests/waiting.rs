@@ -1,11 +1,8 @@
 //! Reserves that wait.
 
-use super::operations::{connected, mail};
+use super::operations::{END, ID, NOTHING_LOST, connected, mail};
 use super::*;
 
-const ID: &str = "-AbCdEfG0123456789";
-const END: &str = "1764421234567";
-const NOTHING_LOST: &str = "*2\r\n$1\r\n0\r\n:0\r\n";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn reserve(wait: Duration) -> QueueOp {
@@ -260,6 +257,21 @@ fn a_connection_to_a_replica_is_not_reused() {
     harness.receive(":7\r\n-READONLY You can't write\r\n-READONLY You can't write\r\n");
     assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
     assert!(harness.closed.contains(&connection_id));
+}
+
+#[test]
+fn a_connection_that_becomes_idle_after_a_minute_is_closed_at_once() {
+    let (mut harness, connection_id) = waiting(20 * SECOND, "");
+    harness.receive(&format!(":7\r\n$-1\r\n{}", message("more")));
+    harness.pass(45 * SECOND);
+    harness.execute(2, reserve(20 * SECOND));
+    let short = harness.opened[0];
+    harness.receive_on(short, HELLO);
+    harness.receive_on(short, &array(&[""]));
+    harness.pass(20 * SECOND);
+    harness.receive_on(connection_id, &format!("$-1\r\n{}", message("more")));
+    assert!(harness.closed.contains(&connection_id));
+    assert!(harness.deadline.is_none_or(|deadline| deadline > harness.now));
 }
 
 #[test]

@@ -4,8 +4,10 @@ use redis::Value;
 
 /// Times are compared in steps of this many milliseconds.
 const STEP: i64 = 1_000_000;
-/// Numbers from here on are times.
+/// Numbers from here on are times, up to the next constant.
 const TIMES: i64 = 1_000_000_000_000;
+/// The largest reported time until something is due, and scores that are no times.
+const UNLIMITED: i64 = 1 << 53;
 
 /// A reply, in words.
 pub(super) fn reply_text(value: &Value, start: i64) -> String {
@@ -32,7 +34,8 @@ pub(super) fn reply_text(value: &Value, start: i64) -> String {
 pub(super) fn text(bytes: &[u8], start: i64) -> String {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<i64>().ok());
     match number {
-        Some(number) if number >= TIMES => time(number, start),
+        Some(number) if (TIMES..UNLIMITED).contains(&number) => time(number, start),
+        Some(number) if number >= UNLIMITED => format!("\"{number}\""),
         Some(number) if number >= 1_000 => format!("\"about {}\"", (number + STEP / 2) / STEP),
         _ => format!("{:?}", String::from_utf8_lossy(bytes)),
     }
@@ -40,7 +43,7 @@ pub(super) fn text(bytes: &[u8], start: i64) -> String {
 
 /// A time, relative to the start.
 pub(super) fn time(at: i64, start: i64) -> String {
-    if at < TIMES {
+    if !(TIMES..UNLIMITED).contains(&at) {
         return at.to_string();
     }
     format!("\"at {}\"", (at - start + STEP / 2).div_euclid(STEP))

@@ -229,7 +229,7 @@ impl Generator {
     /// Commands that ivy never sends.
     fn unexpected(&mut self) -> Vec<Command> {
         let key = KEYS[self.rng.up_to(4) as usize];
-        match self.rng.up_to(6) {
+        match self.rng.up_to(7) {
             0 => vec![command(&["RPUSH", "q:r", "", "", "short"])],
             1 => vec![command(&["LPUSH", "q:r", "", ""])],
             2 => vec![command(&["RPUSH", "q:p", "", "id-of-somebody-00010000"])],
@@ -237,6 +237,13 @@ impl Generator {
             3 => vec![command(&["UNLINK", "q:l"])],
             4 => vec![command(&["UNLINK", key]), command(&["HSET", key, "a", "b"])],
             5 => vec![command(&["UNLINK", key]), command(&["RPUSH", key, "a"])],
+            6 => {
+                let key = ["q:d", "q:l"][self.rng.up_to(1) as usize];
+                let score = ["inf", "-inf", "10000000000000000"][self.rng.up_to(2) as usize];
+                let mut add = command(&["ZADD", key, score]);
+                add.push(self.element());
+                vec![add]
+            }
             _ => vec![command(&["UNLINK", key]), command(&["ZADD", key, "7", "a"])],
         }
     }

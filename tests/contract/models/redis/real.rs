@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ivy_sim::redis::{Command, Kind};
+use ivy_sim::redis::{Command, Kind, SortedSet};
 use redis::Value;
 
 use super::comparable;
@@ -17,7 +17,8 @@ for _, key in ipairs(KEYS) do
     if redis.call('TYPE', key).ok == 'zset' then
         local found = redis.call('ZRANGE', key, '0', '-1', 'WITHSCORES')
         for i = 1, #found, 2 do
-            if tonumber(found[i + 1]) > 1e12 then
+            local score = tonumber(found[i + 1])
+            if score > 1e12 and score < 1e15 then
                 redis.call('ZADD', key, string.format('%.0f', found[i + 1] - ARGV[1]), found[i])
             end
         end
@@ -137,11 +138,12 @@ impl Real {
             let is_score = |place: usize| kind == "zset" && place % 2 == 1;
             let text = |(place, value): (usize, &Value)| match value {
                 Value::BulkString(text) if is_score(place) => {
-                    let score = String::from_utf8_lossy(text);
-                    comparable::time(
-                        score.parse().expect("the score is a whole number"),
-                        self.start,
-                    )
+                    let score = match text.as_slice() {
+                        b"inf" => SortedSet::INFINITE,
+                        b"-inf" => -SortedSet::INFINITE,
+                        text => String::from_utf8_lossy(text).parse().expect("a whole number"),
+                    };
+                    comparable::time(score, self.start)
                 }
                 Value::BulkString(text) => comparable::text(text, self.start),
                 other => panic!("{key} contains {other:?}"),

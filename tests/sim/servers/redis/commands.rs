@@ -10,6 +10,7 @@ use super::resp::Reply;
 use super::store::{Store, WrongType};
 
 pub(super) use lists::move_first;
+pub(super) use sorted_sets::parse_score;
 
 /// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

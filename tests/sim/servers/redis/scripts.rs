@@ -37,12 +37,12 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "a7e4926045a76271e6ebee4e39e8955cf7a00b1f"),
-    (Script::Peek, "e3a3cec5ed689b5c6a3f3c1e90e38bd5561c20ba"),
+    (Script::Reserve, "7eae796908250d707df6626ba595540fa490248e"),
+    (Script::Peek, "1a682089562b4b39ae5d373047f9ca53d0dd4151"),
     (Script::Touch, "63426c62607efc3dbd3e150effd08c29f51abbc7"),
-    (Script::Release, "2c9293b49999d7940e0f5585f48a81f77204cdfb"),
-    (Script::Reject, "d045e7a2c054d6d993cb6514b937b77c1e513282"),
-    (Script::Orphans, "dba68947d767d82e4ff339c0ac8c28840410e152"),
+    (Script::Release, "fb4b7050e9759d6b6c00ccf88eb6a9df98363522"),
+    (Script::Reject, "6bddb9a777c855a4c756cfb04fa7a82767a86957"),
+    (Script::Orphans, "678e82ad92909903032c7669a8360101b8bfc0d6"),
     (Script::Get, "099f00d3f249db172ef97760ce9ae42b1ae12334"),
 ];
 

@@ -149,7 +149,7 @@ impl Hash {
     }
 }
 
-/// A sorted set whose scores are whole numbers.
+/// A sorted set whose scores are whole numbers, or infinite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SortedSet {
     order: BTreeSet<(i64, Vec<u8>)>,
@@ -157,6 +157,9 @@ pub struct SortedSet {
 }
 
 impl SortedSet {
+    /// The score that is larger than all others.
+    pub const INFINITE: i64 = i64::MAX;
+
     /// The score of a member.
     #[must_use]
     pub fn score(&self, member: &[u8]) -> Option<i64> {

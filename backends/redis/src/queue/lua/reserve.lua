@@ -5,7 +5,7 @@
 -- largest element to return; and the number of bytes that are enough.
 -- Reply: the elements, the end of the lease if there are any, and the ms until a message is due, or an empty
 -- string if none is; "more" if further messages may be ready. An element that is too large is empty in the
--- reply.
+-- reply. If the messages cannot be stored, the reply is that error, and nothing has changed.
 local claimed = KEYS[5]
 local last, lease, unique, where = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local largest, enough = tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -30,12 +30,13 @@ local function choose(list)
   return #found
 end
 
--- The ms until a delayed message is due or a lease ends.
+-- The ms until a delayed message is due or a lease ends, at most 2^53: another program may have written any score.
 local function next_due()
   local due = call('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2]
   local ends = call('ZRANGE', leases, '0', '0', 'WITHSCORES')[2]
   if not due and not ends then return '' end
-  return format('%.0f', math.max(0, math.min(due or math.huge, ends or math.huge) - now))
+  local left = math.min(due or math.huge, ends or math.huge) - now
+  return format('%.0f', math.max(0, math.min(left, 9007199254740992)))
 end
 
 local is_swept = ARGV[5] == '1'
@@ -52,8 +53,13 @@ local due = is_all and next_due() or 'more'
 if taken == 0 then return { due } end
 local till = format('%.0f', now + lease)
 -- The lease comes first, so that no message is reserved without one if a command fails.
-call('ZADD', leases, till, unique .. '/' .. taken)
-call('HSET', held, unpack(fields))
+local name = unique .. '/' .. taken
+call('ZADD', leases, till, name)
+local stored = redis.pcall('HSET', held, unpack(fields))
+if type(stored) == 'table' then
+  call('ZREM', leases, name)
+  return stored
+end
 if from_claimed > 0 then call('LTRIM', claimed, tostring(from_claimed), '-1') end
 if from_ready > 0 then call('LTRIM', ready, tostring(from_ready), '-1') end
 answer[taken + 1], answer[taken + 2] = till, due

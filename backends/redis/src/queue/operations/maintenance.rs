@@ -1,8 +1,9 @@
 //! Maintenance of the queues, which no caller waits for.
 
+use ivy_proto::QueueName;
 use ivy_proto::backend::Output;
 use ivy_proto::event::Event;
-use ivy_proto::queue::Fault;
+use ivy_proto::queue::{Fault, FaultKind};
 use redis::Value;
 
 use super::{Context, InFlight, Operations};
@@ -13,6 +14,8 @@ use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::Decoder;
 use crate::queue::encode;
 use crate::queue::maintenance::MaintenanceTask;
+use crate::queue::receipt::Reservation;
+use crate::queue::unusable::Unusable;
 
 impl Operations {
     /// Sends the commands of a maintenance task.
@@ -25,6 +28,25 @@ impl Operations {
         let batch = CommandBatch::new(commands);
         let id = self.send(&batch, DEFAULT_LIMITS, context);
         self.in_flight.insert(id, InFlight::Maintenance { task, batch });
+    }
+
+    /// Moves an element that no worker can handle to the dead-letter queue. In a dead-letter queue
+    /// it stays: it returns to the queue when its lease ends.
+    pub(super) fn reject(
+        &mut self,
+        queue: &QueueName,
+        reservation: &Reservation,
+        why: Unusable,
+        context: &mut Context<'_>,
+    ) {
+        if queue.of_dead_letters().is_some() {
+            return warn(why.kept(queue), context);
+        }
+        let id = self.ids.message_id(self.wall.unix_millis(context.now));
+        let task = self.maintenance.reject(&self.prefix, queue, (reservation, why), id.as_str());
+        if let Some((task, commands)) = task {
+            self.start_maintenance(task, commands, context);
+        }
     }
 
     /// Handles the replies to a maintenance task.
@@ -63,26 +85,31 @@ impl Operations {
                             );
                         }
                     }
-                    Err(fault) => report_failed_maintenance(&fault),
+                    Err(fault) => {
+                        let what = "the search for messages whose leases are missing failed";
+                        report_failure(
+                            &fault,
+                            || format!("queue {queue}: {what}: {fault}"),
+                            context,
+                        );
+                    }
                 }
             }
-            MaintenanceTask::Reject { queue } => {
+            MaintenanceTask::Reject { queue, why } => {
                 match replies.into_iter().next_back().map(|reply| decoder.release(reply)) {
-                    Some(Ok(_)) => warn(
-                        format!(
-                            "queue {queue}: an element that is not a message of ivy, or is larger than \
-                             1 MiB, was moved to the dead-letter queue; find out which program \
-                             writes to the keys of the queue"
-                        ),
-                        context,
-                    ),
-                    Some(Err(fault)) => report_failed_maintenance(&fault),
+                    Some(Ok(_)) => warn(why.moved(&queue), context),
+                    Some(Err(fault)) => {
+                        report_failure(&fault, || why.not_moved(&queue, &fault), context);
+                    }
                     None => {}
                 }
             }
             MaintenanceTask::Release => {
-                for fault in replies.into_iter().filter_map(|reply| decoder.release(reply).err()) {
-                    report_failed_maintenance(&fault);
+                let faults: Vec<Fault> =
+                    replies.into_iter().filter_map(|reply| decoder.release(reply).err()).collect();
+                for fault in faults {
+                    let what = "messages of a cancelled reserve were not released";
+                    report_failure(&fault, || format!("{what}: {fault}"), context);
                 }
             }
         }
@@ -93,7 +120,15 @@ fn warn(warning: String, context: &mut Context<'_>) {
     context.effects.push(Output::Event(Event::QueueServerWarning { warning }));
 }
 
-/// It is retried when it is due again, or when the lease ends.
-fn report_failed_maintenance(fault: &Fault) {
+/// Reports failed maintenance, which is repeated when it is due again, or when the lease ends. A
+/// warning if that will not help.
+fn report_failure(fault: &Fault, warning: impl FnOnce() -> String, context: &mut Context<'_>) {
+    let is_lasting = matches!(
+        fault.kind(),
+        FaultKind::Refused | FaultKind::Unauthorized | FaultKind::ServerError
+    );
+    if is_lasting {
+        return warn(warning(), context);
+    }
     tracing::debug!(%fault, "the maintenance of a queue failed");
 }

@@ -27,7 +27,7 @@ use crate::frame::Limits;
 use crate::requests::{CompletedRequest, NoReply, Request, RequestId, Requests};
 
 use pending_operation::PendingOperation;
-use reserving::{PausedReserve, Reserving};
+use reserving::{EarlyEnds, PausedReserve, Reserving};
 
 /// What operations use: connections, outputs and the time.
 pub(crate) struct Context<'a> {
@@ -99,8 +99,16 @@ impl Operations {
                 let keys = self.prefix.keys(&queue);
                 let until = context.now + wait;
                 let command_id = Some(command_id);
-                let reserving =
-                    Reserving { command_id, queue, keys, count, lease, until, reserve_id: None };
+                let reserving = Reserving {
+                    command_id,
+                    queue,
+                    keys,
+                    count,
+                    lease,
+                    until,
+                    reserve_id: None,
+                    early_ends: EarlyEnds::default(),
+                };
                 return self.reserve(reserving, context);
             }
             op => op,

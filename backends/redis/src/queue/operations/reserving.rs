@@ -23,6 +23,8 @@ use crate::requests::RequestId;
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The remaining time below which a wait is over.
 const MIN_WAIT: Duration = Duration::from_millis(10);
+/// How many waits in a row may end early before a pause.
+const MAX_EARLY_ENDS: u32 = 20;
 /// How long to pause after a server has refused to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -39,6 +41,32 @@ pub(super) struct Reserving {
     pub(super) until: Moment,
     /// The unique id of the reserve of the script in flight.
     pub(super) reserve_id: Option<ReserveId>,
+    pub(super) early_ends: EarlyEnds,
+}
+
+/// The waits of a reserve that ended early without a message. A nudge ends a wait early; a server
+/// that ends all of them does not wait at all.
+#[derive(Debug, Default)]
+pub(super) struct EarlyEnds {
+    count: u32,
+    /// A wait that ends before this moment is early.
+    early_before: Moment,
+}
+
+impl EarlyEnds {
+    fn began(&mut self, time: Duration, now: Moment) {
+        self.early_before = now + time / 2;
+    }
+
+    /// Records that a wait has ended. Returns whether to pause before the next one.
+    fn are_too_many(&mut self, now: Moment) -> bool {
+        if now >= self.early_before {
+            self.count = 0;
+            return false;
+        }
+        self.count += 1;
+        self.count.is_multiple_of(MAX_EARLY_ENDS)
+    }
 }
 
 /// A reserve that pauses until a moment.
@@ -99,7 +127,7 @@ impl Operations {
     /// reserved.
     pub(super) fn on_wait_replies(
         &mut self,
-        reserving: Reserving,
+        mut reserving: Reserving,
         replies: Vec<Value>,
         context: &mut Context<'_>,
     ) {
@@ -115,13 +143,15 @@ impl Operations {
                 self.complete_with_messages(reserving, messages, context)
             }
             (Ok(ReserveReply::Nothing(due)), None) => {
-                self.wait(reserving, NextDueReport { at: context.now, due }, context);
+                if reserving.early_ends.are_too_many(context.now) {
+                    return self.pause(reserving, context);
+                }
+                self.wait(reserving, Report { at: context.now, due }, context);
             }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
             (Ok(ReserveReply::Nothing(_)), Some(fault)) if is_temporary(&fault) => {
-                self.paused
-                    .push_back(PausedReserve { until: context.now + RETRY_AFTER, reserving });
+                self.pause(reserving, context);
             }
             (Ok(ReserveReply::Nothing(_)), Some(fault)) | (Err(fault), _) => {
                 complete(&reserving, Err(fault), context);
@@ -139,6 +169,7 @@ impl Operations {
         let due = report.due.unwrap_or(MAX_WAIT);
         let until = report.at + MAX_WAIT.min(reserving.lease).min(due);
         let time = left.min(until.since(context.now)).max(MIN_WAIT);
+        reserving.early_ends.began(time, context.now);
         // A script that gets no message makes due ones ready in any case.
         let sweep = self.maintenance.is_sweep_due(&reserving.queue, context.now);
         let reserve = match planted(Bug::WaitWithoutScript) {
@@ -150,6 +181,10 @@ impl Operations {
         let wait = Wait { id, wait, reserve, limits: encode::MESSAGE_LIMITS, time };
         self.in_flight.insert(id, InFlight::Wait { reserving });
         context.blocking.send(wait, context.effects, context.now);
+    }
+
+    fn pause(&mut self, reserving: Reserving, context: &Context<'_>) {
+        self.paused.push_back(PausedReserve { until: context.now + RETRY_AFTER, reserving });
     }
 
     /// Retries the reserves whose pause is over.
@@ -169,19 +204,14 @@ impl Operations {
         messages: Messages,
         context: &mut Context<'_>,
     ) {
-        let Messages { reserved, invalid, due } = messages;
+        let Messages { reserved, unusable, due } = messages;
         if let Some(due) = due {
             // The lease of these messages may be the first one to end.
             let due = Some(due.unwrap_or(reserving.lease).min(reserving.lease));
             self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due });
         }
-        for reservation in &invalid {
-            let id = self.ids.message_id(self.wall.unix_millis(context.now));
-            let task =
-                self.maintenance.reject(&self.prefix, &reserving.queue, reservation, id.as_str());
-            if let Some((task, commands)) = task {
-                self.start_maintenance(task, commands, context);
-            }
+        for (reservation, why) in &unusable {
+            self.reject(&reserving.queue, reservation, *why, context);
         }
         match reserving.command_id {
             Some(command_id) => {
@@ -224,7 +254,7 @@ fn decode_reserve(
     context: &Context<'_>,
 ) -> Result<ReserveReply, Fault> {
     let reserve_id = reserving.reserve_id.ok_or_else(unexpected_reply)?;
-    Decoder { address: context.effects.address() }.reserve(reserve_id, reply)
+    Decoder { address: context.effects.address() }.reserve(&reserving.queue, reserve_id, reply)
 }
 
 /// Whether a fault of a wait is temporary.

@@ -14,7 +14,7 @@ pub(super) fn zadd(store: &mut Store, arguments: &[Vec<u8>]) -> Result<Reply, Re
     }
     let mut scores = Vec::new();
     for pair in pairs.chunks_exact(2) {
-        scores.push(number(&pair[0]).map_err(|_| Refusal::NotAScore)?);
+        scores.push(parse_score(&pair[0]).ok_or(Refusal::NotAScore)?);
     }
     let added = store.change(&arguments[0], |set: &mut SortedSet| {
         let members = pairs.chunks_exact(2).zip(scores);
@@ -141,13 +141,30 @@ fn limit(options: &[Vec<u8>]) -> Result<usize, Refusal> {
 
 fn score(set: Option<&SortedSet>, member: &[u8]) -> Reply {
     let score = set.and_then(|set| set.score(member));
-    Reply::text_or_nil(score.map(|score| score.to_string()))
+    Reply::text_or_nil(score.map(score_text))
+}
+
+/// A score: a whole number, or infinity.
+pub(in crate::redis) fn parse_score(text: &[u8]) -> Option<i64> {
+    match text {
+        b"inf" => Some(SortedSet::INFINITE),
+        b"-inf" => Some(-SortedSet::INFINITE),
+        text => number(text).ok(),
+    }
+}
+
+fn score_text(score: i64) -> String {
+    match score {
+        SortedSet::INFINITE => "inf".to_owned(),
+        score if score == -SortedSet::INFINITE => "-inf".to_owned(),
+        score => score.to_string(),
+    }
 }
 
 fn shown((member, score): (&[u8], i64), with_scores: bool) -> Vec<Reply> {
     let mut shown = vec![Reply::text(member)];
     if with_scores {
-        shown.push(Reply::text(score.to_string()));
+        shown.push(Reply::text(score_text(score)));
     }
     shown
 }

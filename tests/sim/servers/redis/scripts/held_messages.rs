@@ -142,10 +142,16 @@ pub(super) fn put_back(
     Ok(())
 }
 
-/// The element with one more in the count that begins at this position. A count stops at ff.
+/// The element with one more in the count that begins at this position. A count stops at ff. An
+/// element that is not a message has no counts.
 fn increment(mut element: Vec<u8>, at: usize) -> Vec<u8> {
-    let digits = element.get(at - 1..at + 1).and_then(|digits| std::str::from_utf8(digits).ok());
-    let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let header = element.get(..22).and_then(|header| header.split_at_checked(18));
+    let is_message = header.is_some_and(|(id, counts)| {
+        id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+            && counts.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    let digits = element.get(at - 1..at + 1).filter(|_| is_message);
+    let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
     let count = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
     if let Some(more) = count.and_then(|count| count.checked_add(1)) {
         element[at - 1..at + 1].copy_from_slice(format!("{more:02x}").as_bytes());

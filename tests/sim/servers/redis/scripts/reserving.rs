@@ -3,6 +3,7 @@
 use super::held_messages::put_back;
 use super::{Calls, Queue, ScriptError, ScriptInput};
 use crate::planted::{Bug, planted};
+use crate::redis::commands::parse_score;
 use crate::redis::resp::Reply;
 
 /// The maximum number of messages that share a lease.
@@ -61,7 +62,10 @@ pub(super) fn reserve(
         trim(calls, queue.ready, std::mem::take(&mut from_ready))?;
     }
     calls.call("ZADD", &[queue.leases, end.as_bytes(), &name])?;
-    calls.call("HSET", &held)?;
+    if let Err(refused) = calls.call("HSET", &held) {
+        calls.call("ZREM", &[queue.leases, &name])?;
+        return Err(refused);
+    }
     trim(calls, claimed, from_claimed)?;
     trim(calls, queue.ready, from_ready)?;
     selection.reply.push(end.into_bytes());
@@ -141,16 +145,19 @@ fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), ScriptEr
     Ok(())
 }
 
+/// The longest time that is reported until something is due: 2^53 milliseconds.
+const MAX_DUE: i64 = 1 << 53;
+
 /// The milliseconds until something is due.
 fn next_due(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<String, ScriptError> {
     let mut soonest: Option<i64> = None;
     for key in [queue.delayed, queue.leases] {
         let found = calls.texts("ZRANGE", &[key, b"0", b"0", b"WITHSCORES"])?;
-        let score = found.into_iter().nth(1).flatten();
-        let score = score.and_then(|score| std::str::from_utf8(&score).ok()?.parse().ok());
+        let score = found.into_iter().nth(1).flatten().and_then(|score| parse_score(&score));
         soonest = [soonest, score].into_iter().flatten().min();
     }
-    Ok(soonest.map_or_else(String::new, |soonest| (soonest - now).max(0).to_string()))
+    let left = |soonest: i64| soonest.saturating_sub(now).clamp(0, MAX_DUE);
+    Ok(soonest.map_or_else(String::new, |soonest| left(soonest).to_string()))
 }
 
 /// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns

@@ -1,0 +1,44 @@
+//! Elements that no worker can handle.
+
+use ivy_proto::QueueName;
+use ivy_proto::queue::Fault;
+
+/// Why an element is not returned as a message. Its `Display` text names the element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// It has no id and no counts.
+    #[error("an element that is not a message of ivy")]
+    NotAMessage,
+    /// Its body is larger than one that a worker could post to the dead-letter queue.
+    #[error("a message of more than 256 KiB")]
+    LargeBody,
+    /// It is larger than a reply may contain, so its content is unknown.
+    #[error("an element of more than 1 MiB")]
+    Unreadable,
+}
+
+impl Unusable {
+    /// The warning that it was moved to the dead-letter queue.
+    pub(crate) fn moved(self, queue: &QueueName) -> String {
+        format!(
+            "queue {queue}: {self} was moved to the dead-letter queue; find out which program writes to the \
+             queue"
+        )
+    }
+
+    /// The warning that it could not be moved to the dead-letter queue.
+    pub(crate) fn not_moved(self, queue: &QueueName, fault: &Fault) -> String {
+        format!(
+            "queue {queue}: {self} could not be moved to the dead-letter queue, which is tried again when its \
+             lease ends: {fault}"
+        )
+    }
+
+    /// The warning that it stays in this dead-letter queue.
+    pub(crate) fn kept(self, queue: &QueueName) -> String {
+        format!(
+            "queue {queue}: {self} cannot be read, and stays in this dead-letter queue; delete it with LREM, or \
+             all messages with `ivy clear`"
+        )
+    }
+}
