@@ -230,6 +230,9 @@ impl World {
 
     /// Checks that the broker has as many messages as the law checker expects.
     fn check_sizes(&mut self) {
+        if self.has_sessions() {
+            self.check_copies();
+        }
         let queues = self.kinds.iter().map(|kind| kind.queue.clone());
         let dead = self.kinds.iter().filter_map(|kind| kind.queue.dead_letter_queue().ok());
         let queues: BTreeSet<QueueName> = queues.chain(dead).collect();

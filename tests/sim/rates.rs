@@ -80,7 +80,8 @@ impl World {
         }
     }
 
-    /// Whether the queue's server is down. Then the request fails, and is counted.
+    /// If the queue's server is down, counts a request, and returns whether it has failed: a session
+    /// sends it to a server that is down.
     pub(crate) fn fails_in_outage(&mut self, who: ProcessId, op_id: OpId, op: &QueueOp) -> bool {
         let Some(outage) = self.setup.outage.filter(|_| self.quiet_phase.is_none()) else {
             return false;
@@ -98,6 +99,11 @@ impl World {
         }
         self.checker.add_cause_to_request(op, Cause::Request);
         self.checker.add_cause_to_held(who.host, Cause::Request);
+        if self.has_sessions() {
+            let until = Moment::after_epoch(Duration::from_secs(outage.to));
+            self.take_server_down(outage.how, until);
+            return false;
+        }
         match outage.how {
             OutageKind::Unreachable => {
                 let after = self.latency(who.host);

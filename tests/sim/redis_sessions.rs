@@ -23,7 +23,7 @@ use crate::setup::UNIX_AT_START;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-use copies::Copies;
+use copies::AllCopies;
 pub(crate) use server_faults::{ConnectionFault, EVICTED_KEYS};
 use transport::Connection;
 
@@ -44,7 +44,7 @@ pub(crate) struct Sessions {
     server_tick: Option<Moment>,
     /// The keys, after each single write.
     seen: Store,
-    copies: BTreeMap<MessageId, Copies>,
+    copies: AllCopies,
     /// The process of each reserve, by the reserve's name.
     owners: BTreeMap<Vec<u8>, ProcessId>,
     /// The time of each message's last reserve.

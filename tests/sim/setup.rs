@@ -67,9 +67,10 @@ impl Profile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum OutageKind {
     Unreachable,
-    /// A proxy responds instead of it.
+    /// A proxy responds instead of it; a Redis server is loading its data.
     Unavailable,
-    /// A proxy responds instead of it, with a `Retry-After`.
+    /// A proxy responds instead of it, with a `Retry-After`; a Redis server cannot write to its
+    /// disk.
     TooManyRequests,
 }
 
@@ -223,6 +224,11 @@ impl Setup {
             encrypted: one_in(&mut rng, 2),
             notifier: false,
             concurrency,
+            // A stream of its own, so that the rest of a setup does not depend on it.
+            backend: match one_in(&mut stream_of(seed, SETTINGS + 5), 3) {
+                true => Backend::Redis,
+                false => Backend::default(),
+            },
             ..Setup::default()
         }
     }
@@ -255,19 +261,14 @@ impl Setup {
         let fault_seconds = to + 20;
         let broker_speed = 1_000;
         let classes = Vec::new();
-        let mut setup = Setup {
+        Setup {
             classes,
             outage,
             fault_seconds,
             broker_speed,
             foreign_messages: 0,
             ..Setup::swarm(seed)
-        };
-        // The kinds of outages are those of an HTTP server.
-        if setup.backend.has_sessions() {
-            setup.backend = Backend::Exact;
         }
-        setup
     }
 
     fn swarm(seed: u64) -> Setup {

@@ -1,13 +1,12 @@
 //! Reports to the law checker what each write of the server does to messages.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ivy_proto::queue::{Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
 use ivy_proto::{MessageId, Moment, QueueName, Receipt, ReservationId};
-use ivy_sim::redis::{Command, Script, Value, Written};
+use ivy_sim::redis::{Script, Value, Written};
 
-use super::copies::{Copies, find_messages};
+use super::copies::{AllCopies, Copies, parse, queue_of};
 use crate::setup::UNIX_AT_START;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
@@ -22,14 +21,11 @@ impl World {
             let now = self.now;
             self.trace.note(now, None, || format!("the server writes {}", describe(&written)));
             for command in &written.commands {
+                self.sessions.copies.apply(command, &self.sessions.seen);
                 self.sessions.seen.apply(command);
             }
-            if written.commands.iter().any(concerns_messages) {
-                let after = find_messages(&self.sessions.seen);
-                let before = std::mem::replace(&mut self.sessions.copies, after.clone());
-                for (id, (before, after)) in changed(before, after) {
-                    self.account_for(&written, &id, before.as_ref(), after.as_ref());
-                }
+            for (id, (before, after)) in self.sessions.copies.take_changed() {
+                self.account_for(&written, &id, before.as_ref(), after.as_ref());
             }
             if written.script == Some(Script::Touch) {
                 self.account_for_touch(&written);
@@ -43,16 +39,15 @@ impl World {
     /// Reports the differences after the server's keys changed without a command.
     pub(super) fn account_for_fault(&mut self) {
         self.sessions.seen = self.sessions.server.store().clone();
-        let after = find_messages(&self.sessions.seen);
-        let before = std::mem::replace(&mut self.sessions.copies, after.clone());
-        for (id, (_, after)) in changed(before, after) {
+        self.sessions.copies.replace(&self.sessions.seen);
+        for (id, (_, after)) in self.sessions.copies.take_changed() {
             let holder = after.as_ref().and_then(|after| {
-                let field = after.held.first()?;
+                let field = after.held().next()?;
                 let who = self.owner_of(field)?;
-                let (reservation, until) = self.reservation(after, field)?;
+                let (reservation, until) = self.reservation(&after.queue, field)?;
                 Some((who, reservation, until))
             });
-            let counts = after.as_ref().map(|after| after.counts);
+            let counts = after.as_ref().map(Copies::counts);
             self.checker.message_changed_by_fault(&id, counts, holder);
         }
     }
@@ -72,9 +67,9 @@ impl World {
             let (messages, ids) = ([message], [id.clone()]);
             return self.checker.posted(by, &after.queue, &messages, &ids, false);
         };
-        let none = Vec::new();
-        let (free, held) = after.map_or((0, &none), |after| (after.free, &after.held));
-        if free + held.len() as u32 > 1 {
+        let free = after.map_or(0, Copies::free);
+        let held: Vec<&[u8]> = after.into_iter().flat_map(Copies::held).collect();
+        if free + held.len() > 1 {
             self.checker.add_cause_to_message(id, Cause::Delivery);
         }
         if written.script == Some(Script::Touch) {
@@ -83,41 +78,57 @@ impl World {
             }
             return;
         }
-        let ended = before.held.iter().filter(|field| !held.contains(field));
-        let failed = after.is_some_and(|after| after.counts.0 > before.counts.0);
+        let ended = before.held().filter(|field| !held.contains(field));
+        let failed = after.is_some_and(|after| after.counts().0 > before.counts().0);
         for _ in ended {
             self.account_for_end(written.script, by, id, failed, after.is_some());
         }
         let broker_now = self.broker_now();
-        let reserved = held.iter().filter(|field| !before.held.contains(field));
+        let reserved = held.iter().filter(|field| !before.is_held_in(field));
         for field in reserved {
             let after = after.expect("something is reserved");
-            let Some((reservation, until)) = self.reservation(after, field) else {
+            let Some((reservation, until)) = self.reservation(&after.queue, field) else {
                 // The command that should have added its lease failed.
                 self.checker.add_cause_to_message(id, Cause::Delivery);
                 continue;
             };
             self.sessions.owners.insert(field[..RESERVE_ID_LENGTH].to_vec(), by);
             self.sessions.granted.insert(id.clone(), self.now);
-            self.checker.message_reserved(by, id, reservation, until, after.counts, broker_now);
+            let counts = after.counts();
+            self.checker.message_reserved(by, id, reservation, until, counts, broker_now);
             for cause in self.causes_at(by).into_iter().flatten() {
                 self.checker.add_cause_to_message(id, cause);
             }
         }
-        if after.is_none() && before.held.is_empty() {
+        if after.is_none() && before.held().next().is_none() {
             self.checker.broken("S1", || format!("{id} was lost: {written:?}"));
         }
     }
 
     /// Checks that every reserved message has a lease.
     fn check_leases(&mut self) {
-        let has_no_lease = |(_, copies): &(&MessageId, &Copies)| {
-            copies.held.iter().any(|field| self.reservation(copies, field).is_none())
-        };
-        let found = self.sessions.copies.iter().find(has_no_lease).map(|(id, _)| id.clone());
-        if let Some(id) = found.filter(|_| !self.sessions.leases_were_lost) {
+        if self.sessions.leases_were_lost {
+            return;
+        }
+        let hashes = self.sessions.seen.iter().filter_map(|(key, value)| match value {
+            Value::Hash(hash) => Some((queue_of(key)?, hash)),
+            _ => None,
+        });
+        let mut held = hashes.flat_map(|(queue, hash)| {
+            hash.iter().map(move |(field, element)| (queue.clone(), field, element))
+        });
+        let found = held.find(|(queue, field, _)| self.reservation(queue, field).is_none());
+        let id = found.and_then(|(_, _, element)| parse(element)).map(|(id, ..)| id);
+        if let Some(id) = id {
             self.checker.broken("S1", || format!("{id} is reserved, and has no lease"));
         }
+    }
+
+    /// The copies that were found from single commands are those in the keys.
+    pub(crate) fn check_copies(&mut self) {
+        let in_keys = AllCopies::of(&self.sessions.seen);
+        let is_same = in_keys.iter().eq(self.sessions.copies.iter());
+        assert!(is_same, "{in_keys:?} are not {:?}", self.sessions.copies);
     }
 
     /// The script after a wait has reserved what the wait moved, unless the request was cut.
@@ -152,8 +163,8 @@ impl World {
             _ => Vec::new(),
         };
         for Receipt { message, .. } in deleted {
-            let held = self.sessions.copies.get(message).map_or(&[][..], |copies| &copies.held);
-            let is_held = held.iter().any(|field| self.owner_of(field) == Some(who));
+            let mut held = self.sessions.copies.get(message).into_iter().flat_map(Copies::held);
+            let is_held = held.any(|field| self.owner_of(field) == Some(who));
             if is_held && !self.checker.may_be_duplicated(message) {
                 self.checker.broken("S1", || {
                     format!("{who:?} holds {message} after its delete has succeeded")
@@ -192,16 +203,19 @@ impl World {
     fn account_for_touch(&mut self, written: &Written) {
         let (by, broker_now) = (self.author(written), self.broker_now());
         let renewed = written.commands.iter().filter_map(|command| match &command[..] {
-            [name, key, _, field] if name == b"ZADD" && key.ends_with(b"}:l") => Some(field),
+            [name, key, _, field] if name == b"ZADD" && key.ends_with(b"}:l") => {
+                Some((queue_of(key)?, field))
+            }
             _ => None,
         });
-        for field in renewed {
-            let mut all = self.sessions.copies.iter();
-            let Some((id, copies)) = all.find(|(_, copies)| copies.held.contains(field)) else {
+        for (queue, field) in renewed {
+            let key = format!("ivy1:{{{}}}:h", queue.as_str());
+            let Some(Value::Hash(held)) = self.sessions.seen.get(key.as_bytes()) else { continue };
+            let Some((id, ..)) = held.get(field).and_then(|element| parse(element)) else {
                 continue;
             };
-            if let Some((reservation, until)) = self.reservation(copies, field) {
-                self.checker.lease_renewed(by, id, reservation, until, broker_now);
+            if let Some((reservation, until)) = self.reservation(&queue, field) {
+                self.checker.lease_renewed(by, &id, reservation, until, broker_now);
             }
         }
     }
@@ -214,8 +228,8 @@ impl World {
 
     /// The reservation of a field, in the form that receipts contain, and the end of its lease by the
     /// broker's clock.
-    fn reservation(&self, copies: &Copies, field: &[u8]) -> Option<(ReservationId, Moment)> {
-        let key = format!("ivy1:{{{}}}:l", copies.queue.as_str());
+    fn reservation(&self, queue: &QueueName, field: &[u8]) -> Option<(ReservationId, Moment)> {
+        let key = format!("ivy1:{{{}}}:l", queue.as_str());
         let Some(Value::SortedSet(leases)) = self.sessions.seen.get(key.as_bytes()) else {
             return None;
         };
@@ -235,34 +249,12 @@ impl World {
 
     /// The number of messages in a queue.
     pub(crate) fn copies_in(&self, queue: &QueueName) -> u64 {
-        self.sessions.copies.values().filter(|copies| copies.queue == *queue).count() as u64
+        self.sessions.copies.iter().filter(|(_, copies)| copies.queue == *queue).count() as u64
     }
 
     fn owner_of(&self, field: &[u8]) -> Option<ProcessId> {
         self.sessions.owners.get(&field[..RESERVE_ID_LENGTH]).copied()
     }
-}
-
-/// Whether a command changes a key that contains messages.
-fn concerns_messages(command: &Command) -> bool {
-    let parts: [&[u8]; 4] = [b"}:r", b"}:d", b"}:h", b"}:p"];
-    command.get(1).is_some_and(|key| parts.iter().any(|part| key.ends_with(part)))
-}
-
-/// The messages whose copies differ.
-fn changed(
-    before: BTreeMap<MessageId, Copies>,
-    after: BTreeMap<MessageId, Copies>,
-) -> BTreeMap<MessageId, (Option<Copies>, Option<Copies>)> {
-    let mut all: BTreeMap<MessageId, (Option<Copies>, Option<Copies>)> = BTreeMap::new();
-    for (id, copies) in before {
-        all.entry(id).or_default().0 = Some(copies);
-    }
-    for (id, copies) in after {
-        all.entry(id).or_default().1 = Some(copies);
-    }
-    all.retain(|_, (before, after)| before != after);
-    all
 }
 
 /// A write, for traces.

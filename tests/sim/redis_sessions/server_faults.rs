@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use ivy_proto::OpId;
 use ivy_proto::backend::LinkFaultKind;
 use ivy_proto::queue::QueueOp;
+use ivy_proto::{Moment, OpId};
 use ivy_sim::redis::Kind;
 
 use super::ConnectionDue;
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_in, one_of};
+use crate::setup::OutageKind;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
@@ -105,6 +106,32 @@ impl World {
         self.sessions.refusing_until = Some(until);
         self.event_queue.add(until, Due::Connection(ConnectionDue::ServerRecovers));
         self.after_server();
+    }
+
+    /// The server is unreachable until then, or refuses commands.
+    pub(crate) fn take_server_down(&mut self, how: OutageKind, until: Moment) {
+        let kind = match how {
+            OutageKind::Unreachable => return self.end_all_connections(until),
+            OutageKind::Unavailable => Kind::Loading,
+            OutageKind::TooManyRequests => Kind::NoDisk,
+        };
+        if self.sessions.refusing_until != Some(until) {
+            self.refuse_commands(kind, until.since(self.now));
+        }
+    }
+
+    /// All connections end, and no process can open another one until then.
+    fn end_all_connections(&mut self, until: Moment) {
+        for process in self.sessions.processes.values_mut() {
+            process.unreachable_until = until;
+            process.unreachable = LinkFaultKind::Unreachable;
+        }
+        self.sessions.requests_were_cut = true;
+        let all: Vec<_> = self.sessions.clients.values().copied().collect();
+        for (who, id) in all {
+            self.end_at_server(who, id);
+            self.notify_closed(who, id);
+        }
     }
 
     /// The server accepts commands again.

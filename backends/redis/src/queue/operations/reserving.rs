@@ -146,7 +146,7 @@ impl Operations {
                 if reserving.early_ends.are_too_many(context.now) {
                     return self.pause(reserving, context);
                 }
-                self.wait(reserving, Report { at: context.now, due }, context);
+                self.wait(reserving, NextDueReport { at: context.now, due }, context);
             }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
