@@ -100,7 +100,7 @@ impl<R: Runtime> WorkerWatch<R> {
             }
             SubscriptionEvent::Notice { payload, .. } => {
                 if let Err(why) = self.listener.hear(&payload, now) {
-                    self.events.emit(Event::PresenceIgnored { why });
+                    self.events.emit(Event::PresenceIgnored { why: Box::new(why) });
                 }
             }
             SubscriptionEvent::Lost(fault) => {

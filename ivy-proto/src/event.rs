@@ -249,8 +249,8 @@ pub enum Event {
     },
     /// A publication on the presence channel was ignored: it is no record, or cannot be opened here.
     PresenceIgnored {
-        /// The cause.
-        why: BadPresence,
+        /// The cause. On the heap, because events are moved often and seldom of this kind.
+        why: Box<BadPresence>,
     },
     /// A notice was ignored because it is invalid or addressed to another producer.
     NoticeIgnored,

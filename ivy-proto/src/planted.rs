@@ -53,6 +53,8 @@ pub enum Bug {
     MissingEntryIsDone,
     /// The message of the next attempt is due when that of the previous attempt was.
     SuccessorKeepsDue,
+    /// A worker that has drained publishes no last record.
+    NoLastRecord,
     /// A sweep deletes a dead letter before its task is posted.
     SweepDeletesBeforePost,
     /// A sweep posts each copy of a dead letter.
@@ -65,7 +67,7 @@ impl Bug {
     pub const OF_SWEEPS: [Bug; 2] = [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy];
 
     /// The bugs that the simulator can find in producers, workers and the broker.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 23] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -88,6 +90,7 @@ impl Bug {
         Bug::RefusedEntryFailsBatch,
         Bug::MissingEntryIsDone,
         Bug::SuccessorKeepsDue,
+        Bug::NoLastRecord,
     ];
 }
 

@@ -50,6 +50,11 @@ impl Moment {
     pub const fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The whole microseconds since `earlier`; zero if `earlier` is later.
+    pub(crate) const fn micros_since(self, earlier: Moment) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
 }
 
 impl Add<Duration> for Moment {
@@ -123,17 +128,25 @@ impl WallClock {
     /// Milliseconds since 1970-01-01T00:00:00Z at `moment`.
     #[must_use]
     pub fn unix_millis(&self, moment: Moment) -> u64 {
-        let unix = self.unix_at_epoch.saturating_add(moment.since(Moment::EPOCH));
-        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+        let whole_seconds = self.unix_at_epoch.as_secs().saturating_mul(1000);
+        let nanos = u64::from(self.unix_at_epoch.subsec_nanos()).saturating_add(moment.as_nanos());
+        whole_seconds.saturating_add(nanos / 1_000_000)
     }
 
     /// Whether the time at `moment` is plausible: in a year from 2020 to 2099. A clock that was
     /// never set shows another one.
     #[must_use]
     pub fn is_plausible(&self, moment: Moment) -> bool {
+        self.plausible_unix_millis(moment).is_some()
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z at `moment`, if that is
+    /// [plausible](WallClock::is_plausible).
+    pub(crate) fn plausible_unix_millis(&self, moment: Moment) -> Option<u64> {
         const YEAR_2020: u64 = 1_577_836_800_000;
         const YEAR_2100: u64 = 4_102_444_800_000;
-        (YEAR_2020..YEAR_2100).contains(&self.unix_millis(moment))
+        let millis = self.unix_millis(moment);
+        (YEAR_2020..YEAR_2100).contains(&millis).then_some(millis)
     }
 }
 

@@ -178,7 +178,7 @@ impl World {
             }
             ProcessInput::Published(op, reply) => {
                 self.hosts[who.host].publishing.remove(&op);
-                self.presence.replied(who, op);
+                self.presence.replied(who, op, reply.is_ok());
                 worker::Input::Published(op, reply)
             }
             ProcessInput::JobEnds(job, plan) => match self.end_job(who, job, plan) {

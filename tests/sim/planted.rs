@@ -37,6 +37,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::RefusedEntryFailsBatch => &["S3"],
         Bug::MissingEntryIsDone => &["S1", "S2", "S3"],
         Bug::SuccessorKeepsDue => &["S17"],
+        Bug::NoLastRecord => &["S18"],
         Bug::SweepDeletesBeforePost | Bug::SweepPostsEachCopy => &[],
     }
 }

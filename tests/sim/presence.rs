@@ -22,6 +22,8 @@ struct Known {
     /// The number of its last record.
     seq: u64,
     in_flight: Option<OpId>,
+    /// Whether its last record was published, by the reply that reached it.
+    is_published: bool,
     /// Handlers that it has started.
     started: u64,
     is_gone: bool,
@@ -44,12 +46,19 @@ impl Presence {
     }
 
     /// The reply to a record has reached its process.
-    pub(crate) fn replied(&mut self, who: ProcessId, op: OpId) {
+    pub(crate) fn replied(&mut self, who: ProcessId, op: OpId, is_published: bool) {
         if let Some(known) = self.known.get_mut(&who)
             && known.in_flight == Some(op)
         {
-            known.in_flight = None;
+            (known.in_flight, known.is_published) = (None, is_published);
         }
+    }
+
+    /// Whether a worker that ends now should have published a last record: not if its notifier
+    /// fails or does not reply.
+    fn owes_last_record(&self, who: ProcessId) -> bool {
+        let known = self.known.get(&who);
+        known.is_some_and(|known| known.is_published && known.in_flight.is_none() && !known.is_gone)
     }
 }
 
@@ -87,6 +96,13 @@ impl World {
         known.is_gone = opened.is_ok_and(|record| record.state == WorkerState::Gone);
         if let Some(problem) = problem {
             self.checker.broken("S18", || format!("{who:?} publishes {problem}"));
+        }
+    }
+
+    /// A worker has drained within its limit, undisturbed.
+    pub(crate) fn check_last_record(&mut self, who: ProcessId) {
+        if self.presence.owes_last_record(who) {
+            self.checker.broken("S18", || format!("{who:?} has drained without a last record"));
         }
     }
 

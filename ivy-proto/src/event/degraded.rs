@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{DegradedReason, Event, Part};
+use super::{DegradedReason, Part};
 
 /// The most parts that are remembered: names of tasks come from messages.
 const MOST: usize = 100;
 
-/// The parts that are degraded now, according to a machine's own events.
+/// The parts of a machine that are degraded now.
 #[derive(Debug, Default)]
 pub(crate) struct DegradedParts {
     parts: BTreeMap<Part, DegradedReason>,
@@ -15,15 +15,18 @@ pub(crate) struct DegradedParts {
 }
 
 impl DegradedParts {
-    pub(crate) fn follow(&mut self, event: &Event) {
-        let has_changed = match event {
-            Event::Degraded { part, why } if self.parts.len() < MOST => {
-                self.parts.insert(part.clone(), why.clone()).is_none()
-            }
-            Event::Recovered { part } => self.parts.remove(part).is_some(),
-            _ => false,
-        };
-        self.changes = self.changes.wrapping_add(u64::from(has_changed));
+    /// A part keeps failing.
+    pub(crate) fn add(&mut self, part: &Part, why: &DegradedReason) {
+        if self.parts.len() < MOST && self.parts.insert(part.clone(), why.clone()).is_none() {
+            self.changes = self.changes.wrapping_add(1);
+        }
+    }
+
+    /// A part works again.
+    pub(crate) fn remove(&mut self, part: &Part) {
+        if self.parts.remove(part).is_some() {
+            self.changes = self.changes.wrapping_add(1);
+        }
     }
 
     /// How often a part was added or removed.

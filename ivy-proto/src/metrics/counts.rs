@@ -97,6 +97,15 @@ counts_by! {
     BadArgs = "bad_args",
 }
 
+impl Executions {
+    /// How many failed: all but those that returned a value or were cancelled.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        let others = [Execution::Ok, Execution::Cancelled].map(|execution| self.of(execution));
+        others.into_iter().fold(self.total(), u64::saturating_sub)
+    }
+}
+
 counts_by! {
     /// How sending a task ended.
     SendOutcome,
@@ -273,8 +282,8 @@ impl ResultTimes {
         &self.0[outcome as usize]
     }
 
-    pub(super) fn record(&mut self, outcome: ResultOutcome, took: Duration) {
-        self.0[outcome as usize].record(took);
+    pub(super) fn record_micros(&mut self, outcome: ResultOutcome, micros: u64) {
+        self.0[outcome as usize].record_micros(micros);
     }
 }
 

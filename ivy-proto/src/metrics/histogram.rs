@@ -52,6 +52,42 @@ impl Scale {
             Scale::Requests => &REQUESTS,
         }
     }
+
+    /// The bucket that counts this duration.
+    fn bucket(self, micros: u64) -> usize {
+        let (bounds, first) = match self {
+            Scale::Tasks => (&TASKS, &FIRST_OF_TASKS),
+            Scale::Requests => (&REQUESTS, &FIRST_OF_REQUESTS),
+        };
+        let mut bucket = usize::from(first[significant_bits(micros)]);
+        // At most two bounds have the same number of bits.
+        while bounds.get(bucket).is_some_and(|bound| *bound < micros) {
+            bucket += 1;
+        }
+        bucket
+    }
+}
+
+/// By number of significant bits, the first bucket that may count such a number.
+const FIRST_OF_TASKS: [u8; 65] = first_buckets(&TASKS);
+const FIRST_OF_REQUESTS: [u8; 65] = first_buckets(&REQUESTS);
+
+const fn first_buckets(bounds: &[u64; BOUNDS]) -> [u8; 65] {
+    let mut first = [0; 65];
+    let mut bits = 0;
+    let mut bucket = 0;
+    while bits < first.len() {
+        while (bucket as usize) < BOUNDS && significant_bits(bounds[bucket as usize]) < bits {
+            bucket += 1;
+        }
+        first[bits] = bucket;
+        bits += 1;
+    }
+    first
+}
+
+const fn significant_bits(number: u64) -> usize {
+    (u64::BITS - number.leading_zeros()) as usize
 }
 
 /// How many durations were at most as long as each of twenty bounds, and their sum. Counts
@@ -83,9 +119,12 @@ impl Histogram {
     /// Counts a duration.
     pub fn record(&mut self, duration: Duration) {
         let micros = duration.as_secs().saturating_mul(1_000_000);
-        let micros = micros.saturating_add(u64::from(duration.subsec_micros()));
-        let bucket = self.scale.bounds().partition_point(|bound| *bound < micros);
-        if let Some(count) = self.buckets.get_mut(bucket) {
+        self.record_micros(micros.saturating_add(u64::from(duration.subsec_micros())));
+    }
+
+    /// Counts a duration of this many microseconds.
+    pub(crate) fn record_micros(&mut self, micros: u64) {
+        if let Some(count) = self.buckets.get_mut(self.scale.bucket(micros)) {
             *count = count.saturating_add(1);
         }
         self.micros = self.micros.saturating_add(micros);
@@ -171,6 +210,17 @@ mod tests {
         assert_eq!(histogram.buckets()[BOUNDS], 1);
         assert_eq!(histogram.count(), 5);
         assert_eq!(histogram.sum(), Duration::from_micros(u64::MAX), "it saturates");
+    }
+
+    #[test]
+    fn each_bound_belongs_to_its_own_bucket_and_what_exceeds_it_to_the_next() {
+        for scale in [Scale::Tasks, Scale::Requests] {
+            for (bucket, bound) in scale.bounds().iter().enumerate() {
+                assert_eq!(scale.bucket(*bound), bucket, "{scale:?} {bound}");
+                assert_eq!(scale.bucket(*bound + 1), bucket + 1, "{scale:?} {bound}");
+            }
+            assert_eq!((scale.bucket(0), scale.bucket(u64::MAX)), (0, BOUNDS), "{scale:?}");
+        }
     }
 
     #[test]

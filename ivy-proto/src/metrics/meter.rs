@@ -11,8 +11,9 @@ use super::counts::{Execution, QueueCounts, TaskCounts};
 use super::labels::{Labels, TaskKey, other_queue, other_task};
 use super::{NoticeCounts, NoticeOutcome};
 
-/// Counts by queue and task. The labels are known from the start, so a message is looked up once,
-/// when it is received, and everything after that is an addition at a known place.
+/// Counts by queue and task. The labels are known from the start, so a queue is looked up once for
+/// each reply, a message's task not at all, and everything after that is an addition at a known
+/// place.
 #[derive(Debug)]
 pub(crate) struct Meter {
     /// In the order of the names given at the start.
@@ -22,8 +23,6 @@ pub(crate) struct Meter {
     tasks: Vec<TaskName>,
     rows: Vec<TaskRow>,
     notices: NoticeCounts,
-    /// Where the queue of the last message is in `queues`.
-    last_queue: usize,
     is_exceeded: bool,
 }
 
@@ -41,6 +40,10 @@ struct TaskRow {
     key: TaskKey,
     counts: TaskCounts,
 }
+
+/// Where the counts of a queue are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountedQueue(u32);
 
 /// Where the counts of a message are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,6 @@ impl Meter {
             tasks,
             rows: Vec::new(),
             notices: NoticeCounts::default(),
-            last_queue: 0,
             is_exceeded: labels.are_exceeded(),
         }
     }
@@ -81,31 +83,44 @@ impl Meter {
         self.is_exceeded
     }
 
-    /// The row of a message that was reserved from this queue. `task` is the place of its task
-    /// among the registered ones.
-    pub(crate) fn reserved(&mut self, queue: &QueueName, task: Option<usize>) -> Row {
-        let at = self.queue_at(queue);
-        let task = task.unwrap_or(usize::MAX).min(self.tasks.len() - 1);
-        let Some(row) = self.queues.get_mut(at) else { return Row { queue: 0, task: 0 } };
-        row.counts.reserved = row.counts.reserved.saturating_add(1);
-        let place = match row.rows.get_mut(task) {
-            Some(place) if *place == 0 => {
-                let key = TaskKey { queue: row.label.clone(), task: self.tasks[task].clone() };
-                self.rows.push(TaskRow { key, counts: TaskCounts::default() });
-                *place = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-                *place
-            }
-            Some(place) => *place,
-            None => 0,
-        };
-        Row { queue: u32::try_from(at).unwrap_or(u32::MAX), task: place }
+    /// This many messages were reserved from a queue.
+    pub(crate) fn reserved(&mut self, queue: &QueueName, messages: usize) -> CountedQueue {
+        let at = self.queues.iter().position(|row| row.queue == *queue);
+        if let Some(row) = at.and_then(|at| self.queues.get_mut(at)) {
+            row.counts.reserved = row.counts.reserved.saturating_add(messages as u64);
+        }
+        CountedQueue(at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX))
     }
 
-    pub(crate) fn started(&mut self, row: Row, waited: Option<Duration>) {
+    /// The row of a message of this queue. `task` is the place of its task among the registered
+    /// ones.
+    pub(crate) fn row(&mut self, queue: CountedQueue, task: Option<usize>) -> Row {
+        let task = task.unwrap_or(usize::MAX).min(self.tasks.len() - 1);
+        let places = self.queues.get(queue.0 as usize).map(|row| &row.rows);
+        let place = places.and_then(|places| places.get(task)).copied();
+        let task = match place {
+            Some(0) => self.add_row(queue, task),
+            place => place.unwrap_or(0),
+        };
+        Row { queue: queue.0, task }
+    }
+
+    #[cold]
+    fn add_row(&mut self, queue: CountedQueue, task: usize) -> u32 {
+        let Some(row) = self.queues.get_mut(queue.0 as usize) else { return 0 };
+        let key = TaskKey { queue: row.label.clone(), task: self.tasks[task].clone() };
+        self.rows.push(TaskRow { key, counts: TaskCounts::default() });
+        let place = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        row.rows[task] = place;
+        place
+    }
+
+    /// A handler started. `waited` is how long its task waited, in microseconds, if that is known.
+    pub(crate) fn started(&mut self, row: Row, waited: Option<u64>) {
         let Some(counts) = self.task(row) else { return };
         counts.started = counts.started.saturating_add(1);
         if let Some(waited) = waited {
-            counts.wait.record(waited);
+            counts.wait.record_micros(waited);
         }
     }
 
@@ -176,15 +191,6 @@ impl Meter {
         row.map_or_else(other_queue, |row| row.label.clone())
     }
 
-    fn queue_at(&mut self, queue: &QueueName) -> usize {
-        // A reply of a queue contains many messages.
-        if self.queues.get(self.last_queue).is_none_or(|last| last.queue != *queue) {
-            let at = self.queues.iter().position(|row| row.queue == *queue);
-            self.last_queue = at.unwrap_or_default();
-        }
-        self.last_queue
-    }
-
     fn task(&mut self, row: Row) -> Option<&mut TaskCounts> {
         let place = (row.task as usize).checked_sub(1)?;
         self.rows.get_mut(place).map(|row| &mut row.counts)
@@ -208,6 +214,11 @@ mod tests {
         (0..count).map(|number| TaskName::new(&format!("t{number:03}")).unwrap()).collect()
     }
 
+    fn reserved(meter: &mut Meter, queue: &QueueName, task: Option<usize>) -> Row {
+        let queue = meter.reserved(queue, 1);
+        meter.row(queue, task)
+    }
+
     fn counts(meter: &Meter, queue: &str, task: &str) -> TaskCounts {
         let found = meter
             .by_task()
@@ -220,8 +231,8 @@ mod tests {
         let (queues, tasks) = (queues(2), tasks(2));
         let mut meter = Meter::new(queues.iter(), tasks.iter());
         for (queue, task) in [(0, 0), (1, 0), (1, 1), (1, 1)] {
-            let row = meter.reserved(&queues[queue], Some(task));
-            meter.started(row, Some(Duration::from_millis(3)));
+            let row = reserved(&mut meter, &queues[queue], Some(task));
+            meter.started(row, Some(3_000));
             meter.executed(row, Execution::Panic, Duration::from_secs(2));
         }
         assert_eq!(meter.by_task().count(), 3);
@@ -235,7 +246,7 @@ mod tests {
     fn a_task_that_is_not_registered_counts_as_other() {
         let (queues, tasks) = (queues(1), tasks(1));
         let mut meter = Meter::new(queues.iter(), tasks.iter());
-        let row = meter.reserved(&queues[0], None);
+        let row = reserved(&mut meter, &queues[0], None);
         meter.dead_lettered(row, DeadLetterReason::BadJson);
         assert_eq!(counts(&meter, "q000", OTHER).all_dead(), 1);
         assert!(!meter.has_too_many_labels());
@@ -248,7 +259,7 @@ mod tests {
         assert!(meter.has_too_many_labels());
         for queue in &queues {
             for task in 0..tasks.len() {
-                meter.reserved(queue, Some(task));
+                reserved(&mut meter, queue, Some(task));
             }
         }
         let labels: std::collections::BTreeSet<_> = meter.by_task().map(|(key, _)| key).collect();

@@ -46,5 +46,5 @@ pub use snapshot::{Backends, Snapshot};
 pub(crate) use call_meter::{CallMeter, CallRow};
 pub(crate) use counts::Combine;
 pub(crate) use labels::{other_queue, other_task};
-pub(crate) use meter::{Meter, Row};
+pub(crate) use meter::{CountedQueue, Meter, Row};
 pub(crate) use requests::RequestMeter;

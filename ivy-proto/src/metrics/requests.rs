@@ -1,7 +1,6 @@
 //! The requests to queues and notifiers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::notify::NotifyFault;
 use crate::queue::{Effect, Fault, QueueOp};
@@ -152,8 +151,9 @@ impl Combine for RequestTimes {
 pub(crate) struct RequestMeter([RequestTimes; RequestKind::ALL.len()]);
 
 impl RequestMeter {
-    pub(crate) fn ended(&mut self, kind: RequestKind, outcome: RequestOutcome, took: Duration) {
-        self.0[kind as usize].0[outcome as usize].record(took);
+    /// A request ended after this many microseconds.
+    pub(crate) fn ended(&mut self, kind: RequestKind, outcome: RequestOutcome, micros: u64) {
+        self.0[kind as usize].0[outcome as usize].record_micros(micros);
     }
 
     /// The kinds that occurred.

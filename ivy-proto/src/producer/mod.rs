@@ -92,7 +92,7 @@ pub use io::{Call, Input, Output, ReplyTo, SendError, SizeUnit, Timer};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::event::{DegradedParts, Event, TaskRef};
+use crate::event::{DegradedParts, DegradedReason, Event, Part, TaskRef};
 use crate::id::{IdGenerator, MessageId, TaskId};
 use crate::metrics::{CallMeter, CallRow, RequestMeter, SendOutcome};
 use crate::misuse::Misuse;
@@ -406,8 +406,19 @@ impl Producer {
     }
 
     fn event(&mut self, event: Event) {
-        self.degraded.follow(&event);
         self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Reports that a part keeps failing.
+    fn report_degraded(&mut self, part: Part, why: DegradedReason) {
+        self.degraded.add(&part, &why);
+        self.event(Event::Degraded { part, why });
+    }
+
+    /// Reports that a part works again.
+    fn report_recovered(&mut self, part: Part) {
+        self.degraded.remove(&part);
+        self.event(Event::Recovered { part });
     }
 }
 

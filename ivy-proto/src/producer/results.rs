@@ -22,7 +22,7 @@ impl Producer {
         }
         let calls = subscription.take_waiting();
         if had_failed {
-            self.event(Event::Recovered { part: Part::Notifier });
+            self.report_recovered(Part::Notifier);
         }
         let queues = calls.into_iter().map(|call| {
             self.outbox.add(&call.queue, call.outgoing);
@@ -39,7 +39,7 @@ impl Producer {
         self.event(Event::NotifierError { fault: fault.clone() });
         if loss.is_news {
             let why = DegradedReason::Notifier(fault.clone());
-            self.event(Event::Degraded { part: Part::Notifier, why });
+            self.report_degraded(Part::Notifier, why);
         }
         if matches!(
             fault.kind(),
@@ -129,7 +129,7 @@ impl Producer {
             true => ResultOutcome::Ok,
             false => ResultOutcome::Failed,
         };
-        self.meter.result(resolved.row, ended, self.now.since(resolved.called_at));
+        self.meter.result(resolved.row, ended, self.now.micros_since(resolved.called_at));
         let task = resolved.task.name.clone();
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
         self.event(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
@@ -148,7 +148,7 @@ impl Producer {
 
     pub(super) fn on_forget(&mut self, id: TaskId) {
         if let Some((row, called_at)) = self.pending.forget(id) {
-            self.meter.result(row, ResultOutcome::TimedOut, self.now.since(called_at));
+            self.meter.result(row, ResultOutcome::TimedOut, self.now.micros_since(called_at));
         }
     }
 }

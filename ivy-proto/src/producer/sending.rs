@@ -67,7 +67,8 @@ impl Producer {
     pub(super) fn on_reply(&mut self, op: OpId, result: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.finish_post(op) else { return };
         let queue = post.queue.clone();
-        let (outcome, took) = (RequestOutcome::of_queue(&result), self.now.since(post.since));
+        let (outcome, took) =
+            (RequestOutcome::of_queue(&result), self.now.micros_since(post.since));
         self.requests.ended(RequestKind::Post, outcome, took);
         match posted(result, post.messages.len()) {
             Ok(entries) => self.on_entries(&queue, post.messages, entries),
@@ -167,7 +168,7 @@ impl Producer {
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
                 let why = DegradedReason::Queue(why);
-                self.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
+                self.report_degraded(Part::Queue(queue.clone()), why);
             }
             if let Some(fault) = outage {
                 let exhausted = self.outbox.count_try_of_waiting(queue, tries);
@@ -206,7 +207,7 @@ impl Producer {
 
     fn queue_works(&mut self, queue: &QueueName) {
         if self.outbox.succeeded(queue) {
-            self.event(Event::Recovered { part: Part::Queue(queue.clone()) });
+            self.report_recovered(Part::Queue(queue.clone()));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{DegradedParts, Event};
+use crate::event::{DegradedParts, DegradedReason, Event, Part};
 use crate::id::{IdGenerator, JobId, OpId};
 use crate::metrics::{Meter, RequestKind, RequestMeter, RequestOutcome};
 use crate::name::QueueName;
@@ -107,6 +107,11 @@ impl Effects {
         }
     }
 
+    /// The current Unix time in milliseconds, if it is plausible.
+    pub(super) fn plausible_unix_millis(&self) -> Option<u64> {
+        self.wall.plausible_unix_millis(self.now)
+    }
+
     /// The current Unix time in milliseconds.
     pub(super) fn unix_millis(&self) -> u64 {
         self.wall.unix_millis(self.now)
@@ -117,8 +122,19 @@ impl Effects {
     }
 
     pub(super) fn event(&mut self, event: Event) {
-        self.degraded.follow(&event);
         self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Reports that a part keeps failing.
+    pub(super) fn report_degraded(&mut self, part: Part, why: DegradedReason) {
+        self.degraded.add(&part, &why);
+        self.event(Event::Degraded { part, why });
+    }
+
+    /// Reports that a part works again.
+    pub(super) fn report_recovered(&mut self, part: Part) {
+        self.degraded.remove(&part);
+        self.event(Event::Recovered { part });
     }
 
     pub(super) fn execute(&mut self, purpose: OpPurpose, op: QueueOp) {
@@ -135,7 +151,7 @@ impl Effects {
         answer: &Result<QueueReply, Fault>,
     ) -> Option<OpPurpose> {
         let InFlight { purpose, kind, since } = self.in_flight.remove(&op)?;
-        self.requests.ended(kind, RequestOutcome::of_queue(answer), self.now.since(since));
+        self.requests.ended(kind, RequestOutcome::of_queue(answer), self.now.micros_since(since));
         Some(purpose)
     }
 

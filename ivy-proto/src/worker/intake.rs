@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::event::{Event, Part, ReleaseReason};
 use crate::id::JobId;
+use crate::metrics::CountedQueue;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{DeliveryCount, QueueOp, Reserved, ReservedMessage};
@@ -103,8 +104,9 @@ impl Worker {
         let from = if wait.is_zero() { requested_at } else { self.fx.now };
         // The host may have slept since the queue granted them.
         let granted = Grant { length: self.config.lease, from, wall };
+        let counted_queue = self.fx.meter.reserved(queue, messages.len());
         for message in messages {
-            self.admit(queue, message, granted);
+            self.admit(queue, counted_queue, message, granted);
         }
         self.yield_if_due(queue);
     }
@@ -129,7 +131,13 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Grant) {
+    fn admit(
+        &mut self,
+        queue: &QueueName,
+        counted_queue: CountedQueue,
+        message: ReservedMessage,
+        granted: Grant,
+    ) {
         if self.lost_before_arrival.take(&message.receipt) {
             let (queue, message) = (queue.clone(), message.receipt.message);
             return self.fx.event(Event::LeaseLost { queue, message });
@@ -153,7 +161,7 @@ impl Worker {
         if self.fingerprints.add(queue, &id, &message.body) {
             self.fx.event(Event::IdReused { queue: queue.clone(), message: id.clone() });
         }
-        let unix_millis = self.fx.wall_is_plausible().then(|| self.fx.unix_millis());
+        let unix_millis = self.fx.plausible_unix_millis();
         let admission =
             examine(&self.config, &self.tasks, queue, &id, &message.body, count, unix_millis);
         let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
@@ -168,7 +176,7 @@ impl Worker {
         let job = self.fx.counter.next_job();
         let held = Job {
             queue: queue.clone(),
-            row: self.fx.meter.reserved(queue, admission.place),
+            row: self.fx.meter.row(counted_queue, admission.place),
             body: message.body,
             deliveries,
             lease: Lease::new(message.receipt, granted),
@@ -216,7 +224,7 @@ impl Worker {
         if let Some(served) = self.poller.queue(&queue)
             && served.unprocessable.record_processed(now)
         {
-            self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
+            self.fx.report_recovered(Part::Messages(queue.clone()));
         }
         let taken = self.slots_taken() + self.waiting_count();
         let room = taken < self.config.concurrency;
@@ -309,9 +317,10 @@ impl Worker {
         held.stage = Stage::Running { started_at: now, overdue: None };
         let (row, is_again) = (held.row, held.deliveries.is_again);
         let due = ivy.and_then(|ivy| ivy.due).filter(|_| scheduled.attempt == 1 && !is_again);
-        let waited = due
-            .filter(|_| self.fx.wall_is_plausible())
-            .map(|due| Duration::from_millis(self.fx.unix_millis().saturating_sub(due)));
+        let waited = due.and_then(|due| {
+            let now = self.fx.plausible_unix_millis()?;
+            Some(now.saturating_sub(due).saturating_mul(1000))
+        });
         self.fx.meter.started(row, waited);
         self.running += 1;
         self.coalescing.began(now);

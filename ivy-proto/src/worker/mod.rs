@@ -266,10 +266,10 @@ impl Worker {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
             Input::Queue(op, result) => self.on_reply(op, result),
-            Input::Published(op, result) if self.notices.is_in_flight(op) => {
-                self.notices.published(op, result, &mut self.fx);
+            Input::Published(op, result) if self.is_presence_in_flight(op) => {
+                self.presence_published(result);
             }
-            Input::Published(_, result) => self.presence_published(result),
+            Input::Published(op, result) => self.notices.published(op, result, &mut self.fx),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Waits(job, task) => self.begin_wait(job, task),
             Input::Resumes(job) => self.end_wait(job),
@@ -330,9 +330,7 @@ impl Worker {
                 }
             }
             Input::Published(op, _) => {
-                let is_record =
-                    self.presence.as_ref().is_some_and(|presence| presence.is_in_flight(*op));
-                let is_known = is_record || self.notices.is_in_flight(*op);
+                let is_known = self.is_presence_in_flight(*op) || self.notices.is_in_flight(*op);
                 if is_known { Ok(()) } else { Err(Misuse::UnknownOp(*op)) }
             }
             Input::Job(job, _) if !self.has_running(*job) => Err(Misuse::UnknownJob(*job)),

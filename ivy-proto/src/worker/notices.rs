@@ -118,7 +118,7 @@ impl Notices {
     pub(super) fn report_no_notifier(&mut self, task: TaskRef, fx: &mut Effects) {
         report_dropped(task, NoticeDropReason::NoNotifier, fx);
         if !std::mem::replace(&mut self.reported_missing, true) {
-            fx.event(Event::Degraded { part: Part::Notifier, why: DegradedReason::NoNotifier });
+            fx.report_degraded(Part::Notifier, DegradedReason::NoNotifier);
         }
     }
 
@@ -151,12 +151,12 @@ impl Notices {
         let Some(published) = self.in_flight.remove(&op) else { return };
         let PublishedNotice { notice, since, at } = published;
         let outcome = RequestOutcome::of_notifier(&result);
-        fx.requests.ended(RequestKind::Publish, outcome, fx.now.since(at));
+        fx.requests.ended(RequestKind::Publish, outcome, fx.now.micros_since(at));
         self.in_flight_bytes -= notice.size();
         match result {
             Ok(receivers) => {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
-                    fx.event(Event::Recovered { part: Part::Notifier });
+                    fx.report_recovered(Part::Notifier);
                 }
                 fx.meter.notice(match receivers {
                     0 => NoticeOutcome::Unheard,
@@ -204,7 +204,7 @@ impl Notices {
         self.failures = self.failures.saturating_add(1);
         if self.failures == DEGRADED_AFTER {
             let why = DegradedReason::Notifier(fault.clone());
-            fx.event(Event::Degraded { part: Part::Notifier, why });
+            fx.report_degraded(Part::Notifier, why);
         }
         // A notice that may have been published is not published twice.
         if fault.surely_not_published() && fx.now.since(since) < RETRIED_FOR {

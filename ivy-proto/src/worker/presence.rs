@@ -11,6 +11,7 @@ use crate::id::OpId;
 use crate::metrics::{RequestKind, RequestOutcome};
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, Publication};
+use crate::planted::{Bug, planted};
 use crate::presence::{Identity, WorkerId, WorkerState};
 use crate::rng::Rng;
 use crate::time::Moment;
@@ -77,10 +78,6 @@ impl Presence {
             end: End::NotYet,
         }
     }
-
-    pub(super) fn is_in_flight(&self, op: OpId) -> bool {
-        self.in_flight.is_some_and(|(in_flight, _)| in_flight == op)
-    }
 }
 
 impl Worker {
@@ -119,13 +116,18 @@ impl Worker {
         }
     }
 
+    pub(super) fn is_presence_in_flight(&self, op: OpId) -> bool {
+        let in_flight = self.presence.as_ref().and_then(|presence| presence.in_flight);
+        in_flight.is_some_and(|(in_flight, _)| in_flight == op)
+    }
+
     /// A record was published, or not.
     pub(super) fn presence_published(&mut self, answer: Result<u64, NotifyFault>) {
         let now = self.fx.now;
         let Some(presence) = &mut self.presence else { return };
         let Some((_, since)) = presence.in_flight.take() else { return };
         let outcome = RequestOutcome::of_notifier(&answer);
-        self.fx.requests.ended(RequestKind::Publish, outcome, now.since(since));
+        self.fx.requests.ended(RequestKind::Publish, outcome, now.micros_since(since));
         presence.fails = answer.is_err();
         presence.is_heard = answer.as_ref().is_ok_and(|receivers| *receivers > 0);
         match presence.end {
@@ -151,7 +153,8 @@ impl Worker {
         let Some(presence) = &mut self.presence else { return true };
         if presence.end == End::NotYet {
             // A notifier that fails would only delay the end.
-            let was_heard_of = presence.reported.is_some() && !presence.fails;
+            let was_heard_of =
+                presence.reported.is_some() && !presence.fails && !planted(Bug::NoLastRecord);
             presence.end = if was_heard_of { End::Due } else { End::Over };
             self.fx.timers.stop(&Timer::Presence);
             if was_heard_of {
@@ -205,8 +208,7 @@ impl Worker {
     }
 }
 
-/// Up to a tenth less or more, so that workers started together do not publish together.
+/// Up to a tenth less, so that workers started together do not publish together.
 fn jittered(interval: Duration, rng: &mut Rng) -> Duration {
-    let tenth = interval / 10;
-    rng.between(interval - tenth, interval + tenth)
+    rng.between(interval - interval / 10, interval)
 }

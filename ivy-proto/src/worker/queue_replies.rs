@@ -34,7 +34,7 @@ impl Worker {
             && let Some(served) = self.poller.queue(&queue)
             && served.succeeded() == Health::Recovered
         {
-            self.fx.event(Event::Recovered { part: Part::Queue(queue) });
+            self.fx.report_recovered(Part::Queue(queue));
         }
         match (purpose, reply) {
             (OpPurpose::Inspect(queue), QueueReply::Queue(info)) => {
@@ -135,7 +135,7 @@ impl Worker {
         let (delay, health) = served.failed(needs_operator(fault), at_least, now, &mut self.fx.rng);
         if health == Health::Degraded {
             let why = DegradedReason::Queue(fault.clone());
-            self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
+            self.fx.report_degraded(Part::Queue(queue.clone()), why);
         }
         delay
     }

@@ -68,7 +68,7 @@ impl Worker {
         }
         if recovered {
             let part = Part::Task { task: task.clone(), queue: queue.clone() };
-            self.fx.event(Event::Recovered { part });
+            self.fx.report_recovered(part);
         }
     }
 
@@ -128,7 +128,7 @@ impl Worker {
                 }
                 _ => (Part::Messages(queue.clone()), DegradedReason::Messages(rejection.reason)),
             };
-            self.fx.event(Event::Degraded { part, why });
+            self.fx.report_degraded(part, why);
         }
         if let Some(pause) = consequence.pause {
             self.pause_queue(&queue, pause, PauseReason::Failing);

@@ -201,6 +201,7 @@ impl World {
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let late = host.must_finish.is_none_or(|by| local > by) && host.is_undisturbed;
+        let is_orderly = host.is_undisturbed && host.drain_limit.is_some_and(|by| local < by);
         let (is_quiet, misuse, held) = match &mut host.machine {
             Machine::Worker(worker) => {
                 let quiet = matches!(worker.poll_output(), worker::Output::Wait(None));
@@ -213,6 +214,9 @@ impl World {
             }
             _ => return,
         };
+        if is_orderly {
+            self.check_last_record(who);
+        }
         let had_fault = self.hosts[who.host].had_fault;
         if let Some(message) =
             self.checker.still_held(who, self.broker_now()).filter(|_| !had_fault)

@@ -144,10 +144,10 @@ fn example() -> Snapshot {
     snapshot.sent.entry(key("mail", "mail.\"send\"")).or_default().add(SendOutcome::Sent, 4);
     snapshot.resends.insert(queue("mail"), 1);
     let results = snapshot.results.entry(TaskName::new("back\\slash").unwrap()).or_default();
-    results.record(ResultOutcome::Failed, Duration::from_millis(20));
+    results.record_micros(ResultOutcome::Failed, 20_000);
     let mut requests = RequestMeter::default();
-    requests.ended(RequestKind::Post, RequestOutcome::Ok, Duration::from_micros(700));
-    requests.ended(RequestKind::Publish, RequestOutcome::NotDone, Duration::from_secs(90));
+    requests.ended(RequestKind::Post, RequestOutcome::Ok, 700);
+    requests.ended(RequestKind::Publish, RequestOutcome::NotDone, 90_000_000);
     snapshot.requests = requests.by_kind();
     snapshot.degraded.insert(Part::Queue(queue("mail")));
     snapshot.backends = Some(Backends::new("memory", Some("other")));

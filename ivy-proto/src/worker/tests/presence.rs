@@ -87,7 +87,7 @@ fn records_follow_each_other_slowly_until_one_is_heard() {
     worker.heard(0);
     for _ in 0..5 {
         let interval = worker.until_record();
-        assert!((13 * SECOND..=17 * SECOND).contains(&interval), "{interval:?}");
+        assert!((13 * SECOND..=15 * SECOND).contains(&interval), "{interval:?}");
         worker.heard(0);
     }
     worker.until_record();
