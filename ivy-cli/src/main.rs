@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
     call, clear, completions, dead, doctor, explain, ls, man, move_messages, peek, queue, send,
-    show, stats,
+    show, stats, workers,
 };
 use exit::{Exit, Failure};
 
@@ -47,6 +47,7 @@ enum Command {
     Move(move_messages::Options),
     Clear(clear::Options),
     Queue(queue::Options),
+    Workers(workers::Options),
     Doctor(doctor::Options),
     Serve(serve::Options),
     Keys(keys::Options),
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Move(options) => run(&options.common, move_messages::run(&options)),
         Command::Clear(options) => interruptible(&options.common, clear::run(&options)),
         Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
+        Command::Workers(options) => interruptible(&options.common, workers::run(&options)),
         Command::Doctor(options) => interruptible(&options.common, doctor::run(&options)),
         Command::Serve(options) => ended(serve::run(&options).map(|()| Exit::Done)),
         Command::Keys(options) => ended(keys::run(&options).map(|()| Exit::Done)),

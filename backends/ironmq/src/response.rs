@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::http_date::unix_seconds;
 use crate::json::{self, Element, Entries, Object};
 use crate::messages::{self, MAX_MESSAGES, MAX_SURPLUS, Message};
 use crate::redaction::Redaction;
@@ -96,7 +97,9 @@ fn read_noting(
         QueueOp::Clear { .. } => response.done().map(|()| QueueReply::Cleared),
         QueueOp::DeleteQueue { .. } => response.done().map(|()| QueueReply::QueueDeleted),
         QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
-            queue_info(response.object()?, queue)
+            let mut info = queue_info(response.object()?, queue)?;
+            info.server_time = date(headers);
+            Ok(QueueReply::Queue(info))
         }
         QueueOp::ListQueues { .. } => queues(response.object()?),
     }
@@ -331,7 +334,7 @@ struct DeadLetter<'a> {
 fn queue_info(
     response: QueueResponse<'_>,
     requested: &QueueName,
-) -> Result<QueueReply, BadResponse> {
+) -> Result<QueueInfo, BadResponse> {
     let Some(Element::Object(queue)) = response.queue else {
         return Err(BadResponse::Missing("queue"));
     };
@@ -347,7 +350,13 @@ fn queue_info(
     info.settings.dead_letter = queue.dead_letter.and_then(dead_letter);
     info.size = json::number(queue.size);
     info.total_messages = json::number(queue.total_messages);
-    Ok(QueueReply::Queue(info))
+    Ok(info)
+}
+
+/// When the server responded, by its clock.
+fn date(headers: &HeaderMap) -> Option<Duration> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    unix_seconds(date).map(Duration::from_secs)
 }
 
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {

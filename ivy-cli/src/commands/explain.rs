@@ -10,6 +10,7 @@ use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_tokio::Ivy;
 use serde::Serialize;
 
+use super::heard::ListenOptions;
 use super::time::now;
 use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
@@ -38,11 +39,13 @@ pub(crate) struct Options {
     task: Option<TaskId>,
 
     #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
     pub(crate) common: CommonOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, message, task, common } = options;
+    let Options { queue, message, task, listen, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let evidence = match (message.as_deref(), task) {
         (Some("-"), _) => of_input(&ivy, queue).await?,
@@ -50,6 +53,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         (None, Some(task)) => of_task(&ivy, queue, *task).await?,
         (None, None) => return Err(Failure::wrong_call("name a message, or give --task")),
     };
+    let evidence = Evidence { heard: listen.hear(&ivy).await?, ..evidence };
     output.show(&Explained(Explanation::of(&evidence)))?;
     Ok(Exit::Done)
 }
@@ -106,6 +110,7 @@ async fn of_input(ivy: &Ivy, queue: &QueueName) -> Result<Evidence, Failure> {
         visibility: Visibility::Unknown,
         reserved_count: None,
         size: None,
+        heard: None,
         now: now(),
     })
 }
@@ -127,7 +132,8 @@ async fn evidence(
     let size = ivy.admin().info(queue.as_str()).await?.size;
     let Peeked { message, reserved_count, body, content, .. } = found;
     let description = Description::of(message, &body, &content, &Redaction::new());
-    Ok(Evidence { queue: queue.clone(), description, visibility, reserved_count, size, now: now() })
+    let (queue, heard) = (queue.clone(), None);
+    Ok(Evidence { queue, description, visibility, reserved_count, size, heard, now: now() })
 }
 
 /// A line of an explanation in JSON.

@@ -1,14 +1,18 @@
 //! `ivy ls`: the queues.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use ivy_proto::QueueName;
 use ivy_proto::admin::{Glob, InvalidFilter};
 use ivy_proto::inspect::Span;
+use ivy_proto::presence::{Heard, QueueActivity};
 use ivy_tokio::Ivy;
 use serde::Serialize;
 
 use super::CommonOptions;
+use super::heard::{ListenOptions, Listening, heard};
 use super::queues::{Queue, ask_ages, ask_sizes, fold};
 use super::time::seconds;
 use super::watch::WatchOptions;
@@ -40,6 +44,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     limit: usize,
 
+    #[command(flatten)]
+    listen: ListenOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -81,10 +87,18 @@ impl FromStr for NamePattern {
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let common = &options.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    options.watch.repeat(&output, async || list(options, &ivy, &output).await).await
+    let listening = options.listen.start(&ivy)?;
+    let listing = async || list(options, &ivy, listening.as_ref(), &output).await;
+    options.watch.repeat(&output, listing).await
 }
 
-async fn list(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Failure> {
+async fn list(
+    options: &Options,
+    ivy: &Ivy,
+    listening: Option<&Listening>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let heard = heard(listening).await?;
     let mut queues = matching(options, ivy).await?;
     let more = queues.len().saturating_sub(options.limit);
     queues.truncate(options.limit);
@@ -93,7 +107,8 @@ async fn list(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Fai
         failure = failure.or(ask_ages(ivy, &mut queues).await);
     }
     sort(&mut queues, options.sort);
-    output.show(&Listing { queues, has_ages: options.age })?;
+    let activity = heard.as_ref().map(Heard::by_queue);
+    output.show(&Listing { queues, has_ages: options.age, activity })?;
     if more > 0 {
         let text = format!("{more} more queues; give a pattern of names, or --limit");
         output.note(&Note::truncated(text))?;
@@ -130,6 +145,16 @@ fn sort(queues: &mut [Queue], sort: Sort) {
 struct Listing {
     queues: Vec<Queue>,
     has_ages: bool,
+    /// What workers do, if somebody listened for them.
+    activity: Option<BTreeMap<QueueName, QueueActivity>>,
+}
+
+impl Listing {
+    /// What the workers of a queue do, if somebody listened for them.
+    fn activity(&self, queue: &Queue) -> Option<QueueActivity> {
+        let activity = self.activity.as_ref()?;
+        Some(activity.get(&queue.name).copied().unwrap_or_default())
+    }
 }
 
 /// A queue in JSON.
@@ -140,6 +165,24 @@ struct Record<'a> {
     dead: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     head_age: Option<Option<f64>>,
+    #[serde(flatten)]
+    workers: Option<Workers>,
+}
+
+/// What the workers of a queue do, in JSON.
+#[derive(Debug, Serialize)]
+struct Workers {
+    workers: u64,
+    executed_per_second: Option<f64>,
+    /// The share that failed, from 0 to 1.
+    failed: Option<f64>,
+}
+
+impl From<QueueActivity> for Workers {
+    fn from(activity: QueueActivity) -> Self {
+        let QueueActivity { workers, executed_per_second, failed, .. } = activity;
+        Workers { workers, executed_per_second, failed }
+    }
 }
 
 impl Report for Listing {
@@ -150,13 +193,26 @@ impl Report for Listing {
         if self.has_ages {
             columns.push(Column::right("HEAD AGE"));
         }
+        if self.activity.is_some() {
+            columns.extend(["WORKERS", "RUN/S", "FAIL %"].map(Column::right));
+        }
         let cells = |queue: &Queue| {
-            vec![
+            let mut cells = vec![
                 Some(queue.name.as_str().to_owned()),
                 queue.size.map(|size| size.to_string()),
                 queue.dead.map(|dead| dead.to_string()),
-                queue.head_age.map(|age| Span(age).to_string()),
-            ]
+            ];
+            if self.has_ages {
+                cells.push(queue.head_age.map(|age| Span(age).to_string()));
+            }
+            if let Some(activity) = self.activity(queue) {
+                cells.extend([
+                    Some(activity.workers.to_string()),
+                    activity.executed_per_second.map(|rate| format!("{rate:.1}")),
+                    activity.failed.map(|share| format!("{:.1}", share * 100.0)),
+                ]);
+            }
+            cells
         };
         page.table(&columns, self.queues.iter().map(cells));
     }
@@ -167,6 +223,7 @@ impl Report for Listing {
             size: queue.size,
             dead: queue.dead,
             head_age: self.has_ages.then(|| queue.head_age.map(seconds)),
+            workers: self.activity(queue).map(Workers::from),
         })
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+mod heard;
 mod lines;
 pub(crate) mod ls;
 pub(crate) mod man;
@@ -22,8 +23,10 @@ pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod stats;
 mod sweep;
+mod task_counts;
 mod time;
 mod watch;
+pub(crate) mod workers;
 
 use std::process::ExitCode;
 

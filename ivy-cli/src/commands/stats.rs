@@ -8,7 +8,9 @@ use ivy_proto::inspect::Span;
 use ivy_tokio::Ivy;
 use serde::Serialize;
 
+use super::heard::{ListenOptions, Listening, heard};
 use super::queues::{Queue, ask_ages, ask_sizes, fold};
+use super::task_counts::CountsByTask;
 use super::time::seconds;
 use super::watch::WatchOptions;
 use super::{CommonOptions, queue_not_found};
@@ -22,6 +24,8 @@ pub(crate) struct Options {
     queue: Option<QueueName>,
 
     #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     pub(crate) common: CommonOptions,
@@ -30,10 +34,18 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let common = &options.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    options.watch.repeat(&output, async || total(options, &ivy, &output).await).await
+    let listening = options.listen.start(&ivy)?;
+    let totals = async || total(options, &ivy, listening.as_ref(), &output).await;
+    options.watch.repeat(&output, totals).await
 }
 
-async fn total(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Failure> {
+async fn total(
+    options: &Options,
+    ivy: &Ivy,
+    listening: Option<&Listening>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let heard = heard(listening).await?;
     let prefix = options.queue.as_ref().map_or("", QueueName::as_str);
     let mut queues = fold(ivy.admin().list(prefix).await?, false);
     if let Some(queue) = &options.queue {
@@ -45,6 +57,11 @@ async fn total(options: &Options, ivy: &Ivy, output: &Output) -> Result<Exit, Fa
     let failure = ask_sizes(ivy, &mut queues).await;
     let failure = failure.or(ask_ages(ivy, &mut queues).await);
     output.show(&Totals::of(options.queue.clone(), &queues))?;
+    if let Some(heard) = &heard {
+        let wanted = options.queue.as_ref();
+        let is_wanted = |name: &_| wanted.is_none_or(|queue| is_priority_of(name, queue));
+        output.show(&CountsByTask::of(heard, is_wanted))?;
+    }
     let Some(error) = failure else { return Ok(Exit::Done) };
     let text = format!("some queues could not be asked; the first failure: {error}");
     output.note(&Note::new(text))?;

@@ -25,17 +25,22 @@ pub(crate) struct WatchOptions {
 }
 
 impl WatchOptions {
+    /// The interval at which to repeat the command, if it is to be repeated.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.watch.map(|interval| interval.max(SHORTEST))
+    }
+
     /// Runs a command once, or at each interval until it fails.
     pub(super) async fn repeat(
         &self,
         output: &Output,
         command: impl AsyncFn() -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
-        let Some(interval) = self.watch else { return command().await };
+        let Some(interval) = self.interval() else { return command().await };
         loop {
             output.refresh()?;
             command().await?;
-            tokio::time::sleep(interval.max(SHORTEST)).await;
+            tokio::time::sleep(interval).await;
         }
     }
 }

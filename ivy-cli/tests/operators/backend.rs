@@ -9,7 +9,7 @@ use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::{MessageId, QueueName};
 use ivy_test_kit::secrets::{REDIS_PASSWORD, find_leaks};
 use ivy_test_kit::{IvyServer, RedisServer};
-use ivy_tokio::Ivy;
+use ivy_tokio::{Ivy, IvyBuilder};
 use serde_json::Value;
 
 use crate::golden;
@@ -40,8 +40,12 @@ impl Backend {
 
     /// The library on this backend.
     pub(crate) fn ivy(&self) -> Ivy {
-        let builder = Ivy::builder().queue_url(&self.queue).notifier_url(&self.notifier);
-        builder.build().unwrap()
+        self.builder().build().unwrap()
+    }
+
+    /// The library on this backend, before it is built.
+    pub(crate) fn builder(&self) -> IvyBuilder {
+        Ivy::builder().queue_url(&self.queue).notifier_url(&self.notifier)
     }
 
     /// The program, with its configuration in the environment.

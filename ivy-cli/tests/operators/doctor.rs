@@ -29,10 +29,12 @@ async fn a_healthy_configuration_passes_all_checks() {
             ("keys", "ok"),
             ("queue_server", "ok"),
             ("queue", "ok"),
+            ("server_clock", "ok"),
             ("queue_settings", "ok"),
             ("contents", "warning"),
             ("writing", "ok"),
             ("notifier", "ok"),
+            ("workers", "not_checked"),
         ];
         assert_eq!((ended.code, states(&lines)), (0, expected.to_vec()), "{}", ended.stdout);
         assert!(ended.stdout.contains("IVY_QUEUE_URL") && ended.stdout.contains("a password"));

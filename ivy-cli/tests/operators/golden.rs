@@ -27,9 +27,13 @@ fn stable(value: &Value) -> Value {
             .map(|(key, value)| {
                 let value = match key.as_str() {
                     _ if value.is_null() => Value::Null,
-                    "message" | "id" | "task_id" if value.is_string() => json!("<id>"),
-                    "due" | "called" | "deadline" => json!("<time>"),
-                    "wait" | "head_age" | "oldest" | "leases_end_within" if value.is_f64() => {
+                    "message" | "id" | "task_id" | "worker" if value.is_string() => json!("<id>"),
+                    "due" | "called" | "deadline" | "started_at" => json!("<time>"),
+                    "host" | "pid" | "version" => json!("<process>"),
+                    "wait" | "head_age" | "oldest" | "leases_end_within" | "silence" | "up"
+                    | "p50" | "p95" | "p99"
+                        if value.is_f64() =>
+                    {
                         json!("<seconds>")
                     }
                     _ => stable(value),

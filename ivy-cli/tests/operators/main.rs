@@ -12,3 +12,4 @@ mod golden;
 mod listings;
 mod program;
 mod sweeps;
+mod workers;

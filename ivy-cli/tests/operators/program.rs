@@ -19,6 +19,7 @@ fn the_help_lists_the_commands_and_the_exit_codes() {
         "dead",
         "clear",
         "queue",
+        "workers",
         "doctor",
         "serve",
         "keys",

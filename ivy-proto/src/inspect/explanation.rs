@@ -1,8 +1,11 @@
 //! Why a message does not run: evidence first, and guesses marked as such.
 
+mod workers;
+
 use std::fmt;
 
 use crate::name::QueueName;
+use crate::presence::Heard;
 use crate::text::{Counted, Escaped};
 use crate::wire::{DeadLetterReason, Protection};
 
@@ -27,6 +30,8 @@ pub struct Evidence {
     pub reserved_count: Option<u32>,
     /// The number of messages in the queue, if the queue reports it.
     pub size: Option<u64>,
+    /// The workers that were heard, if somebody listened for them.
+    pub heard: Option<Heard>,
     /// The time of the operator's host, in milliseconds since 1970.
     pub now: u64,
 }
@@ -111,6 +116,9 @@ impl Explanation {
             explanation.letter(evidence, letter);
         } else {
             explanation.visibility(evidence);
+            if let Some(heard) = &evidence.heard {
+                explanation.workers(evidence, heard);
+            }
         }
         match (task, unreadable) {
             (Some(task), _) => explanation.task(evidence, task),
@@ -158,13 +166,15 @@ impl Explanation {
                     "it is ready: number {place} of the messages that workers can reserve{}",
                     of_all(evidence)
                 ));
-                self.likely(
-                    "no worker serves this queue, or all slots of those that do are occupied, or they pause",
-                );
-                self.next.push(format!(
-                    "check that a worker serves queue {} and what its log says; on a busy queue, add workers",
-                    evidence.queue
-                ));
+                if evidence.heard.is_none() {
+                    self.likely(
+                        "no worker serves this queue, or all slots of those that do are occupied, or they pause",
+                    );
+                    self.next.push(format!(
+                        "listen for workers with --workers, and check that one serves queue {}; on a busy queue, add workers",
+                        evidence.queue
+                    ));
+                }
             }
             Visibility::NotReady | Visibility::NotAmongFirst(_)
                 if matches!(wait, Some(Wait::Until(_))) =>
@@ -285,16 +295,17 @@ mod tests {
 
     const NOW: u64 = 1_764_421_331_000;
 
-    fn evidence(queue: &str, body: &str, visibility: Visibility) -> Evidence {
+    pub(super) fn evidence(queue: &str, body: &str, visibility: Visibility) -> Evidence {
         let queue = QueueName::new(queue).unwrap();
         let body = ReceivedBody::Text(Body::new(body));
         let content = Content::read(&body, &queue, &Codec::plain());
         let description =
             Description::of(MessageId::new("6114"), &body, &content, &Redaction::new());
-        Evidence { queue, description, visibility, reserved_count: None, size: Some(1), now: NOW }
+        let (reserved_count, size, heard) = (None, Some(1), None);
+        Evidence { queue, description, visibility, reserved_count, size, heard, now: NOW }
     }
 
-    fn task(ivy: &str) -> String {
+    pub(super) fn task(ivy: &str) -> String {
         format!(
             r#"{{"name":"mail.send","options":{{"maxRetries":3,"ivy":{{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw"{ivy}}}}},"args":["secret"]}}"#
         )
@@ -329,7 +340,7 @@ mod tests {
             "it is ready: number 3 of the messages that workers can reserve (of 1 in the queue)",
         );
         says(&evidence, "probably no worker serves this queue");
-        says(&evidence, "check that a worker serves queue mail");
+        says(&evidence, "check that one serves queue mail");
     }
 
     #[test]

@@ -27,6 +27,7 @@
 //! # Ok::<(), ivy_proto::InvalidName>(())
 //! ```
 
+mod activity;
 mod bad_presence;
 mod fit;
 mod identity;
@@ -37,6 +38,7 @@ mod sealing;
 mod short_text;
 mod text;
 
+pub use activity::QueueActivity;
 pub use bad_presence::BadPresence;
 pub use identity::{Identity, WorkerId};
 pub use listener::{FORGOTTEN_AFTER, Heard, HeardWorker, Listener, Liveness, SILENT_AFTER};
@@ -50,5 +52,7 @@ pub const PRESENCE_CAP: usize = 32 * 1024;
 /// The limit of its JSON: what a frame of any form adds fits into [`PRESENCE_CAP`].
 pub(crate) const TEXT_CAP: usize = 23 * 1024;
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

@@ -48,19 +48,9 @@ fn record(worker: u8, seq: u64) -> Record {
     Record {
         worker: WorkerId::from_random([worker; 16]),
         seq,
-        state: WorkerState::Running,
-        identity: Identity::new("1.2.3", "tokio").with_process(Some("web-3"), 812),
-        started: 1_700_000_000_000,
         up: Duration::from_secs(2 * seq),
-        slots: 10,
-        running: 0,
-        held: 0,
-        degraded: Vec::new(),
-        queues: vec![QueuePresence { name: queue("mail"), is_degraded: false }],
-        tasks: vec![task("mail.send")],
-        more: More::default(),
-        longest: Vec::new(),
         counts: [(key("mail.send"), counts)].into(),
+        ..Record::sample("mail")
     }
 }
 

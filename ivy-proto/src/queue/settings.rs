@@ -42,12 +42,16 @@ pub struct QueueInfo {
     pub size: Option<u64>,
     /// The number of messages ever posted.
     pub total_messages: Option<u64>,
+    /// What the server's clock showed when it replied, as the time since 1970-01-01T00:00:00Z: to
+    /// the second on some servers. `None` if the server does not report it.
+    pub server_time: Option<Duration>,
 }
 
 impl QueueInfo {
     /// An info that contains only the name.
     #[must_use]
     pub fn new(name: QueueName) -> Self {
-        QueueInfo { name, settings: QueueSettings::default(), size: None, total_messages: None }
+        let (size, total_messages, server_time) = (None, None, None);
+        QueueInfo { name, settings: QueueSettings::default(), size, total_messages, server_time }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ivy_proto::queue::{Effect, Fault, FaultKind, QueueOp};
+use ivy_proto::QueueName;
+use ivy_proto::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::support::*;
 
@@ -210,6 +211,21 @@ fn a_date_in_retry_after_is_relative_to_the_servers_own_clock() {
 }
 
 /// The row requires a clock error if requests are signed with a time. These requests are not.
+#[test]
+fn the_date_of_a_response_is_the_servers_time() {
+    let op = QueueOp::GetQueue { queue: QueueName::new("mail").unwrap() };
+    let body = r#"{"queue":{"name":"mail"}}"#;
+    for (date, time) in [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::from_secs(784_111_777))),
+        ("yesterday", None),
+    ] {
+        let headers = [("content-type", "application/json"), ("date", date)];
+        let reply = ironmq().decode(&op, response_with(200, &headers, body)).unwrap();
+        let QueueReply::Queue(info) = reply else { panic!("{reply:?}") };
+        assert_eq!(info.server_time, time, "{date}");
+    }
+}
+
 #[test]
 fn no_request_contains_a_time_and_no_date_of_a_server_invalidates_a_response() {
     for op in all_ops() {

@@ -197,8 +197,8 @@ impl Decoder<'_> {
     }
 
     pub(crate) fn queue(&self, name: QueueName, replies: Vec<Value>) -> Result<QueueReply, Fault> {
-        let replies: Result<[Value; 6], _> = replies.try_into();
-        let [listed, ready, nudge, sizes @ ..] = replies.map_err(|_| unexpected_reply())?;
+        let replies: Result<[Value; 7], _> = replies.try_into();
+        let [listed, ready, nudge, sizes @ .., time] = replies.map_err(|_| unexpected_reply())?;
         let is_listed = self.non_nil(listed)?.is_some();
         let is_nudge = self.non_nil(nudge)?.is_some();
         let mut size = self.count(ready)?.saturating_sub(is_nudge.into());
@@ -210,6 +210,7 @@ impl Decoder<'_> {
         }
         let mut info = QueueInfo::new(name);
         info.size = Some(size);
+        info.server_time = Some(Duration::from_millis(self.time(time)?));
         Ok(QueueReply::Queue(info))
     }
 

@@ -284,8 +284,9 @@ pub(crate) fn unlist(prefix: &Prefix, queue: &QueueName) -> Command {
 }
 
 /// Returns whether a queue is listed, and its sizes: the ready messages, whether the first of them
-/// is a nudge instead of a message, and the messages claimed, delayed and reserved.
-pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 6] {
+/// is a nudge instead of a message, and the messages claimed, delayed and reserved. Returns the time
+/// as well.
+pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 7] {
     [
         Command::new("ZSCORE").arg(prefix.queues()).arg(queue.as_str()),
         Command::new("LLEN").key(keys.ready()),
@@ -293,6 +294,7 @@ pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command
         Command::new("LLEN").key(keys.claimed()),
         Command::new("ZCARD").key(keys.delayed()),
         Command::new("HLEN").key(keys.held()),
+        Command::new("TIME"),
     ]
 }
 

@@ -1,14 +1,17 @@
 //! `ivy doctor`: checks of the configuration and the servers.
 
+mod clocks;
 mod notifier;
 mod queue;
 mod report;
 mod settings;
+mod workers;
 
 use ivy_proto::QueueName;
 
 use self::report::{Checks, Diagnosis};
 use super::CommonOptions;
+use super::heard::ListenOptions;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -26,21 +29,31 @@ pub(crate) struct Options {
     write: bool,
 
     #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
     pub(crate) common: CommonOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, write, common } = options;
+    let Options { queue, write, listen, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let mut checks = Checks::default();
     settings::check(&ivy, &mut checks);
-    queue::check(&ivy, queue.as_ref(), &mut checks).await;
+    let waiting = queue::check(&ivy, queue.as_ref(), &mut checks).await;
     if *write {
         queue::check_writing(&ivy, &mut checks).await;
     } else {
         checks.not_checked("writing", "no message was posted", "give --write to check it");
     }
     notifier::check(&ivy, &mut checks).await;
+    match listen.hear(&ivy).await {
+        Ok(Some(heard)) => workers::check(&heard, &waiting, &mut checks),
+        Ok(None) => {
+            let next = "give --workers to listen for 16s";
+            checks.not_checked("workers", "nobody listened for workers", next);
+        }
+        Err(failure) => checks.wrong("workers", failure.to_string()),
+    }
     let exit = if checks.are_any_wrong() { Exit::Failed } else { Exit::Done };
     output.show(&Diagnosis(checks))?;
     Ok(exit)

@@ -1,14 +1,18 @@
 //! The queue's server, and one of its queues.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ivy_proto::QueueName;
 use ivy_proto::inspect::Span;
 use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
 use ivy_proto::wire::Content;
+use ivy_proto::{QueueName, TaskName};
 use ivy_tokio::Ivy;
 
+use super::clocks;
 use super::report::Checks;
+use super::workers::Waiting;
+use crate::commands::time::now;
 
 /// How many messages are opened.
 const OPENED: usize = 20;
@@ -17,21 +21,27 @@ const QUEUE: &str = "ivy.doctor";
 /// The lease and the delay of that check: what every server grants.
 const LEASE: Duration = Duration::from_secs(60);
 
-pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Checks) {
+/// Returns what waits in the queue.
+pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Checks) -> Waiting {
     let begin = Instant::now();
     let names = match ivy.admin().list("").await {
         Ok(names) => names,
-        Err(error) => return checks.wrong("queue_server", error.to_string()),
+        Err(error) => {
+            checks.wrong("queue_server", error.to_string());
+            return Waiting::default();
+        }
     };
     let time = Span(begin.elapsed());
     checks.ok("queue_server", format!("it lists {} queues, in {time}", names.len()));
     let first = names.iter().find(|name| name.of_dead_letters().is_none());
     let Some(queue) = queue.or(first) else {
         let text = "the server has no queue";
-        return checks.not_checked("queue", text, "a queue is created by its first message");
+        checks.not_checked("queue", text, "a queue is created by its first message");
+        return Waiting::default();
     };
     check_settings(ivy, queue, checks).await;
-    check_contents(ivy, queue, checks).await;
+    let tasks = check_contents(ivy, queue, checks).await;
+    Waiting { queue: Some(queue.clone()), tasks }
 }
 
 async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
@@ -41,6 +51,16 @@ async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     };
     let size = info.size.map_or_else(|| "an unknown number of".to_owned(), |size| size.to_string());
     checks.ok("queue", format!("{queue} has {size} messages"));
+    match info.server_time {
+        Some(time) => {
+            let apart = time.abs_diff(Duration::from_millis(now()));
+            clocks::check("server_clock", "the queue's server", apart, checks);
+        }
+        None => {
+            let next = "run NTP on it and on all hosts with workers";
+            checks.not_checked("server_clock", "the queue's server does not report its time", next);
+        }
+    }
     if info.settings.reservable == Some(false) {
         let text = format!(
             "the server delivers the messages of queue {queue} to subscribers itself, so no worker \
@@ -58,10 +78,14 @@ async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     }
 }
 
-async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
+/// Returns the tasks that wait.
+async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BTreeSet<TaskName> {
     let peeked = match ivy.admin().peek(queue.as_str(), OPENED).await {
         Ok(peeked) => peeked,
-        Err(error) => return checks.wrong("contents", error.to_string()),
+        Err(error) => {
+            checks.wrong("contents", error.to_string());
+            return BTreeSet::new();
+        }
     };
     let is_readable = |content: &Content| {
         matches!(content, Content::Task(_) | Content::DeadLetter { task: Ok(_), .. })
@@ -73,6 +97,11 @@ async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     } else {
         checks.warning("contents", text, format!("`ivy peek {queue}` shows why"));
     }
+    let task = |content: Content| match content {
+        Content::Task(envelope) => Some(envelope.name.clone()),
+        _ => None,
+    };
+    peeked.into_iter().filter_map(|peeked| task(peeked.content)).collect()
 }
 
 /// Posts a message, reserves it, and deletes it.
