@@ -116,7 +116,7 @@
 //! seconds of silence a subscription is checked with a PING.
 //!
 //! A connection is closed if the server sends a reply that no request asked for, or bytes that are
-//! no reply. After the second time in a row no connection is opened for a second, then for two, and
+//! no reply. After the fifth time in a row no connection is opened for a second, then for two, and
 //! so on up to 30 seconds; requests fail as `Unreachable` meanwhile.
 //!
 //! A request contains up to 100 messages of up to 256 KiB each. A reply contains further messages

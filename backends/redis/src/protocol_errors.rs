@@ -7,7 +7,9 @@ use ivy_proto::{Backoff, Moment};
 
 use crate::error_reply::RedisError;
 
-/// The pauses after the second error and the following ones.
+/// How many errors in a row cause the first pause. A few damaged replies may have many causes.
+const TOLERATED: u32 = 5;
+/// The first pause and the following ones.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(30));
 /// Without an error for so long, the next one counts as the first.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
@@ -19,8 +21,8 @@ const ADVICE: &str =
 /// bytes that are no reply.
 ///
 /// Each may have served requests before, so that a request alone does not notice how often
-/// connections are replaced. After the second error in a row, no connection is opened during a
-/// pause, and requests fail immediately. Whoever sent them reports that and repeats them.
+/// connections are replaced. After several errors in a row, no connection is opened during a pause,
+/// and requests fail immediately. Whoever sent them reports that and repeats them.
 #[derive(Debug, Default)]
 pub(crate) struct ProtocolErrors {
     in_a_row: u32,
@@ -41,7 +43,7 @@ impl ProtocolErrors {
     /// Why no connection may be opened now, if so.
     pub(crate) fn refusal(&self, now: Moment) -> Option<RedisError> {
         let (at, error) = self.last.as_ref()?;
-        let pause = self.in_a_row.checked_sub(2).map(|earlier| PAUSE.ceiling(earlier))?;
+        let pause = self.in_a_row.checked_sub(TOLERATED).map(|earlier| PAUSE.ceiling(earlier))?;
         (now < *at + pause).then(|| RedisError {
             kind: NotifyFaultKind::Unreachable,
             detail: format!("{} ({} times in a row); {ADVICE}", error.detail, self.in_a_row),
@@ -66,7 +68,7 @@ mod tests {
         let mut errors = ProtocolErrors::default();
         let mut pauses = Vec::new();
         let mut now = after(0);
-        for _ in 0..8 {
+        for _ in 0..11 {
             errors.record(&error(), now);
             let at = now;
             while errors.refusal(now).is_some() {
@@ -74,19 +76,19 @@ mod tests {
             }
             pauses.push(now.since(at).as_secs());
         }
-        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(pauses, [0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30]);
     }
 
     #[test]
-    fn a_single_error_is_forgotten_after_a_minute() {
+    fn errors_are_forgotten_after_a_minute_without_one() {
         let mut errors = ProtocolErrors::default();
-        errors.record(&error(), after(0));
+        (1..TOLERATED).for_each(|_| errors.record(&error(), after(0)));
         errors.record(&error(), after(60_000));
         assert_eq!(errors.refusal(after(60_000)), None);
-        errors.record(&error(), after(119_999));
+        (1..TOLERATED).for_each(|_| errors.record(&error(), after(119_999)));
         let refusal = errors.refusal(after(120_998)).unwrap();
         assert_eq!(refusal.kind, NotifyFaultKind::Unreachable);
-        assert!(refusal.detail.starts_with("not a reply (2 times"), "{}", refusal.detail);
+        assert!(refusal.detail.starts_with("not a reply (5 times"), "{}", refusal.detail);
         assert_eq!(errors.refusal(after(120_999)), None);
     }
 }
