@@ -137,11 +137,11 @@ impl Lists {
                 let size = self.list(&queue)?.len() as u64;
                 let mut info = QueueInfo::new(queue);
                 info.size = Some(size);
-                QueueReply::Queue(info)
+                QueueReply::Queue(Box::new(info))
             }
             QueueOp::CreateQueue { queue } => {
                 self.queues.entry(queue.clone()).or_default();
-                QueueReply::Queue(QueueInfo::new(queue))
+                QueueReply::Queue(Box::new(QueueInfo::new(queue)))
             }
             op => return Err(Fault::unsupported(&op, "the lists exist as long as the program")),
         })

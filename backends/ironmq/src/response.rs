@@ -99,7 +99,7 @@ fn read_noting(
         QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
             let mut info = queue_info(response.object()?, queue)?;
             info.server_time = date(headers);
-            Ok(QueueReply::Queue(info))
+            Ok(QueueReply::Queue(Box::new(info)))
         }
         QueueOp::ListQueues { .. } => queues(response.object()?),
     }

@@ -140,7 +140,7 @@ pub fn info(queue: &str) -> Result<QueueOp, Cause> {
 /// # Errors
 /// If the reply is to another operation.
 pub fn informed(reply: QueueReply) -> Result<QueueInfo, Cause> {
-    if let QueueReply::Queue(info) = reply { Ok(info) } else { Err(unfitting()) }
+    if let QueueReply::Queue(info) = reply { Ok(*info) } else { Err(unfitting()) }
 }
 
 /// Creates the request to create a physical queue with the server's own settings, unless it exists.

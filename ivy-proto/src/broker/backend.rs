@@ -71,7 +71,7 @@ impl From<Response> for QueueReply {
             Response::Cleared => QueueReply::Cleared,
             Response::Touched(receipt) => QueueReply::Touched(receipt),
             Response::Released => QueueReply::Released,
-            Response::Queue(info) => QueueReply::Queue(info),
+            Response::Queue(info) => QueueReply::Queue(Box::new(info)),
             Response::QueueDeleted => QueueReply::QueueDeleted,
             Response::Queues(names) => QueueReply::Queues(names),
         }

@@ -32,7 +32,7 @@ pub enum QueueReply {
     /// The queue is empty.
     Cleared,
     /// The queue's settings and, if the backend reports them, its sizes.
-    Queue(QueueInfo),
+    Queue(Box<QueueInfo>),
     /// The queue was deleted.
     QueueDeleted,
     /// Names of queues, in ascending order.

@@ -36,7 +36,10 @@ fn recorded_responses_are_decoded() {
 #[test]
 fn invalid_settings_count_as_missing() {
     let body = r#"{"queue":{"name":"mail","type":"stream","message_timeout":"60","message_expiration":-1,"size":1.5,"total_messages":null,"dead_letter":{"queue_name":""},"alerts":[{}]}}"#;
-    assert_eq!(decode(&get_queue(), 200, body), Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+    assert_eq!(
+        decode(&get_queue(), 200, body),
+        Ok(QueueReply::Queue(Box::new(QueueInfo::new(queue()))))
+    );
 }
 
 #[test]

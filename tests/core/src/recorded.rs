@@ -150,19 +150,19 @@ pub fn responses() -> Vec<Recorded> {
             get_queue(),
             200,
             r#"{"queue":{"project_id":"5e3a6f0c1b2d4e5f6a7b8c9d","name":"mail","type":"pull","message_timeout":60,"message_expiration":604800,"size":3,"total_messages":5000000000}}"#,
-            QueueReply::Queue(queue_with_sizes()),
+            QueueReply::Queue(Box::new(queue_with_sizes())),
         ),
         recorded(
             create_queue(),
             200,
             r#"{"queue":{"name":"mail","type":"pull","message_timeout":60,"message_expiration":604800,"dead_letter":{"queue_name":"mail.dead","max_reservations":10}}}"#,
-            QueueReply::Queue(queue_with_dead_letters()),
+            QueueReply::Queue(Box::new(queue_with_dead_letters())),
         ),
         recorded(
             get_queue(),
             200,
             r#"{"queue":{"name":"mail","type":"multicast","message_timeout":60,"message_expiration":604800,"push":{"subscribers":[],"retries":3}}}"#,
-            QueueReply::Queue(push_queue()),
+            QueueReply::Queue(Box::new(push_queue())),
         ),
         recorded(delete_queue(), 200, r#"{"msg":"Deleted."}"#, QueueReply::QueueDeleted),
         recorded(

@@ -211,7 +211,7 @@ impl Decoder<'_> {
         let mut info = QueueInfo::new(name);
         info.size = Some(size);
         info.server_time = Some(Duration::from_millis(self.time(time)?));
-        Ok(QueueReply::Queue(info))
+        Ok(QueueReply::Queue(Box::new(info)))
     }
 
     /// Decodes names of queues. Invalid names, listed by other programs, are omitted.

@@ -87,7 +87,7 @@ use requests::{InFlight, Requests};
 ///         Output::Queue(op, QueueOp::GetQueue { queue }) => {
 ///             let mut info = QueueInfo::new(queue);
 ///             info.size = Some(0);
-///             let reply = Ok(QueueReply::Queue(info));
+///             let reply = Ok(QueueReply::Queue(Box::new(info)));
 ///             sweep.handle_input(Input::Queue(op, reply), Moment::EPOCH)?;
 ///         }
 ///         // A real driver shows it to the operator, who answers.

@@ -341,7 +341,7 @@ impl World {
                 };
                 QueueReply::Deleted((0..receipts.items().len()).map(entry).collect())
             }
-            _ => QueueReply::Queue(QueueInfo::new(queue())),
+            _ => QueueReply::Queue(Box::new(QueueInfo::new(queue()))),
         })
     }
 

@@ -84,7 +84,7 @@ fn a_missing_queue_is_created_and_then_polled() {
     let (op, ()) =
         worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(())).unwrap();
     assert!(worker.take_poll().is_none());
-    worker.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+    worker.reply(op, Ok(QueueReply::Queue(Box::new(QueueInfo::new(queue())))));
     assert!(worker.take_poll().is_some());
 }
 
@@ -204,7 +204,7 @@ fn a_queue_missing_just_after_its_creation_is_polled_with_pauses() {
             let create = worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(()));
             if let Some((op, ())) = create {
                 created += 1;
-                worker.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+                worker.reply(op, Ok(QueueReply::Queue(Box::new(QueueInfo::new(queue())))));
             }
         }
         worker.advance(Duration::from_millis(100));
@@ -235,7 +235,7 @@ fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
     info.settings.dead_letter =
         Some(DeadLetterSetting { queue: Some(queue.clone()), max_reservations: Some(3) });
     worker
-        .handle_input(Input::Queue(op, Ok(QueueReply::Queue(info))), crate::Moment::EPOCH)
+        .handle_input(Input::Queue(op, Ok(QueueReply::Queue(Box::new(info)))), crate::Moment::EPOCH)
         .unwrap();
     let reported = std::iter::from_fn(|| match worker.poll_output() {
         Output::Wait(_) => None,

@@ -78,7 +78,7 @@ pub(super) fn started_at(config: WorkerConfig, unix: Duration) -> Scenario {
         QueueOp::GetQueue { queue } => Some(queue.clone()),
         _ => None,
     }) {
-        scenario.reply(op, Ok(QueueReply::Queue(QueueInfo::new(queue))));
+        scenario.reply(op, Ok(QueueReply::Queue(Box::new(QueueInfo::new(queue)))));
     }
     scenario
 }

@@ -115,7 +115,7 @@ impl World {
             QueueOp::Touch { receipt, .. } => QueueReply::Touched(receipt.clone()),
             QueueOp::Release { .. } => QueueReply::Released,
             QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
-            _ => QueueReply::Queue(QueueInfo::new(queue())),
+            _ => QueueReply::Queue(Box::new(QueueInfo::new(queue()))),
         }
     }
 

@@ -309,7 +309,7 @@ impl World {
             QueueOp::Delete { .. } => QueueReply::all_deleted(1),
             QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
             QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
-                QueueReply::Queue(QueueInfo::new(queue.clone()))
+                QueueReply::Queue(Box::new(QueueInfo::new(queue.clone())))
             }
             other => panic!("unexpected operation of a worker: {other:?}"),
         }
