@@ -25,10 +25,21 @@ pub(crate) fn beginning(text: &str, longest: usize) -> &str {
 }
 
 /// Prints a count with a singular or plural noun.
-pub(crate) struct Counted<Number>(
-    pub(crate) Number,
-    pub(crate) &'static str,
-    pub(crate) &'static str,
+///
+/// ```
+/// use ivy_proto::text::Counted;
+///
+/// assert_eq!(Counted(1_u64, "message", "messages").to_string(), "1 message");
+/// assert_eq!(Counted(2_u64, "message", "messages").to_string(), "2 messages");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<Number>(
+    /// The count.
+    pub Number,
+    /// The noun for one.
+    pub &'static str,
+    /// The noun for any other count.
+    pub &'static str,
 );
 
 impl<Number: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<Number> {

@@ -36,6 +36,12 @@ pub struct Evidence {
     pub now: u64,
 }
 
+impl Evidence {
+    fn is_in_dead_letter_queue(&self) -> bool {
+        self.queue.of_dead_letters().is_some()
+    }
+}
+
 /// Whether workers can reserve a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
@@ -112,12 +118,16 @@ impl Explanation {
         let what = what(evidence);
         let mut explanation = Explanation { what, facts: Vec::new(), next: Vec::new() };
         let Description { letter, task, unreadable, .. } = &evidence.description;
-        if let Some(letter) = letter {
-            explanation.letter(evidence, letter);
-        } else {
-            explanation.visibility(evidence);
-            if let Some(heard) = &evidence.heard {
-                explanation.workers(evidence, heard);
+        match letter {
+            Some(letter) => explanation.letter(evidence, letter),
+            None if evidence.is_in_dead_letter_queue() => {
+                explanation.stays_until_an_operator_acts(evidence);
+            }
+            None => {
+                explanation.visibility(evidence);
+                if let Some(heard) = &evidence.heard {
+                    explanation.workers(evidence, heard);
+                }
             }
         }
         match (task, unreadable) {
@@ -150,6 +160,21 @@ impl Explanation {
         if let Some(error) = error {
             self.known(format!("the error was: {}", Escaped(error)));
         }
+        if evidence.is_in_dead_letter_queue() {
+            self.stays_until_an_operator_acts(evidence);
+            return;
+        }
+        let here = &evidence.queue;
+        self.known(format!(
+            "queue {here} is one of tasks, where it does not belong: no worker runs a dead letter"
+        ));
+        let message = &evidence.description.message;
+        self.next.push(format!(
+            "a worker of queue {here} moves it to {here}.dead, from where `ivy dead requeue {here}` returns its task to queue {queue}; to keep it elsewhere: ivy show {here} {message} --raw"
+        ));
+    }
+
+    fn stays_until_an_operator_acts(&mut self, evidence: &Evidence) {
         self.known("no worker serves a dead-letter queue, so it stays here until an operator requeues or deletes it");
         let dead = &evidence.queue;
         let message = &evidence.description.message;
@@ -212,9 +237,14 @@ impl Explanation {
         if let Some(deadline) = task.deadline {
             match Wait::of(deadline, evidence.now) {
                 passed @ Wait::Since(_) => {
-                    self.known(format!("its deadline passed {passed}: a worker moves it to the dead-letter queue instead of running it"));
+                    self.known(format!("its deadline passed {passed}: later than a minute after it, because clocks may differ, a worker moves it to the dead-letter queue instead of running it"));
+                    if evidence.description.letter.is_some() {
+                        self.next.push("to run it although its deadline has passed: requeue it with --drop-deadline".to_owned());
+                    }
                 }
-                left @ Wait::Until(_) => self.known(format!("it must be started {left}")),
+                left @ Wait::Until(_) => self.known(format!(
+                    "it must be started {left}, or up to a minute later, because clocks may differ"
+                )),
             }
         }
         let last = task.retries.unwrap_or(USUAL_RETRIES).saturating_add(1);
@@ -242,7 +272,11 @@ impl Explanation {
     fn unreadable(&mut self, evidence: &Evidence, unreadable: &Unreadable) {
         let Unreadable { reason, text } = unreadable;
         self.known(format!("its task cannot be read here: {reason}: {text}"));
-        if evidence.description.letter.is_some() {
+        if matches!(reason, DeadLetterReason::Downgrade | DeadLetterReason::ExpectedEncrypted) {
+            self.known("the policy of the keyset does not accept messages of this form on its queue, whatever keys there are");
+        }
+        if evidence.is_in_dead_letter_queue() {
+            self.key(evidence, *reason);
             return;
         }
         if reason.may_be_decided_elsewhere() {
@@ -250,6 +284,11 @@ impl Explanation {
         } else {
             self.known("a worker moves such a message to the dead-letter queue");
         }
+        self.key(evidence, *reason);
+    }
+
+    /// Which key opens it.
+    fn key(&mut self, evidence: &Evidence, reason: DeadLetterReason) {
         if matches!(reason, DeadLetterReason::NoKey | DeadLetterReason::UnknownKey) {
             self.next.push(match &evidence.description.protection {
                 Protection::Form { key: Some(key), .. } => {
@@ -368,7 +407,7 @@ mod tests {
             reserved_count: Some(9),
             ..evidence("mail", &task(&options), Visibility::Ready(1))
         };
-        says(&evidence, "its deadline passed 1m 1s ago");
+        says(&evidence, "its deadline passed 1m 1s ago: later than a minute after it");
         says(&evidence, "this is its last attempt");
         says(&evidence, "1 delivery of this attempt");
         says(&evidence, "postponed it 2 times");
@@ -396,6 +435,34 @@ mod tests {
         );
         says(&evidence, r"the error was: out of\nluck");
         says(&evidence, "ivy dead requeue mail.dead --id 6114");
+    }
+
+    #[test]
+    fn a_sealed_letter_without_an_envelope_gets_the_advice_of_a_dead_letter() {
+        let sealed =
+            evidence("mail.dead", &format!("$ivy2$k1${}", "A".repeat(128)), Visibility::Ready(1));
+        says(&sealed, "no worker serves a dead-letter queue");
+        says(&sealed, "ivy dead requeue mail.dead --id 6114");
+        says(&sealed, "with a keyset that contains the key k1");
+        let texts = texts(&sealed);
+        assert!(!texts.iter().any(|text| text.contains("a worker")), "{texts:#?}");
+    }
+
+    #[test]
+    fn a_dead_letter_in_a_queue_of_tasks_does_not_belong_there() {
+        let letter = DeadLetter {
+            queue: QueueName::new("mail").unwrap(),
+            id: MessageId::new("7"),
+            reason: DeadLetterReason::Fatal,
+            error: None,
+            attempts: 2,
+            deliveries: 1,
+            at: NOW,
+            body: Body::new(task("")),
+        };
+        let evidence = evidence("orders", letter.to_body().as_str(), Visibility::Ready(1));
+        says(&evidence, "no worker runs a dead letter");
+        says(&evidence, "moves it to orders.dead, from where `ivy dead requeue orders`");
     }
 
     #[test]

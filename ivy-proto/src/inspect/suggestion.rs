@@ -3,7 +3,8 @@
 use std::mem;
 
 /// The name that differs least from a name that does not exist: by at most a third of its
-/// characters, added, removed or replaced. `None` if there is no such name.
+/// characters, or two if it has more than three, added, removed or replaced. `None` if there is no
+/// such name.
 ///
 /// ```
 /// use ivy_proto::inspect::nearest;
@@ -13,7 +14,8 @@ use std::mem;
 /// ```
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(2);
+    let length = name.chars().count();
+    let most = if length > 3 { (length / 3).max(2) } else { length / 3 };
     names
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
@@ -62,5 +64,7 @@ mod tests {
         assert_eq!(nearest("maill", ["reports", "mails", "mail"]), Some("mail"));
         assert_eq!(nearest("mail", ["reports", "orders"]), None);
         assert_eq!(nearest("mail", []), None);
+        // Every short name is near to any other one.
+        assert_eq!(nearest("c", ["d"]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
-use crate::wire::{BadBody, Codec, DeadLetter, Envelope};
+use crate::wire::{BadBody, Codec, DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
 
 /// The content of a message, for queue inspection. `Debug` does not show arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,13 @@ impl Content {
             let task = codec.open(&letter.body, &letter.queue);
             return Content::DeadLetter { letter, task };
         }
+        if let ReceivedBody::Text(text) = body
+            && is_dead_letter(text)
+        {
+            let what =
+                "it is named as a dead letter, and its content is invalid or of another version";
+            return Content::Unreadable(BadBody::new(DeadLetterReason::BadArgs, what));
+        }
         // A body that was dead-lettered without an envelope is still bound to its original queue.
         let live = queue.of_dead_letters();
         let origin = live.as_ref().unwrap_or(queue);
@@ -46,9 +53,9 @@ mod tests {
     use super::*;
     use crate::MessageId;
     use crate::queue::Body;
+    use crate::wire::LegacyKey;
     use crate::wire::crypto::samples::both;
     use crate::wire::crypto::{EntropyPool, Policy};
-    use crate::wire::{DeadLetterReason, LegacyKey};
 
     fn read(text: &str) -> Content {
         Content::read(&ReceivedBody::Text(Body::new(text)), &dead(), &Codec::plain())
@@ -81,6 +88,12 @@ mod tests {
         };
         assert_eq!(inner, Envelope::parse(task).unwrap());
         assert!(matches!(read("<html>"), Content::Unreadable(_)));
+        // It is no task of that name.
+        let invalid = dead_letter.as_str().replacen("\"queue\":\"mail\"", "\"queue\":\"\"", 1);
+        let Content::Unreadable(bad) = read(&invalid) else {
+            panic!("a dead letter without a queue")
+        };
+        assert_eq!(bad.reason(), DeadLetterReason::BadArgs);
     }
 
     #[test]
