@@ -52,7 +52,8 @@ pub struct RunningSweep<R> {
     machine: Sweep,
     queue: Arc<dyn Queue>,
     clock: Clock<R>,
-    in_flight: Option<(OpId, BoxFuture<Result<QueueReply, Fault>>)>,
+    /// The requests in flight, in the order in which they were sent.
+    in_flight: Vec<(OpId, BoxFuture<Result<QueueReply, Fault>>)>,
     interrupts: UnboundedReceiver<()>,
     interrupter: UnboundedSender<()>,
     finished: bool,
@@ -85,7 +86,7 @@ impl<R: Runtime> RunningSweep<R> {
             machine,
             queue,
             clock,
-            in_flight: None,
+            in_flight: Vec::new(),
             interrupts,
             interrupter,
             finished: false,
@@ -123,7 +124,7 @@ impl<R: Runtime> RunningSweep<R> {
     pub(crate) async fn step(&mut self) -> Option<SweepStep> {
         loop {
             match self.machine.poll_output() {
-                Output::Queue(id, op) => self.in_flight = Some((id, self.queue.execute(op))),
+                Output::Queue(id, op) => self.in_flight.push((id, self.queue.execute(op))),
                 Output::Row(row) => return Some(SweepStep::Row(row)),
                 Output::Plan(plan) => return Some(SweepStep::Plan(plan)),
                 Output::Progress(progress) => return Some(SweepStep::Progress(progress)),
@@ -134,7 +135,7 @@ impl<R: Runtime> RunningSweep<R> {
                     self.feed(input);
                 }
                 Output::Finished(report) => {
-                    self.in_flight = None;
+                    self.in_flight.clear();
                     let is_new = !std::mem::replace(&mut self.finished, true);
                     return is_new.then_some(SweepStep::Finished(report));
                 }
@@ -159,12 +160,13 @@ impl<R: Runtime> RunningSweep<R> {
         if let Poll::Ready(Some(())) = self.interrupts.poll_next_unpin(context) {
             return Poll::Ready(Input::Interrupt);
         }
-        let Some((id, executing)) = &mut self.in_flight else { return Poll::Pending };
-        let (id, reply) = match executing.as_mut().poll(context) {
-            Poll::Ready(reply) => (*id, reply),
-            Poll::Pending => return Poll::Pending,
-        };
-        self.in_flight = None;
+        let mut in_flight = self.in_flight.iter_mut().enumerate();
+        let ready = in_flight.find_map(|(place, (_, executing))| {
+            let Poll::Ready(reply) = executing.as_mut().poll(context) else { return None };
+            Some((place, reply))
+        });
+        let Some((place, reply)) = ready else { return Poll::Pending };
+        let (id, _) = self.in_flight.remove(place);
         Poll::Ready(Input::Queue(id, reply))
     }
 

@@ -59,12 +59,15 @@ pub enum Bug {
     SweepDeletesBeforePost,
     /// A sweep posts each copy of a dead letter.
     SweepPostsEachCopy,
+    /// A sweep releases only one of the messages that it leaves in their queue.
+    SweepLeavesLeases,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// The bugs of sweeps.
-    pub const OF_SWEEPS: [Bug; 2] = [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy];
+    pub const OF_SWEEPS: [Bug; 3] =
+        [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy, Bug::SweepLeavesLeases];
 
     /// The bugs that the simulator can find in producers, workers and the broker.
     pub const ALL: [Bug; 23] = [

@@ -64,6 +64,7 @@ fn each_bug_that_is_planted_in_a_sweep_is_found() {
         let law = match bug {
             Bug::SweepDeletesBeforePost => "A1",
             Bug::SweepPostsEachCopy => "A2",
+            Bug::SweepLeavesLeases => "A7",
             other => panic!("{other:?} is no bug of sweeps"),
         };
         choose(Some(bug));

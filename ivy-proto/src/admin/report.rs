@@ -41,7 +41,8 @@ pub struct Report {
     pub not_tried: usize,
     /// How many messages were released.
     pub released: usize,
-    /// How many messages were neither deleted nor released, and return when their leases end.
+    /// How many messages were neither deleted nor released, and return when their leases end: none,
+    /// unless the sweep was interrupted twice or its backend failed.
     pub left_to_expire: usize,
     /// When the last of those leases ends, from now on. `None` if there are none.
     pub leases_end_within: Option<Duration>,
@@ -50,6 +51,11 @@ pub struct Report {
     pub hidden: usize,
     /// Why not all messages were looked at.
     pub truncated: Option<Truncated>,
+    /// How many messages the queue had when the sweep began and were not looked at: they are
+    /// reserved or delayed, another one has processed them, or a limit was reached. Zero if as many
+    /// as the operator [requested](super::SweepConfig::with_limit) were looked at, or the sweep was
+    /// interrupted before.
+    pub not_looked_at: u64,
     /// How many requests were sent.
     pub requests: u64,
 }
@@ -144,14 +150,18 @@ impl Report {
             leases_end_within: None,
             hidden: 0,
             truncated: None,
+            not_looked_at: 0,
             requests: 0,
         }
     }
 
-    /// Whether something that the operator agreed to was not done, or possibly not.
+    /// Whether something that the operator agreed to was not done, or possibly not; or messages
+    /// that the filter may select were not looked at.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.refused + self.unknown + self.leases_lost + self.remaining + self.not_tried > 0
+        let problems =
+            self.refused + self.unknown + self.leases_lost + self.remaining + self.not_tried;
+        problems > 0 || self.not_looked_at > 0
     }
 
     pub(super) fn count(&mut self, problem: &ProblemKind) {
@@ -213,9 +223,12 @@ impl fmt::Display for Report {
         for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
         }
-        match self.truncated {
-            Some(why) => write!(f, "; not all messages were looked at, because {why}"),
-            None => Ok(()),
+        match (self.truncated, self.not_looked_at) {
+            (Some(why), _) => write!(f, "; not all messages were looked at, because {why}"),
+            (None, 0) => Ok(()),
+            (None, count) => {
+                write!(f, "; {count} more were not looked at, because they are reserved or delayed")
+            }
         }
     }
 }

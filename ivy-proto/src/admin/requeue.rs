@@ -33,6 +33,12 @@ impl Requeue {
         self
     }
 
+    /// The queue to which all messages are posted, if there is one.
+    #[must_use]
+    pub fn target(&self) -> Option<&QueueName> {
+        self.to.as_ref()
+    }
+
     /// Posts the original bytes unchanged, whether or not they can be read here. A task whose
     /// message contains the number of its attempt then has only its remaining attempts, and one
     /// whose deadline has passed is dead-lettered again.

@@ -12,9 +12,7 @@ use super::requeue::Requeue;
 #[non_exhaustive]
 pub enum Obstacle {
     /// Its body cannot be read, for this reason.
-    #[error(
-        "its body cannot be read here ({0}); provide the key of its sender, or requeue its bytes unchanged"
-    )]
+    #[error("its body cannot be read here ({0}); {remedy}", remedy = remedy(.0))]
     Unreadable(DeadLetterReason),
     /// There is no key for its form.
     #[error(
@@ -39,6 +37,23 @@ pub enum Obstacle {
     /// A dead letter, among messages of tasks that are moved.
     #[error("it is a dead letter in a queue of tasks; move it to a dead-letter queue first")]
     ADeadLetter,
+}
+
+/// What an operator can do about a body that cannot be read.
+fn remedy(reason: &DeadLetterReason) -> &'static str {
+    use DeadLetterReason::{
+        BadTag, Downgrade, ExpectedEncrypted, KeyDisabled, NoKey, Undecryptable, UnknownKey,
+    };
+    match reason {
+        NoKey | UnknownKey | Undecryptable | BadTag | KeyDisabled => {
+            "provide the key of its sender, or requeue its bytes unchanged"
+        }
+        Downgrade | ExpectedEncrypted => {
+            "the policy of the keyset does not accept messages of this form; if its sender is \
+             trusted, requeue it with a keyset whose policy does"
+        }
+        _ => "delete it, or requeue its bytes unchanged to workers that can read it",
+    }
 }
 
 /// Changes messages as an operator requested.

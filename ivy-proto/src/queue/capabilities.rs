@@ -52,6 +52,10 @@ pub struct AdminCapabilities {
     /// How many requests for the sizes of queues may be in flight at a time. Many, if they share one
     /// connection and are sent together.
     pub concurrent_infos: usize,
+    /// How many releases of messages may be in flight at a time. More than one only if the backend
+    /// executes requests in the order in which they are sent, because each released message becomes
+    /// the first of its queue.
+    pub pipelined_releases: usize,
 }
 
 /// What ends a lease.
@@ -185,7 +189,11 @@ impl Capabilities {
             names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
-            admin: AdminCapabilities { release_counts: false, concurrent_infos: 8 },
+            admin: AdminCapabilities {
+                release_counts: false,
+                concurrent_infos: 8,
+                pipelined_releases: 1,
+            },
         }
     }
 

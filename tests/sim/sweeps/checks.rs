@@ -8,8 +8,9 @@ use ivy_proto::broker;
 use ivy_proto::queue::{NewMessage, QueueOp};
 use ivy_proto::wire::Envelope;
 
+use super::faults::SweepFault;
 use super::letters::{EXCLUDED, number_of};
-use super::world::{Answer, LATE, Sender, World};
+use super::world::{Action, LATE, Sender, World};
 
 impl World<'_> {
     pub(super) fn was_posted(&mut self, sender: Sender, message: &NewMessage) {
@@ -18,7 +19,7 @@ impl World<'_> {
         }
         let envelope = Envelope::parse(message.body.as_str()).expect("a task was posted");
         let number = number_of(&envelope);
-        if self.setup.answer != Answer::Confirm || self.setup.deletes {
+        if !self.setup.changes() || self.setup.action == Action::Delete {
             self.broken("A4", format!("letter {number} was posted"));
         }
         *self.posted.entry(number).or_default() += 1;
@@ -40,13 +41,13 @@ impl World<'_> {
 
     pub(super) fn was_deleted(&mut self, message: &MessageId) {
         let Some(number) = self.letters.remove(message) else { return };
-        if self.setup.answer != Answer::Confirm {
+        if !self.setup.changes() {
             self.broken("A4", format!("letter {number} was deleted"));
         }
         if number == EXCLUDED {
             self.broken("A1", format!("letter {number} was deleted, which the filter excludes"));
         }
-        if !self.setup.deletes && !self.posted.contains_key(&number) {
+        if self.setup.action == Action::Requeue && !self.posted.contains_key(&number) {
             self.broken("A1", format!("letter {number} was deleted before its task was posted"));
         }
     }
@@ -78,10 +79,27 @@ impl World<'_> {
             self.broken("A5", format!("{posted} were posted: {report}"));
         } else if self.operators.len() == 1
             && self.faults.is_empty()
-            && self.setup.answer == Answer::Confirm
+            && self.setup.changes()
             && (report.end != Ended::Done || report.is_partial())
         {
             self.broken("A5", format!("nothing happened, and yet: {report}"));
+        }
+    }
+
+    /// Unless something failed, a sweep that has ended leaves nothing leased, or says how much.
+    pub(super) fn check_leases(&mut self, report: &Report) {
+        let is_interruption = |(_, fault): &(_, SweepFault)| {
+            matches!(fault, SweepFault::Interrupt | SweepFault::InterruptTwice)
+        };
+        if self.operators.len() > 1 || !self.faults.iter().all(is_interruption) {
+            return;
+        }
+        let leased = self.letters.len() - self.ready().len();
+        let twice = self.faults.len() > 1
+            || self.faults.iter().any(|(_, fault)| *fault == SweepFault::InterruptTwice);
+        let reported = if twice { report.left_to_expire + report.hidden } else { 0 };
+        if leased > reported {
+            self.broken("A7", format!("{leased} letters are leased: {report}"));
         }
     }
 
@@ -94,7 +112,7 @@ impl World<'_> {
         if ready.len() != left {
             self.broken("A3", format!("{left} letters are left, and ready are {ready:?}"));
         }
-        if self.setup.answer != Answer::Confirm {
+        if !self.setup.changes() {
             if ready != before {
                 self.broken("A4", format!("{before:?} became {ready:?}"));
             }
@@ -104,7 +122,7 @@ impl World<'_> {
         if letters != BTreeSet::from([EXCLUDED]) {
             self.broken("A3", format!("the sweeps are done, and {letters:?} are left"));
         }
-        if !self.setup.deletes && self.posted.len() != 2 {
+        if self.setup.action == Action::Requeue && self.posted.len() != 2 {
             self.broken("A1", format!("posted are {:?}", self.posted));
         }
     }

@@ -13,6 +13,7 @@
 //! | A4 | a plan that is not confirmed changes nothing |
 //! | A5 | the report contains what was done, and no more |
 //! | A6 | no receipt is used after the end of its lease |
+//! | A7 | after a sweep has ended without a fault, or was interrupted once, nothing is leased; after a second interruption, no more than its report says |
 
 mod checks;
 mod faults;
@@ -26,7 +27,7 @@ use crate::choices::Choices;
 use crate::laws::Breach;
 
 use faults::SweepFault;
-use world::{Answer, Setup, run};
+use world::{Action, Answer, Setup, run};
 
 /// The kinds of servers that support sweeps, except for those over connections.
 const BACKENDS: [Backend; 3] = [Backend::CountsRenewals, Backend::Exact, Backend::LateReceipts];
@@ -91,7 +92,7 @@ fn a_requeue_that_repeats_posts_survives_each_fault() {
 #[test]
 fn a_deletion_of_dead_letters_survives_each_fault_and_each_pair_of_faults() {
     for backend in BACKENDS {
-        assert_all(&Setup { backend, deletes: true, ..Setup::default() }, 2);
+        assert_all(&Setup { backend, action: Action::Delete, ..Setup::default() }, 2);
     }
 }
 
@@ -116,10 +117,20 @@ fn a_plan_changes_nothing_whatever_fails() {
     }
 }
 
+#[test]
+fn a_look_leaves_nothing_leased_and_changes_nothing() {
+    for backend in BACKENDS {
+        let sum = try_all(&Setup { backend, action: Action::Look, ..Setup::default() }, 2);
+        let sum = sum.unwrap_or_else(|breach| panic!("{breach}"));
+        assert!(sum.runs > 100, "{sum:?}");
+    }
+}
+
 /// The first breach of a law in the smallest worlds, for planted bugs.
 #[cfg(ivy_planted)]
 pub(crate) fn first_breach() -> Option<Breach> {
-    BACKENDS
-        .iter()
-        .find_map(|backend| try_all(&Setup { backend: *backend, ..Setup::default() }, 1).err())
+    let worlds = BACKENDS.into_iter().flat_map(|backend| {
+        [Action::Requeue, Action::Look].map(|action| Setup { backend, action, ..Setup::default() })
+    });
+    worlds.into_iter().find_map(|setup| try_all(&setup, 1).err())
 }

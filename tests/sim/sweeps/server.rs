@@ -1,10 +1,12 @@
 //! The server of the dead letters: the broker, with the behaviour of each kind of server.
 
+use std::time::Duration;
+
 use ivy_proto::ReservationId;
 use ivy_proto::broker::{self, Request, RequestId, Response, Target};
 use ivy_proto::queue::{Batch, Fault, FaultKind, QueueOp, QueueReply};
 
-use super::world::{LEASE, Sender, World};
+use super::world::{Sender, World};
 
 impl World<'_> {
     pub(super) fn execute_without_first(
@@ -117,23 +119,30 @@ impl World<'_> {
                 }
             }
             (_, Response::Reserved(deliveries)) => {
+                let QueueOp::Reserve { lease, .. } = op else { return };
                 for delivery in deliveries {
                     let reservation = delivery.reservation.clone();
-                    self.note_lease(sender, reservation.clone());
+                    self.note_lease(sender, reservation.clone(), *lease);
                     self.reservations.insert(delivery.message.clone(), reservation);
                 }
             }
             (_, Response::Touched(receipt)) => {
-                self.note_lease(sender, receipt.reservation.clone());
+                let QueueOp::Touch { lease, .. } = op else { return };
+                self.note_lease(sender, receipt.reservation.clone(), *lease);
                 self.reservations.insert(receipt.message.clone(), receipt.reservation.clone());
             }
             _ => {}
         }
     }
 
-    pub(super) fn note_lease(&mut self, sender: Sender, reservation: ReservationId) {
+    pub(super) fn note_lease(
+        &mut self,
+        sender: Sender,
+        reservation: ReservationId,
+        lease: Duration,
+    ) {
         if let Sender::Sweep(who) = sender {
-            self.operators[who].leases.insert(reservation, self.now + LEASE);
+            self.operators[who].leases.insert(reservation, self.now + lease);
         }
     }
 }

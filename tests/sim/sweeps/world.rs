@@ -20,8 +20,6 @@ use crate::setup::UNIX_AT_START;
 pub(super) const WAY: Duration = Duration::from_millis(50);
 /// Longer than any lease.
 pub(super) const LATE: Duration = Duration::from_secs(660);
-/// The lease that a sweep requests.
-pub(super) const LEASE: Duration = Duration::from_secs(600);
 /// A command that is repeated this often does not succeed.
 const MOST_COMMANDS: u32 = 6;
 const MOST_STEPS: u32 = 2_000;
@@ -33,11 +31,20 @@ pub(crate) enum Answer {
     Never,
 }
 
+/// What the operators do with the letters that the filter selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Requeue,
+    Delete,
+    Look,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) backend: Backend,
+    pub(crate) action: Action,
+    /// What they reply to the plan of a change.
     pub(crate) answer: Answer,
-    pub(crate) deletes: bool,
     pub(crate) again_if_unknown: bool,
     /// After how many ways of a request a second operator begins, if there is one.
     pub(crate) second_after: Option<u32>,
@@ -47,11 +54,18 @@ impl Default for Setup {
     fn default() -> Setup {
         Setup {
             backend: Backend::Exact,
+            action: Action::Requeue,
             answer: Answer::Confirm,
-            deletes: false,
             again_if_unknown: false,
             second_after: None,
         }
+    }
+}
+
+impl Setup {
+    /// Whether the letters are changed.
+    pub(super) fn changes(&self) -> bool {
+        self.action != Action::Look && self.answer == Answer::Confirm
     }
 }
 
@@ -252,14 +266,19 @@ impl<'a> World<'a> {
         *operator = Operator { commands: operator.commands + 1, ..Operator::default() };
         let mut capabilities = self.setup.backend.capabilities();
         capabilities.batch = BatchLimits::same(2);
+        if self.setup.backend == Backend::Exact {
+            capabilities.admin.pipelined_releases = 2;
+        }
         let filter = Filter::new().with_task("sim.*".parse().expect("the pattern is valid"));
-        let config = if self.setup.deletes {
-            SweepConfig::delete(dead())
-        } else {
-            let requeue = Requeue::new();
-            let again = self.setup.again_if_unknown;
-            let requeue = if again { requeue.again_if_unknown() } else { requeue };
-            SweepConfig::requeue(dead(), requeue)
+        let config = match self.setup.action {
+            Action::Look => SweepConfig::look(dead()),
+            Action::Delete => SweepConfig::delete(dead()),
+            Action::Requeue => {
+                let requeue = Requeue::new();
+                let again = self.setup.again_if_unknown;
+                let requeue = if again { requeue.again_if_unknown() } else { requeue };
+                SweepConfig::requeue(dead(), requeue)
+            }
         };
         let seed = [u8::try_from(operator.commands * 2).expect("few commands") + who as u8; 32];
         let wall = WallClock::new(UNIX_AT_START);
@@ -292,6 +311,7 @@ impl<'a> World<'a> {
                 Output::Wait(None) => return,
                 Output::Finished(report) => {
                     self.check_report(who, &report);
+                    self.check_leases(&report);
                     self.operators[who].sweep = None;
                     self.end_events_of(who);
                     let again = report.end != Ended::Done
@@ -300,7 +320,7 @@ impl<'a> World<'a> {
                         // Letters that others hold, or that died processes held.
                         || self.operators[who].size > Some(report.looked_at as u64)
                         || report.truncated.is_some();
-                    if again && self.setup.answer == Answer::Confirm {
+                    if again && self.setup.changes() {
                         if self.operators[who].commands >= MOST_COMMANDS {
                             return self.broken("A3", format!("the command fails: {report}"));
                         }

@@ -36,7 +36,7 @@ pub(crate) use operations::{Context, Operations};
 const MAX_BODY: usize = 256 * 1024;
 /// The maximum size of one request, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
-/// How many requests for sizes are sent together.
+/// How many requests for sizes, or releases by an operator, are sent together.
 const PIPELINED: usize = 1000;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -50,5 +50,6 @@ pub(crate) fn capabilities() -> Capabilities {
         Lease::Timed { shortest, longest: Duration::from_secs(86_400), documented: shortest };
     capabilities.max_delay = YEAR;
     capabilities.admin.concurrent_infos = PIPELINED;
+    capabilities.admin.pipelined_releases = PIPELINED;
     capabilities
 }

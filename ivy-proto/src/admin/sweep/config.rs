@@ -21,6 +21,9 @@ const MOST_BYTES: usize = 128 << 20;
 
 /// The lease of dead letters. No worker waits for them.
 const LEASE: Duration = Duration::from_secs(600);
+/// The lease of dead letters that are only shown. Other operators wait for them if the sweep is
+/// killed.
+const LOOK_LEASE: Duration = Duration::from_secs(120);
 /// The lease of messages that workers wait for.
 const LIVE_LEASE: Duration = Duration::from_secs(60);
 /// How long an operator may think about a plan if no lease has to last meanwhile.
@@ -48,8 +51,10 @@ pub struct SweepConfig {
     pub(super) queue: QueueName,
     pub(super) action: Action,
     pub(super) filter: Filter,
-    pub(super) limit: usize,
+    /// How many messages the operator wants to be looked at, if that is specified.
+    pub(super) limit: Option<usize>,
     pub(super) force: bool,
+    pub(super) plan_only: bool,
 }
 
 /// A sweep cannot be started. Nothing was sent.
@@ -135,7 +140,8 @@ impl SweepConfig {
     }
 
     fn of(queue: QueueName, action: Action) -> Self {
-        SweepConfig { queue, action, filter: Filter::new(), limit: LIMIT, force: false }
+        let filter = Filter::new();
+        SweepConfig { queue, action, filter, limit: None, force: false, plan_only: false }
     }
 
     /// Sets which messages are selected. Default: all.
@@ -148,7 +154,7 @@ impl SweepConfig {
     /// Sets how many messages are looked at, whether selected or not. Default: 10,000.
     #[must_use]
     pub fn with_limit(mut self, messages: usize) -> Self {
-        self.limit = messages;
+        self.limit = Some(messages);
         self
     }
 
@@ -157,6 +163,14 @@ impl SweepConfig {
     #[must_use]
     pub fn with_force(mut self) -> Self {
         self.force = true;
+        self
+    }
+
+    /// Ends the sweep after its plan, which then needs no answer. Nothing is changed, and messages
+    /// are leased for as short a time as by a [`look`](SweepConfig::look).
+    #[must_use]
+    pub fn with_plan_only(mut self) -> Self {
+        self.plan_only = true;
         self
     }
 
@@ -175,6 +189,11 @@ impl SweepConfig {
     /// Whether workers may serve the queue.
     pub(super) fn is_live(&self) -> bool {
         self.queue.of_dead_letters().is_none()
+    }
+
+    /// Whether nothing is done with the messages but showing them.
+    pub(super) fn is_look(&self) -> bool {
+        self.plan_only || self.action == Action::Look
     }
 
     /// How messages are posted, if they are.
@@ -200,15 +219,23 @@ impl SweepConfig {
             return Err(unsupported(what, instead));
         }
         let longest = backend.longest_hold.map_or(longest, |hold| hold.min(longest));
-        let lease = if live { LIVE_LEASE } else { LEASE }.max(shortest).min(longest);
+        let lease = match self.is_look() {
+            _ if live => LIVE_LEASE,
+            true => LOOK_LEASE,
+            false => LEASE,
+        };
+        let lease = lease.max(shortest).min(longest);
+        let limit = self.limit.unwrap_or(LIMIT);
         Ok(Limits {
             lease,
             answer: if live { MAX_CONFIRMATION_WAIT } else { lease / 2 },
-            looking: lease / 4,
+            // The messages of a look are needed no longer than it lasts.
+            looking: if self.is_look() { lease / 4 * 3 } else { lease / 4 },
             for_work: LEASE_FOR_WORK.min(lease / 3),
             renewal: lease / 5,
-            messages: if live { self.limit.min(LIVE_LIMIT) } else { self.limit },
+            messages: if live { limit.min(LIVE_LIMIT) } else { limit },
             requests: MAX_REQUESTS,
+            releases: backend.admin.pipelined_releases.max(1),
             bytes: MOST_BYTES,
             reserve: backend.batch.reserve,
             post: backend.batch.post,
@@ -267,7 +294,9 @@ pub(super) struct Limits {
     pub(super) messages: usize,
     /// How many requests are sent while messages are looked at.
     pub(super) requests: u64,
-    /// The maximum size of the bodies of all selected messages, in bytes.
+    /// How many releases are in flight at a time.
+    pub(super) releases: usize,
+    /// The limit of the bodies of selected messages, in bytes.
     pub(super) bytes: usize,
     pub(super) reserve: usize,
     pub(super) post: usize,

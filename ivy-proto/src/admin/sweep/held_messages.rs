@@ -25,6 +25,8 @@ pub(super) struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldState {
     Held,
+    /// Its release was sent, and has no reply yet.
+    Releasing,
     Deleted,
     Released,
     /// Its lease has ended, or its receipt was refused.
@@ -74,10 +76,22 @@ impl HeldMessages {
         self.get(id).is_some_and(|held| held.state == HeldState::Held && held.lease_end > moment)
     }
 
-    /// All messages with leases that last until after `moment`, in the order of their reserves.
+    /// All messages that are held by leases that last until after `moment`, in the order of their
+    /// reserves.
     pub(super) fn lasting(&self, moment: Moment) -> impl Iterator<Item = (HeldId, &Held)> {
         let ids = (0..self.held.len()).map(HeldId);
         ids.zip(&self.held)
             .filter(move |(_, held)| held.state == HeldState::Held && held.lease_end > moment)
+    }
+
+    /// The ends of all leases that last until after `moment`, including those of messages whose
+    /// release has no reply yet.
+    pub(super) fn lease_ends(&self, moment: Moment) -> impl Iterator<Item = Moment> {
+        let is_leased = |held: &&Held| matches!(held.state, HeldState::Held | HeldState::Releasing);
+        self.held
+            .iter()
+            .filter(is_leased)
+            .map(|held| held.lease_end)
+            .filter(move |lease_end| *lease_end > moment)
     }
 }

@@ -33,8 +33,8 @@ pub enum Input {
 /// An output of a sweep, to be executed by the driver.
 #[derive(Debug)]
 pub enum Output {
-    /// Send this request to the queue, and feed the reply back as [`Input::Queue`]. There is at
-    /// most one request in flight.
+    /// Send this request to the queue, and feed the reply back as [`Input::Queue`]. If several are
+    /// in flight, they are sent in this order.
     Queue(OpId, QueueOp),
     /// A message that the filter selects. All of them precede the plan.
     Row(Box<Row>),
@@ -47,7 +47,7 @@ pub enum Output {
     Problem(Box<Problem>),
     /// Nothing to do before this deadline or the next input.
     Wait(Option<Deadline<Timer>>),
-    /// The sweep has ended and produces no further output. A request in flight can be dropped.
+    /// The sweep has ended and produces no further output. Requests in flight can be dropped.
     Finished(Box<Report>),
 }
 

@@ -28,7 +28,9 @@ impl Sweep {
                 HeldState::Deleted => {}
                 HeldState::Held if held.lease_end > now + self.limits.for_work => {}
                 HeldState::Held if held.lease_end > now => readiness = Readiness::Renew(*copy),
-                HeldState::Held | HeldState::Lost | HeldState::Released => return Readiness::Lost,
+                HeldState::Held | HeldState::Releasing | HeldState::Released | HeldState::Lost => {
+                    return Readiness::Lost;
+                }
             }
         }
         readiness

@@ -5,7 +5,7 @@ use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::{Body, DeliveryCount, ReceivedBody, ReservedMessage};
 use crate::time::Moment;
-use crate::wire::{Codec, Content, DeadLetter, Envelope};
+use crate::wire::{Codec, Content, DeadLetter, Envelope, is_dead_letter};
 
 use super::super::filter::Subject;
 use super::super::rewrite::{Obstacle, Rewriter, TaskMessage};
@@ -117,6 +117,10 @@ impl Sweep {
                 rewriter.task(&message, target)
             }
             (Content::DeadLetter { .. }, None) => Err(Obstacle::ADeadLetter),
+            // Workers would not run it, also if its bytes are posted unchanged.
+            (Content::Unreadable(bad), _) if is_dead_letter(text) => {
+                Err(Obstacle::Unreadable(bad.reason()))
+            }
             // A body that was dead-lettered without an envelope is bound to its original queue.
             (Content::Task(_) | Content::Unreadable(_), live) => {
                 let origin = live.as_ref().unwrap_or(from);

@@ -60,10 +60,12 @@ use requests::{InFlight, Requests};
 ///   message, as the repeated dead-lettering of it leaves them, are posted once and all deleted.
 /// * A message that may have been posted is not posted again, unless the operator
 ///   [permits](super::Requeue::again_if_unknown) it. It stays, and is reported.
-/// * Dead letters that are not processed are released one by one, the newest first, because each
-///   becomes the first of its queue. Only 200 are: the others return when their leases end.
-/// * One request is in flight at a time. A request that failed is tried again; after five failures
-///   in a row the sweep ends, with a report of what it did.
+/// * Messages that are not processed are released one by one, the newest first, because each
+///   becomes the first of its queue. All of them are, so nothing is leased when the sweep has ended,
+///   unless it was interrupted twice or its backend failed.
+/// * One request is in flight at a time, except for releases over a backend that executes requests
+///   [in order](crate::queue::AdminCapabilities::pipelined_releases). A request that failed is tried
+///   again; after five failures in a row the sweep ends, with a report of what it did.
 ///
 /// Copies are recognised only among the messages that one sweep holds.
 ///
@@ -144,7 +146,7 @@ enum Stage {
 
 /// What a stage does next.
 enum Next {
-    /// It sent a request, and waits for the reply.
+    /// It sent a request.
     Sent,
     /// It ended; the next stage begins.
     Ended,
@@ -210,8 +212,8 @@ impl Sweep {
                 self.leapt = self.leapt.saturating_add(wall.ahead_of(self.wall));
                 self.wall = wall;
             }
-            Input::Queue(_, reply) => {
-                if let Some(asked) = self.requests.finish() {
+            Input::Queue(op, reply) => {
+                if let Some(asked) = self.requests.finish(op) {
                     self.on_reply(asked, reply);
                 }
             }
@@ -250,11 +252,11 @@ impl Sweep {
         }
     }
 
-    /// Continues until a request is in flight, or an input is needed.
+    /// Continues until as many requests are in flight as may be, or an input is needed.
     fn advance(&mut self) {
         self.requests.set_timer(None);
         loop {
-            if self.requests.is_in_flight() || matches!(self.stage, Stage::Finished) {
+            if !self.may_send() || matches!(self.stage, Stage::Finished) {
                 return;
             }
             if self.interrupted && !self.must_delete() && !self.ends() {
@@ -273,11 +275,18 @@ impl Sweep {
                 Stage::Releasing(_) => self.release(),
             };
             match next {
-                Next::Sent => return,
-                Next::Ended => {}
+                Next::Sent | Next::Ended => {}
                 Next::Waits(deadline) => return self.requests.set_timer(deadline),
             }
         }
+    }
+
+    fn may_send(&self) -> bool {
+        let most = match self.stage {
+            Stage::Releasing(_) => self.limits.releases,
+            _ => 1,
+        };
+        self.requests.in_flight() < most
     }
 
     fn on_reply(&mut self, asked: InFlight, reply: Result<QueueReply, Fault>) {
@@ -315,11 +324,13 @@ impl Sweep {
     /// Ends although messages are held, and possibly a request is in flight.
     fn end_at_once(&mut self) {
         let fault = Fault::new(FaultKind::ResponseLost).with_detail("the sweep was interrupted");
-        match self.requests.finish() {
-            Some(InFlight::Post(posting)) => self.may_be_posted(posting, &fault),
-            Some(InFlight::Delete(ids)) => self.may_remain(ids, &fault),
-            Some(InFlight::Reserve { count, .. }) => self.report.hidden += count,
-            _ => {}
+        for asked in self.requests.abandon() {
+            match asked {
+                InFlight::Post(posting) => self.may_be_posted(posting, &fault),
+                InFlight::Delete(ids) => self.may_remain(ids, &fault),
+                InFlight::Reserve { count, .. } => self.report.hidden += count,
+                InFlight::Size | InFlight::Touch { .. } | InFlight::Release(_) => {}
+            }
         }
         self.leave_posted(&fault);
         self.abandon_work();
@@ -337,9 +348,9 @@ impl Sweep {
 
     fn finish(&mut self) {
         let now = self.lease_now();
-        let ends = self.held_messages.lasting(now).map(|(_, held)| held.lease_end).max();
-        self.report.left_to_expire = self.held_messages.lasting(now).count();
-        self.report.leases_end_within = ends.map(|end| end.since(now));
+        let last = self.held_messages.lease_ends(now).max();
+        self.report.left_to_expire = self.held_messages.lease_ends(now).count();
+        self.report.leases_end_within = last.map(|end| end.since(now));
         self.report.matched = self.groups.len();
         self.report.requests = self.requests.sent();
         self.stage = Stage::Finished;

@@ -16,7 +16,7 @@ impl Sweep {
     pub(super) fn show_plan(&mut self) {
         let live = self.config.is_live();
         let nothing_to_do = match self.config.action {
-            Action::Look => true,
+            _ if self.config.is_look() => true,
             _ if live => self.size == Some(0),
             _ => self.groups.iter().all(|(_, group)| !group.is_processed()),
         };
@@ -25,6 +25,9 @@ impl Sweep {
         let plan = self.plan((!nothing_to_do).then(|| until.since(now)));
         self.outputs.push_back(Output::Plan(Box::new(plan)));
         if nothing_to_do {
+            if !self.config.is_look() {
+                self.report_left();
+            }
             self.release_all();
         } else {
             self.stage = Stage::Asking(until);

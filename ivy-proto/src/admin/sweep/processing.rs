@@ -7,7 +7,7 @@ use crate::time::{Deadline, Moment};
 
 use super::super::report::{Problem, ProblemKind};
 use super::config::Action;
-use super::groups::GroupId;
+use super::groups::{Group, GroupId};
 use super::held_messages::{HeldId, HeldState};
 use super::io::{Output, Phase, Progress, Timer};
 use super::leases::Readiness;
@@ -44,20 +44,24 @@ impl Work {
 }
 
 impl Sweep {
-    /// Begins the work. Everything that will not be done is reported first.
-    pub(super) fn begin_work(&mut self) {
-        let mut waiting: Vec<GroupId> = Vec::new();
-        let mut problems = Vec::new();
-        for (id, group) in self.groups.iter() {
-            match group.obstacle {
-                Some(obstacle) => problems.push((id, ProblemKind::Obstacle(obstacle))),
-                None if group.is_other_of_task => problems.push((id, ProblemKind::OtherOfTask)),
-                None => waiting.push(id),
-            }
-        }
+    /// Reports the selected messages with which nothing will be done.
+    pub(super) fn report_left(&mut self) {
+        let problem = |(id, group): (GroupId, &Group)| match group.obstacle {
+            Some(obstacle) => Some((id, ProblemKind::Obstacle(obstacle))),
+            None => group.is_other_of_task.then_some((id, ProblemKind::OtherOfTask)),
+        };
+        let problems: Vec<_> = self.groups.iter().filter_map(problem).collect();
         for (id, kind) in problems {
             self.report_problem(id, kind);
         }
+    }
+
+    /// Begins the work. Everything that will not be done is reported first.
+    pub(super) fn begin_work(&mut self) {
+        self.report_left();
+        let is_processed = |(_, group): &(GroupId, &Group)| group.is_processed();
+        let processed = self.groups.iter().filter(is_processed);
+        let mut waiting: Vec<GroupId> = processed.map(|(id, _)| id).collect();
         let target = |id: &GroupId| self.groups.get(*id).and_then(|group| group.target.clone());
         waiting.sort_by_cached_key(target);
         let of_waiting = |id: &GroupId| self.groups.get(*id).map(|group| group.copies.clone());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::planted::{Bug, planted};
 use crate::queue::{Effect, Fault, QueueOp, QueueReply};
 
 use super::groups::Group;
@@ -10,14 +11,10 @@ use super::io::{Phase, Progress};
 use super::requests::InFlight;
 use super::{Next, Stage, Sweep};
 
-/// How many dead letters are released. The others return when their leases end, which harms no
-/// worker.
-const MOST_RELEASED: usize = 200;
-
 /// The messages that are released.
 #[derive(Debug)]
 pub(super) struct Releasing {
-    /// The newest one is the last.
+    /// Those whose release was not sent yet. The newest one is the last.
     left: Vec<HeldId>,
     total: usize,
     /// Whether the sweep ends afterwards. Otherwise the work begins.
@@ -29,8 +26,8 @@ impl Releasing {
         self.last
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        let done = self.total.saturating_sub(self.left.len());
+    pub(super) fn progress(&self, in_flight: usize) -> Progress {
+        let done = self.total.saturating_sub(self.left.len() + in_flight);
         Progress { phase: Phase::Releasing, done, total: Some(self.total) }
     }
 }
@@ -38,10 +35,11 @@ impl Releasing {
 impl Sweep {
     /// Releases everything that is held, and ends.
     pub(super) fn release_all(&mut self) {
-        let ids: Vec<HeldId> =
+        let mut left: Vec<HeldId> =
             self.held_messages.lasting(self.lease_now()).map(|(id, _)| id).collect();
-        let most = if self.config.is_live() { ids.len() } else { MOST_RELEASED };
-        let left = ids[ids.len().saturating_sub(most)..].to_vec();
+        if planted(Bug::SweepLeavesLeases) {
+            left.truncate(1);
+        }
         self.stage = Stage::Releasing(Releasing { total: left.len(), left, last: true });
     }
 
@@ -59,17 +57,20 @@ impl Sweep {
     pub(super) fn release(&mut self) -> Next {
         let now = self.lease_now();
         let Stage::Releasing(releasing) = &mut self.stage else { return Next::Ended };
-        while let Some(id) = releasing.left.last().copied() {
+        while let Some(id) = releasing.left.pop() {
             if self.held_messages.lasts(id, now)
                 && let Some(held) = self.held_messages.get(id)
             {
                 let (queue, receipt) = (self.config.queue.clone(), held.receipt.clone());
                 let (delay, failed) = (Duration::ZERO, false);
                 let op = QueueOp::Release { queue, receipt, delay, failed };
+                self.held_messages.set(id, HeldState::Releasing);
                 self.send(op, InFlight::Release(id));
                 return Next::Sent;
             }
-            releasing.left.pop();
+        }
+        if self.requests.in_flight() > 0 {
+            return Next::Waits(None);
         }
         if releasing.last {
             self.finish();
@@ -89,6 +90,11 @@ impl Sweep {
             // Released again: if the first request had an effect, this one is refused.
             Err(fault) => {
                 let ends = self.ends();
+                self.held_messages.set(id, HeldState::Held);
+                if let Stage::Releasing(releasing) = &mut self.stage {
+                    let place = releasing.left.partition_point(|left| *left < id);
+                    releasing.left.insert(place, id);
+                }
                 if !self.requests.failed(fault, self.now, &mut self.rng) {
                     self.requests.end_rest();
                     if ends { self.finish() } else { self.fail(fault.clone()) }

@@ -1,5 +1,6 @@
-//! The request in flight, and pauses after failed ones.
+//! The requests in flight, and pauses after failed ones.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::{IdGenerator, OpId};
@@ -17,7 +18,7 @@ use super::io::{Output, Timer};
 /// After this many failures in a row the sweep ends.
 const TRIES: u32 = 5;
 
-/// The purpose of the request in flight.
+/// The purpose of a request in flight.
 #[derive(Debug)]
 pub(super) enum InFlight {
     Size,
@@ -38,7 +39,7 @@ pub(super) enum InFlight {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     ops: IdGenerator,
-    in_flight: Option<(OpId, ReplyCheck, InFlight)>,
+    in_flight: BTreeMap<OpId, (ReplyCheck, InFlight)>,
     sent: u64,
     /// How many requests failed in a row.
     failures: u32,
@@ -48,8 +49,9 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn is_in_flight(&self) -> bool {
-        self.in_flight.is_some()
+    /// How many requests have no reply yet. Only releases can be more than one.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     pub(super) fn sent(&self) -> u64 {
@@ -58,26 +60,33 @@ impl Requests {
 
     /// Checks that this reply is expected.
     pub(super) fn check(&self, op: OpId, reply: &Result<QueueReply, Fault>) -> Result<(), Misuse> {
-        match &self.in_flight {
-            Some((known, answers, _)) if *known == op => match reply {
-                Ok(reply) if !answers(reply) => Err(Misuse::WrongReply(op)),
-                Ok(_) | Err(_) => Ok(()),
-            },
-            _ => Err(Misuse::UnknownOp(op)),
+        let Some((answers, _)) = self.in_flight.get(&op) else { return Err(Misuse::UnknownOp(op)) };
+        match reply {
+            Ok(reply) if !answers(reply) => Err(Misuse::WrongReply(op)),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// The request in flight has ended.
-    pub(super) fn finish(&mut self) -> Option<InFlight> {
-        self.in_flight.take().map(|(_, _, asked)| asked)
+    /// A request has ended.
+    pub(super) fn finish(&mut self, op: OpId) -> Option<InFlight> {
+        self.in_flight.remove(&op).map(|(_, asked)| asked)
+    }
+
+    /// No reply is waited for any longer. Returns the requests that had none.
+    pub(super) fn abandon(&mut self) -> impl Iterator<Item = InFlight> + use<> {
+        std::mem::take(&mut self.in_flight).into_values().map(|(_, asked)| asked)
     }
 
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// Pauses after a failure. Returns whether the request may be tried again.
+    /// Pauses after a failure. Returns whether the request may be tried again. Requests that were in
+    /// flight together fail together, which counts once.
     pub(super) fn failed(&mut self, fault: &Fault, now: Moment, rng: &mut Rng) -> bool {
+        if self.rests_until.is_some() {
+            return true;
+        }
         let asked = fault.retry_after().map_or(Duration::ZERO, |rest| rest.min(MAX_RETRY_AFTER));
         let rest = Backoff::REQUESTS.delay(self.failures, rng).max(asked);
         self.failures += 1;
@@ -107,7 +116,7 @@ impl Requests {
 impl Sweep {
     pub(super) fn send(&mut self, op: QueueOp, asked: InFlight) {
         let id = self.requests.ops.next_op();
-        self.requests.in_flight = Some((id, QueueReply::of(&op), asked));
+        self.requests.in_flight.insert(id, (QueueReply::of(&op), asked));
         self.requests.sent += 1;
         self.outputs.push_back(Output::Queue(id, op));
     }

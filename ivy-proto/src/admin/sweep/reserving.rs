@@ -101,6 +101,11 @@ impl Sweep {
 
     fn has_looked(&mut self, truncated: Option<Truncated>) -> Next {
         self.report.truncated = truncated;
+        let is_requested = self.config.limit.is_some_and(|limit| limit <= self.report.looked_at);
+        if !is_requested {
+            let size = self.size.unwrap_or(0);
+            self.report.not_looked_at = size.saturating_sub(self.report.looked_at as u64);
+        }
         if self.config.requeue_options().is_some_and(|requeue| requeue.one_per_task) {
             self.groups.leave_others_of_task();
         }
@@ -120,7 +125,7 @@ impl Sweep {
                 Progress { phase: Phase::Looking, done: self.report.looked_at, total }
             }
             Stage::Working => self.work.progress(),
-            Stage::Releasing(releasing) => releasing.progress(),
+            Stage::Releasing(releasing) => releasing.progress(self.requests.in_flight()),
             _ => return,
         };
         if progress.total != Some(0) {

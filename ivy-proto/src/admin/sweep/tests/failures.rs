@@ -1,5 +1,6 @@
 //! Lost requests and replies, refusals, and leases that end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::scenario::{
@@ -130,6 +131,38 @@ fn a_backend_that_goes_away_leaves_a_report_of_what_was_done() {
     // One release is tried.
     assert_eq!((scenario.count(is_post), scenario.count(is_release)), (6, 1));
     assert_eq!(scenario.size("mail.dead"), 150);
+}
+
+#[test]
+fn releases_that_fail_together_are_tried_again_and_count_as_one_failure() {
+    let mut scenario = with_letters(20);
+    scenario.backend.admin.pipelined_releases = 10;
+    let mut sweep = scenario.start(SweepConfig::look(name("mail.dead")));
+    sweep.handle_input(Input::Tick, scenario.now).unwrap();
+    let (mut in_flight, mut failures) = (VecDeque::new(), 10);
+    let report = loop {
+        match sweep.poll_output() {
+            Output::Queue(id, op) => in_flight.push_back((id, op)),
+            Output::Wait(deadline) => {
+                let input = match in_flight.pop_front() {
+                    Some((id, op)) if is_release(&op) && failures > 0 => {
+                        failures -= 1;
+                        Input::Queue(id, Err(Fault::new(FaultKind::Unreachable)))
+                    }
+                    Some((id, op)) => Input::Queue(id, scenario.execute(op)),
+                    None => {
+                        scenario.pass(deadline.unwrap().at.since(scenario.now));
+                        Input::Tick
+                    }
+                };
+                sweep.handle_input(input, scenario.now).unwrap();
+            }
+            Output::Finished(report) => break report,
+            _ => {}
+        }
+    };
+    assert_eq!((report.end, report.released, report.left_to_expire), (Ended::Done, 20, 0));
+    assert_eq!(scenario.bodies("mail.dead")[0], dead("mail.send", 0).as_str());
 }
 
 #[test]

@@ -170,6 +170,20 @@ fn a_rate_spreads_the_posts_and_leases_are_renewed_if_they_must_last() {
     assert!(scenario.count(is_touch) > 100);
 }
 
+/// A worker would not run it, whether or not its bytes are unchanged.
+#[test]
+fn an_invalid_dead_letter_is_never_posted_as_a_task() {
+    for options in [Requeue::new(), Requeue::new().raw()] {
+        let mut scenario = Scenario::new();
+        let letter = dead("mail.send", 1);
+        let invalid = letter.as_str().replacen("\"queue\":\"mail\"", "\"queue\":\"\"", 1);
+        scenario.post("mail.dead", [Body::new(invalid)]);
+        let report = scenario.run(SweepConfig::requeue(name("mail.dead"), options));
+        assert_eq!((report.posted, report.refused), (0, 1));
+        assert_eq!((scenario.size("mail"), scenario.size("mail.dead")), (0, 1));
+    }
+}
+
 #[test]
 fn deleting_posts_nothing() {
     let mut scenario = Scenario::new();

@@ -1,12 +1,14 @@
 //! What a sweep reserves, shows and releases.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::scenario::{
     Answer, Scenario, dead, is_release, is_reserve, is_touch, letter, name, task,
 };
 use crate::admin::{
-    CannotSweep, Ended, Filter, Obstacle, Requeue, SearchText, Sweep, SweepConfig, Truncated,
+    CannotSweep, Ended, Filter, Input, Obstacle, Output, Requeue, SearchText, Sweep, SweepConfig,
+    Truncated,
 };
 use crate::queue::{Body, Capabilities, FaultKind, Lease, QueueOp};
 use crate::wire::{Codec, DeadLetterReason};
@@ -62,7 +64,8 @@ fn a_message_that_cannot_be_requeued_is_shown_with_the_reason() {
     assert_eq!(obstacles, expected.map(|reason| Some(Obstacle::Unreadable(reason))));
     let plan = scenario.plan.take().unwrap();
     assert!(!plan.needs_confirmation() && plan.processed == 0);
-    assert_eq!((report.posted, scenario.size("mail.dead")), (0, 2));
+    assert_eq!((report.posted, report.refused, report.is_partial()), (0, 2, true));
+    assert_eq!(scenario.size("mail.dead"), 2);
 }
 
 #[test]
@@ -114,13 +117,12 @@ fn an_answer_counts_until_half_of_the_lease_has_passed() {
 }
 
 #[test]
-fn two_hundred_are_released_and_the_leases_of_the_others_end() {
+fn all_messages_are_released_the_newest_first() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", (0..250).map(|number| dead("mail.send", number)));
+    let before = scenario.bodies("mail.dead");
     let report = scenario.run(look());
-    assert_eq!((report.released, report.left_to_expire), (200, 50));
-    let within = report.leases_end_within.unwrap();
-    assert!(within > Duration::from_secs(590) && within <= Duration::from_secs(600), "{within:?}");
+    assert_eq!((report.released, report.left_to_expire, report.leases_end_within), (250, 0, None));
     let QueueOp::Release { receipt: first, .. } =
         scenario.requests.iter().find(|op| is_release(op)).unwrap()
     else {
@@ -128,9 +130,65 @@ fn two_hundred_are_released_and_the_leases_of_the_others_end() {
     };
     let newest = first.message.clone();
     assert_eq!(newest, scenario.rows.last().unwrap().message);
-    scenario.pass(within);
-    assert_eq!(scenario.bodies("mail.dead").len(), 100);
-    assert_eq!(scenario.size("mail.dead"), 250);
+    assert_eq!(scenario.bodies("mail.dead"), before);
+    // The next command sees all of them.
+    assert_eq!(scenario.run_again(requeue()).posted, 250);
+}
+
+#[test]
+fn what_is_only_looked_at_is_leased_for_a_short_time() {
+    let lease_of = |config| {
+        let mut scenario = Scenario::new();
+        scenario.post("mail.dead", [dead("mail.send", 1)]);
+        scenario.run(config);
+        let reserve = scenario.requests.iter().find(|op| is_reserve(op)).unwrap();
+        let QueueOp::Reserve { lease, .. } = reserve else { panic!() };
+        *lease
+    };
+    assert_eq!(lease_of(look()), Duration::from_secs(120));
+    assert_eq!(lease_of(requeue().with_plan_only()), Duration::from_secs(120));
+    assert_eq!(lease_of(requeue()), Duration::from_secs(600));
+}
+
+#[test]
+fn a_sweep_that_only_plans_changes_nothing_and_needs_no_answer() {
+    for config in [requeue(), SweepConfig::delete(name("mail.dead"))] {
+        let mut scenario = Scenario::new();
+        scenario.post("mail.dead", (0..3).map(|number| dead("mail.send", number)));
+        let before = scenario.bodies("mail.dead");
+        let report = scenario.run(config.with_plan_only());
+        let plan = scenario.plan.take().unwrap();
+        assert_eq!((plan.processed, plan.needs_confirmation()), (3, false));
+        assert_eq!((report.end, report.released), (Ended::Done, 3));
+        assert_eq!(scenario.bodies("mail.dead"), before);
+    }
+}
+
+#[test]
+fn releases_are_sent_together_if_the_backend_executes_them_in_order() {
+    let mut scenario = Scenario::new();
+    scenario.backend.admin.pipelined_releases = 10;
+    scenario.post("mail.dead", (0..30).map(|number| dead("mail.send", number)));
+    let mut sweep = scenario.start(look());
+    let mut most = 0;
+    sweep.handle_input(Input::Tick, scenario.now).unwrap();
+    let mut in_flight = VecDeque::new();
+    let report = loop {
+        match sweep.poll_output() {
+            Output::Queue(id, op) => {
+                in_flight.push_back((id, scenario.execute(op)));
+                most = most.max(in_flight.len());
+            }
+            Output::Wait(_) => {
+                let (id, reply) = in_flight.pop_front().unwrap();
+                sweep.handle_input(Input::Queue(id, reply), scenario.now).unwrap();
+            }
+            Output::Finished(report) => break report,
+            _ => {}
+        }
+    };
+    assert_eq!((most, report.released, report.left_to_expire), (10, 30, 0));
+    assert_eq!(scenario.bodies("mail.dead")[0], dead("mail.send", 0).as_str());
 }
 
 #[test]
@@ -139,6 +197,8 @@ fn a_limit_ends_the_look_and_is_reported() {
     scenario.post("mail.dead", (0..30).map(|number| dead("mail.send", number)));
     let report = scenario.run(look().with_limit(20));
     assert_eq!((report.looked_at, report.truncated), (20, Some(Truncated::Limit)));
+    // That is what the operator requested.
+    assert_eq!((report.not_looked_at, report.is_partial()), (0, false));
     let report = scenario.run_again(look().with_limit(30));
     assert_eq!((report.looked_at, report.truncated), (30, None));
 }
@@ -160,19 +220,23 @@ fn ceilings_of_requests_memory_and_time_end_the_look_and_are_reported() {
         lower(&mut sweep);
         let report = scenario.drive(&mut sweep);
         assert_eq!((report.truncated, report.looked_at), (Some(why), looked_at));
+        assert_eq!(report.not_looked_at, 300 - looked_at as u64);
         assert_eq!(scenario.plan.unwrap().truncated, Some(why));
     }
 }
 
 #[test]
-fn messages_that_others_hold_are_not_waited_for() {
+fn messages_that_others_hold_are_not_waited_for_and_reported() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", (0..3).map(|number| dead("mail.send", number)));
     let (queue, lease) = (name("mail.dead"), Duration::from_secs(60));
     let held = QueueOp::Reserve { queue, count: 2, lease, wait: Duration::ZERO };
     scenario.execute(held).unwrap();
     let report = scenario.run(look());
-    assert_eq!((report.looked_at, report.truncated), (1, None));
+    assert_eq!((report.looked_at, report.truncated, report.not_looked_at), (1, None, 2));
+    assert!(report.is_partial() && report.to_string().contains("2 more were not looked at"));
+    let report = scenario.run_again(look().with_limit(1));
+    assert_eq!((report.not_looked_at, report.is_partial()), (0, false));
 }
 
 #[test]
