@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use ivy_proto::admin::{self, Listing, Peeked, SweepConfig};
 use ivy_proto::backend::Queue;
-use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply, ReceivedBody};
+use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply, QueueSettings, ReceivedBody};
 use ivy_proto::wire::{Codec, Content};
 use ivy_proto::{Cause, MessageId, QueueName};
 
@@ -78,6 +78,14 @@ impl<R: Runtime> Admin<R> {
 
     pub(crate) async fn make(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
         self.execute(admin::create(queue)?, admin::informed).await
+    }
+
+    pub(crate) async fn change_settings(
+        &self,
+        queue: &str,
+        settings: QueueSettings,
+    ) -> Result<QueueInfo, Error<R>> {
+        self.execute(admin::update(queue, settings)?, admin::informed).await
     }
 
     pub(crate) async fn remove(&self, queue: &str) -> Result<(), Error<R>> {

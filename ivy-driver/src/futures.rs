@@ -13,7 +13,7 @@ use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
-use ivy_proto::queue::QueueInfo;
+use ivy_proto::queue::{QueueInfo, QueueSettings};
 use ivy_proto::task::{
     CallOptions, FromArgs, Handler, NamedTask, Registry, Task, TaskSettings, TaskSpec, ToArgs,
     discard_panic,
@@ -303,6 +303,21 @@ impl<R: AsyncRuntime> Admin<R> {
     /// request.
     pub async fn create(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
         self.make(queue).await
+    }
+
+    /// Changes settings of a physical queue. Those that are not specified stay as they are. Some
+    /// servers create a queue that does not exist.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached, refuses the
+    /// request, or has no settings: then the fault's kind is
+    /// [`Unsupported`](ivy_proto::queue::FaultKind::Unsupported).
+    pub async fn update(
+        &self,
+        queue: &str,
+        settings: QueueSettings,
+    ) -> Result<QueueInfo, Error<R>> {
+        self.change_settings(queue, settings).await
     }
 
     /// Deletes a physical queue with all its messages, including reserved ones.

@@ -63,7 +63,7 @@ fn forbidden(op: &QueueOp) -> FaultKind {
         | QueueOp::DeleteMany { .. }
         | QueueOp::Touch { .. }
         | QueueOp::Release { .. } => FaultKind::LeaseLost,
-        QueueOp::CreateQueue { .. } => FaultKind::Refused,
+        QueueOp::CreateQueue { .. } | QueueOp::UpdateQueue { .. } => FaultKind::Refused,
         QueueOp::Post { .. }
         | QueueOp::Reserve { .. }
         | QueueOp::Get { .. }
@@ -89,6 +89,7 @@ fn missing(op: &QueueOp, server_text: Option<&str>) -> FaultKind {
         | QueueOp::Peek { .. }
         | QueueOp::Clear { .. }
         | QueueOp::GetQueue { .. }
+        | QueueOp::UpdateQueue { .. }
         | QueueOp::DeleteQueue { .. } => FaultKind::NoQueue,
         // These operations need nothing that could be missing, except the project or the API
         // itself.

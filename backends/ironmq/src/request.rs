@@ -11,7 +11,7 @@ use ivy_proto::backend::segment;
 use crate::path::message_segment;
 use ivy_proto::QueueName;
 use ivy_proto::Receipt;
-use ivy_proto::queue::{Batch, NewMessage, QueueOp};
+use ivy_proto::queue::{Batch, NewMessage, QueueOp, QueueSettings};
 use ivy_proto::wire::json::push_escaped;
 
 /// The range of a lease, in seconds. The documented minimum is 30; shorter ones work.
@@ -87,6 +87,10 @@ pub(crate) fn call(op: &QueueOp) -> RestCall {
         QueueOp::CreateQueue { queue } => {
             call_with(Method::PUT, path_of(queue), &QueueBody { queue: Empty {} })
         }
+        QueueOp::UpdateQueue { queue, settings } => {
+            let queue_body = QueueBody { queue: SettingsBody::new(settings) };
+            call_with(Method::PATCH, path_of(queue), &queue_body)
+        }
         QueueOp::DeleteQueue { queue } => call_with(Method::DELETE, path_of(queue), &Empty {}),
         QueueOp::ListQueues { prefix, after, count } => {
             let mut path = format!("/queues?per_page={}", clamped_count(*count));
@@ -140,10 +144,30 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Serialize)]
 struct Empty {}
 
-/// Empty settings.
+/// The settings of a queue.
 #[derive(Serialize)]
-struct QueueBody {
-    queue: Empty,
+struct QueueBody<Settings> {
+    queue: Settings,
+}
+
+/// Settings to be changed, in whole seconds.
+#[derive(Serialize)]
+struct SettingsBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_expiration: Option<u64>,
+}
+
+impl SettingsBody {
+    /// The dead-letter rule and the type of the queue are not changed: ivy sets neither.
+    fn new(settings: &QueueSettings) -> Self {
+        let whole = |time: Duration| seconds(time, 0, u64::MAX);
+        SettingsBody {
+            message_timeout: settings.message_timeout.map(whole),
+            message_expiration: settings.message_expiration.map(whole),
+        }
+    }
 }
 
 /// `{"messages":[{"body":"..","delay":5},..]}`, without `delay` if there is none. Written without a

@@ -96,7 +96,9 @@ fn read_noting(
         QueueOp::Release { .. } => response.done().map(|()| QueueReply::Released),
         QueueOp::Clear { .. } => response.done().map(|()| QueueReply::Cleared),
         QueueOp::DeleteQueue { .. } => response.done().map(|()| QueueReply::QueueDeleted),
-        QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
+        QueueOp::GetQueue { queue }
+        | QueueOp::CreateQueue { queue }
+        | QueueOp::UpdateQueue { queue, .. } => {
             let mut info = queue_info(response.object()?, queue)?;
             info.server_time = date(headers);
             Ok(QueueReply::Queue(Box::new(info)))

@@ -7,7 +7,7 @@ use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
-use ivy_proto::queue::QueueInfo;
+use ivy_proto::queue::{QueueInfo, QueueSettings};
 use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, NamedTask, Task, TaskSpec, ToArgs};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, QueueName, TaskId};
@@ -283,6 +283,21 @@ impl<C: Clients> Admin<Threads<C>> {
     /// request.
     pub fn create(&self, queue: &str) -> Result<QueueInfo, Error<Threads<C>>> {
         block_on(self.make(queue))
+    }
+
+    /// Changes settings of a physical queue. Those that are not specified stay as they are. Some
+    /// servers create a queue that does not exist.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached, refuses the
+    /// request, or has no settings: then the fault's kind is
+    /// [`Unsupported`](ivy_proto::queue::FaultKind::Unsupported).
+    pub fn update(
+        &self,
+        queue: &str,
+        settings: QueueSettings,
+    ) -> Result<QueueInfo, Error<Threads<C>>> {
+        block_on(self.change_settings(queue, settings))
     }
 
     /// Deletes a physical queue with all its messages, including reserved ones.

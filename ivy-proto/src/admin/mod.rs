@@ -41,7 +41,9 @@ pub use sweep::{
 use crate::error::Cause;
 use crate::id::MessageId;
 use crate::name::QueueName;
-use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply, ReceivedBody};
+use crate::queue::{
+    Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply, QueueSettings, ReceivedBody,
+};
 use crate::wire::{Codec, Content};
 
 /// The maximum number of messages per peek.
@@ -150,6 +152,15 @@ pub fn informed(reply: QueueReply) -> Result<QueueInfo, Cause> {
 /// If the queue name is invalid.
 pub fn create(queue: &str) -> Result<QueueOp, Cause> {
     Ok(QueueOp::CreateQueue { queue: name(queue)? })
+}
+
+/// Creates the request to change these settings of a physical queue. The reply is read by
+/// [`informed`].
+///
+/// # Errors
+/// If the queue name is invalid.
+pub fn update(queue: &str, settings: QueueSettings) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::UpdateQueue { queue: name(queue)?, settings })
 }
 
 /// Creates the request to delete a physical queue with all its messages.

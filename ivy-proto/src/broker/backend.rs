@@ -42,6 +42,7 @@ impl From<QueueOp> for Request {
             QueueOp::CreateQueue { queue } => {
                 Request::PutQueue { queue, settings: QueueSettings::default() }
             }
+            QueueOp::UpdateQueue { queue, settings } => Request::PatchQueue { queue, settings },
             QueueOp::DeleteQueue { queue } => Request::DeleteQueue { queue },
             QueueOp::ListQueues { prefix, after, count } => Request::ListQueues {
                 prefix,

@@ -6,6 +6,7 @@ use crate::id::{MessageId, Receipt};
 use crate::name::QueueName;
 
 use super::message::NewMessage;
+use super::settings::QueueSettings;
 
 /// How much longer than its own wait a request may take.
 const REQUEST_GRACE: Duration = Duration::from_secs(10);
@@ -101,6 +102,13 @@ pub enum QueueOp {
         /// The queue.
         queue: QueueName,
     },
+    /// Change these settings of a queue. Reply: [`QueueReply::Queue`](super::QueueReply::Queue).
+    UpdateQueue {
+        /// The queue.
+        queue: QueueName,
+        /// The settings. Those that are not specified stay as they are.
+        settings: QueueSettings,
+    },
     /// Delete a queue with all its messages. Reply:
     /// [`QueueReply::QueueDeleted`](super::QueueReply::QueueDeleted).
     DeleteQueue {
@@ -134,6 +142,7 @@ impl QueueOp {
             | QueueOp::Clear { queue }
             | QueueOp::GetQueue { queue }
             | QueueOp::CreateQueue { queue }
+            | QueueOp::UpdateQueue { queue, .. }
             | QueueOp::DeleteQueue { queue } => Some(queue),
             QueueOp::ListQueues { .. } => None,
         }
@@ -153,6 +162,7 @@ impl QueueOp {
             QueueOp::Clear { .. } => "delete all its messages",
             QueueOp::GetQueue { .. } => "show its settings and sizes",
             QueueOp::CreateQueue { .. } => "be created on request",
+            QueueOp::UpdateQueue { .. } => "have its settings changed",
             QueueOp::DeleteQueue { .. } => "be deleted",
             QueueOp::ListQueues { .. } => "list queues",
         }

@@ -74,9 +74,9 @@ impl QueueReply {
             QueueOp::Touch { .. } => |reply| matches!(reply, QueueReply::Touched(_)),
             QueueOp::Release { .. } => |reply| matches!(reply, QueueReply::Released),
             QueueOp::Clear { .. } => |reply| matches!(reply, QueueReply::Cleared),
-            QueueOp::GetQueue { .. } | QueueOp::CreateQueue { .. } => {
-                |reply| matches!(reply, QueueReply::Queue(_))
-            }
+            QueueOp::GetQueue { .. }
+            | QueueOp::CreateQueue { .. }
+            | QueueOp::UpdateQueue { .. } => |reply| matches!(reply, QueueReply::Queue(_)),
             QueueOp::DeleteQueue { .. } => |reply| matches!(reply, QueueReply::QueueDeleted),
             QueueOp::ListQueues { .. } => |reply| matches!(reply, QueueReply::Queues(_)),
         }

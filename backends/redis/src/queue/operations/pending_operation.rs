@@ -110,6 +110,10 @@ impl Operations {
                 let commands = [list].into_iter().chain(sizes).collect();
                 (PendingOperation::Queue { name: queue, is_created: true }, commands)
             }
+            op @ QueueOp::UpdateQueue { .. } => {
+                let fault = Fault::unsupported(&op, "a queue on Redis has no settings");
+                return Err(Box::new(Err(fault)));
+            }
             QueueOp::DeleteQueue { queue } => {
                 self.maintenance.unlisted(&queue);
                 let unlist = encode::unlist(&self.prefix, &queue);
