@@ -8,6 +8,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Failure;
 
+impl Interrupts {
+    /// Runs a future to its end, unless the program is asked to stop before. It is dropped then.
+    pub(crate) async fn or<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            done = future => Ok(done),
+            () = self.next() => Err(Failure::interrupted()),
+        }
+    }
+}
+
 /// The signals that ask the program to stop. Once they are watched, they do not end it by
 /// themselves.
 #[cfg(unix)]

@@ -58,7 +58,11 @@ enum Command {
 fn main() -> ExitCode {
     use commands::{interruptible, run};
 
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    match cli.command {
         Command::Ls(options) => interruptible(&options.common, ls::run(&options)),
         Command::Stats(options) => interruptible(&options.common, stats::run(&options)),
         Command::Peek(options) => interruptible(&options.common, peek::run(&options)),
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         Command::Send(options) => run(&options.common, send::run(&options)),
         Command::Call(options) => run(&options.common, call::run(&options)),
         Command::Dead(options) => run(options.common(), dead::run(&options)),
-        Command::Move(options) => run(&options.common, move_messages::run(&options)),
+        Command::Move(options) => run(&options.change.common, move_messages::run(&options)),
         Command::Clear(options) => interruptible(&options.common, clear::run(&options)),
         Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
         Command::Workers(options) => interruptible(&options.common, workers::run(&options)),
@@ -76,6 +80,19 @@ fn main() -> ExitCode {
         Command::Keys(options) => ended(keys::run(&options).map(|()| Exit::Done)),
         Command::Completions(options) => ended(completions::run(&options, Cli::command())),
         Command::Man(options) => ended(man::run(&options, Cli::command())),
+    }
+}
+
+/// Prints the help or the version, or why the command line is wrong. An error repeats arguments,
+/// which may contain control characters.
+fn refused(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        output::print_error(&error.render().to_string());
+        return Exit::WrongCall.into();
+    }
+    match error.print() {
+        Ok(()) => Exit::Done.into(),
+        Err(_) => Exit::Failed.into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ivy_proto::QueueName;
 use ivy_proto::wire::RawJson;
 use ivy_tokio::{CallOptions, NamedTask};
 
@@ -36,7 +37,7 @@ pub(crate) struct TaskOptions {
     #[arg(long, conflicts_with = "retries")]
     no_retry: bool,
 
-    /// Do not start the task after this time, such as 10m
+    /// Do not start the task after this time, such as 10m, or up to a minute later: clocks may differ
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     expires: Option<Duration>,
 }
@@ -44,6 +45,14 @@ pub(crate) struct TaskOptions {
 impl TaskOptions {
     /// The task of this name.
     pub(super) fn task(&self, name: &str) -> Result<NamedTask, Failure> {
+        for queue in [Some(&self.queue), self.route.as_ref()].into_iter().flatten() {
+            let name = QueueName::new(queue).map_err(Failure::wrong_call)?;
+            if name.of_dead_letters().is_some() {
+                return Err(Failure::wrong_call(format!(
+                    "{queue} is a dead-letter queue, which no worker serves; name a queue of tasks"
+                )));
+            }
+        }
         NamedTask::new(name, &self.queue).map_err(Failure::wrong_call)
     }
 

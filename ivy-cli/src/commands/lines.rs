@@ -24,7 +24,8 @@ pub(super) struct Line {
 /// Reads the lines of a file, or of standard input if the path is `-`, on a thread of its own:
 /// the caller can wait for Ctrl-C meanwhile.
 pub(super) fn read(path: &Path) -> Result<mpsc::Receiver<io::Result<Line>>, Failure> {
-    let unreadable = |error| Failure::local(format!("cannot read {}", path.display()), error);
+    let unreadable =
+        |error| Failure::wrong_call(format!("cannot read {}: {error}", path.display()));
     let source: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(io::stdin())
     } else {

@@ -56,7 +56,7 @@ pub(crate) struct Options {
 enum Sort {
     Name,
     Size,
-    /// Needs `--age`.
+    /// Only with --age.
     Age,
     Dead,
 }
@@ -85,6 +85,9 @@ impl FromStr for NamePattern {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
+    if options.sort == Sort::Age && !options.age {
+        return Err(Failure::wrong_call("the ages are not known; give --age to sort by them"));
+    }
     let common = &options.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let listening = options.listen.start(&ivy)?;
@@ -189,6 +192,9 @@ impl Report for Listing {
     type Record<'a> = Record<'a>;
 
     fn page(&self, page: &mut Page) {
+        if self.queues.is_empty() {
+            return page.line("no queues");
+        }
         let mut columns = vec![Column::left("QUEUE"), Column::right("SIZE"), Column::right("DEAD")];
         if self.has_ages {
             columns.push(Column::right("HEAD AGE"));

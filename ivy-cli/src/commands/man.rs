@@ -25,13 +25,16 @@ pub(crate) fn run(options: &Options, mut program: clap::Command) -> Result<Exit,
             Failure::wrong_call(format!("there is no command {name}; see `ivy --help`"))
         })?;
     }
-    let page = page(command.clone()).map_err(|error| Failure::local("cannot write", error))?;
+    let name = [&["ivy".to_owned()][..], &options.command].concat().join("-");
+    let page =
+        page(command.clone(), &name).map_err(|error| Failure::local("cannot write", error))?;
     output::write(&page)?;
     Ok(Exit::Done)
 }
 
-fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+fn page(command: clap::Command, name: &str) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command).render(&mut page)?;
+    let version = concat!("ivy ", env!("CARGO_PKG_VERSION"));
+    Man::new(command).title(name).source(version).render(&mut page)?;
     Ok(page)
 }

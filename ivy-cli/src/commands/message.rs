@@ -18,6 +18,9 @@ pub(super) struct Message {
     pub(super) queue: QueueName,
     pub(super) description: Description,
     reserved_count: Option<u32>,
+    /// How many messages of its queue are copies of it, including itself, as far as they were
+    /// compared.
+    pub(super) copies: usize,
     /// The body as it is in the queue, if it is shown.
     body: Option<String>,
     /// When it was looked at, in milliseconds since 1970.
@@ -41,9 +44,11 @@ impl Message {
 
     /// A message that a sweep found.
     pub(super) fn found(queue: &QueueName, row: Row, showing: &Showing, now: u64) -> Self {
-        let Row { message, deliveries, body, content, .. } = row;
+        let Row { message, deliveries, body, content, copies, .. } = row;
         let description = Description::of(message, &body, &content, &showing.redaction);
-        Message::described(queue, description, deliveries.upper_bound(), body, showing, now)
+        let reserved_count = deliveries.upper_bound();
+        let message = Message::described(queue, description, reserved_count, body, showing, now);
+        Message { copies, ..message }
     }
 
     fn described(
@@ -60,7 +65,7 @@ impl Message {
             }
             _ => None,
         };
-        Message { queue: queue.clone(), description, reserved_count, body, now }
+        Message { queue: queue.clone(), description, reserved_count, copies: 1, body, now }
     }
 
     fn task(&self) -> Option<&DescribedTask> {
@@ -108,6 +113,20 @@ impl Message {
             letter.as_ref().map(|letter| letter.reason.to_string()),
             content,
         ]
+    }
+
+    /// A dead letter in one line.
+    pub(super) fn line(&self) -> String {
+        let Description { message, letter, .. } = &self.description;
+        let task = self.task().map_or("unknown", |task| task.name.as_str());
+        let mut line = format!("{} {message}: task {task}", self.queue);
+        if let Some(letter) = letter {
+            line += &format!(", {}", letter.reason);
+            if let Some(error) = &letter.error {
+                line += &format!(": {error}");
+            }
+        }
+        line
     }
 
     /// All that is known of the message.

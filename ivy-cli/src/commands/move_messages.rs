@@ -3,10 +3,10 @@
 use ivy_proto::QueueName;
 use ivy_proto::admin::SweepConfig;
 
-use super::sweep::{self, FilterOptions, PostingOptions};
-use super::{CommonOptions, queue_not_found};
+use super::sweep::{self, ChangeOptions, PostingOptions};
 use crate::exit::{Exit, Failure};
-use crate::output::{Confirmation, Output};
+use crate::interrupt::Interrupts;
+use crate::output::Output;
 
 /// Move messages from one queue to another
 ///
@@ -21,37 +21,25 @@ pub(crate) struct Options {
     /// The physical queue to post them to
     to: QueueName,
 
-    /// Look at so many messages at most
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<usize>,
-
     /// Look through a live queue although its server counts that as a delivery of each message
     #[arg(long)]
     force: bool,
 
     #[command(flatten)]
-    filter: FilterOptions,
-    #[command(flatten)]
     posting: PostingOptions,
     #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { from, to, limit, force, filter, posting, confirmation, common } = options;
+    let Options { from, to, force, posting, change } = options;
+    let mut interrupts = Interrupts::watch()?;
+    let common = &change.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    if let Err(error) = ivy.admin().info(from.as_str()).await {
-        return Err(queue_not_found::explain(&ivy, from.as_str(), error).await);
-    }
     let config = SweepConfig::transfer(from.clone(), to.clone(), posting.requeue());
-    let mut config = config.with_filter(filter.filter()?);
-    if let Some(limit) = limit {
-        config = config.with_limit(*limit);
-    }
+    let mut config = change.apply(config)?;
     if *force {
         config = config.with_force();
     }
-    sweep::change(ivy.admin().sweep(config)?, confirmation, &output).await
+    sweep::change(&ivy, config, &change.confirmation, &output, &mut interrupts).await
 }

@@ -1,5 +1,7 @@
 //! `ivy peek`: the next messages of a queue.
 
+use ivy_proto::text::Counted;
+
 use super::message::{COLUMNS, Message, MessageRecord};
 use super::redaction::RedactionOptions;
 use super::time::now;
@@ -23,10 +25,6 @@ pub(crate) struct Options {
     #[arg(short = 'n', long = "count", default_value_t = 10, value_parser = count)]
     count: usize,
 
-    /// Show the bodies as they are in the queue
-    #[arg(long)]
-    raw: bool,
-
     #[command(flatten)]
     redaction: RedactionOptions,
     #[command(flatten)]
@@ -39,9 +37,9 @@ fn count(text: &str) -> Result<usize, &'static str> {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, count, raw, redaction, common } = options;
+    let Options { queue, count, redaction, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let showing = redaction.showing(*raw);
+    let showing = redaction.showing();
     let peeked = match ivy.admin().peek(queue.as_str(), *count).await {
         Ok(peeked) => peeked,
         Err(error) => return Err(queue_not_found::explain(&ivy, queue.as_str(), error).await),
@@ -67,7 +65,9 @@ async fn empty(options: &Options, ivy: &ivy_tokio::Ivy, output: &Output) -> Resu
     output.note(&Note::new(match info.size {
         Some(0) => format!("queue {queue} is empty"),
         Some(size) => format!(
-            "queue {queue} has {size} messages, none of which can be shown: they are reserved, delayed, or too large"
+            "queue {queue} has {}, none of which can be shown: they are reserved, delayed, or too \
+             large",
+            Counted(size, "message", "messages")
         ),
         None => format!("queue {queue} has no messages that are ready"),
     }))?;

@@ -6,16 +6,18 @@ use std::time::Duration;
 use clap::Subcommand;
 use ivy_proto::QueueName;
 use ivy_proto::inspect::Span;
-use ivy_tokio::{Ivy, QueueInfo};
+use ivy_proto::queue::QueueSettings;
+use ivy_tokio::{FaultKind, Ivy, QueueInfo};
 use serde::Serialize;
 
 use super::queue_change::{Action, QueueChange};
 use super::time::seconds;
 use super::{CommonOptions, queue_not_found};
-use crate::exit::{Exit, Failure};
+use crate::duration;
+use crate::exit::{Exit, Failure, fault_kind};
 use crate::output::{Answer, Confirmation, Output, Page, Report};
 
-/// Show, create and delete queues
+/// Show, create, change and delete queues
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -40,6 +42,17 @@ enum Command {
         #[command(flatten)]
         common: CommonOptions,
     },
+    /// Change settings of a queue
+    ///
+    /// Those that are not given stay as they are.
+    Set {
+        /// The physical queue
+        queue: QueueName,
+        #[command(flatten)]
+        settings: SettingsOptions,
+        #[command(flatten)]
+        common: CommonOptions,
+    },
     /// Delete a queue with all its messages
     Delete {
         /// The physical queue
@@ -51,11 +64,25 @@ enum Command {
     },
 }
 
+/// The settings to be changed.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct SettingsOptions {
+    /// How long messages are kept, dead letters as well, such as 30d
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    keep: Option<Duration>,
+
+    /// The lease of messages that are reserved without one, such as 60s. Workers request their own
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    default_lease: Option<Duration>,
+}
+
 impl Options {
     pub(crate) fn common(&self) -> &CommonOptions {
         match &self.command {
             Command::Show { common, .. }
             | Command::Create { common, .. }
+            | Command::Set { common, .. }
             | Command::Delete { common, .. } => common,
         }
     }
@@ -67,6 +94,9 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     match &options.command {
         Command::Show { queue, .. } => output.show(&Settings(info(&ivy, queue).await?))?,
         Command::Create { queue, .. } => output.show(&create(&ivy, queue).await?)?,
+        Command::Set { queue, settings, .. } => {
+            output.show(&Settings(set(&ivy, queue, settings).await?))?;
+        }
         Command::Delete { queue, confirmation, .. } => {
             output.show(&delete(&ivy, queue, confirmation).await?)?;
         }
@@ -82,8 +112,28 @@ async fn info(ivy: &Ivy, queue: &QueueName) -> Result<QueueInfo, Failure> {
 }
 
 async fn create(ivy: &Ivy, queue: &QueueName) -> Result<QueueChange, Failure> {
-    let messages = ivy.admin().create(queue.as_str()).await?.size;
-    Ok(QueueChange { action: Action::Create, queue: queue.clone(), messages, is_done: true })
+    let (action, messages) = match ivy.admin().info(queue.as_str()).await {
+        Ok(info) => (Action::Keep, info.size),
+        Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => {
+            (Action::Create, ivy.admin().create(queue.as_str()).await?.size)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(QueueChange { action, queue: queue.clone(), messages, is_done: true })
+}
+
+async fn set(
+    ivy: &Ivy,
+    queue: &QueueName,
+    options: &SettingsOptions,
+) -> Result<QueueInfo, Failure> {
+    // A server may create a queue that does not exist, because of a typing error.
+    info(ivy, queue).await?;
+    let mut settings = QueueSettings::default();
+    settings.message_expiration = options.keep;
+    settings.message_timeout = options.default_lease;
+    ivy.admin().update(queue.as_str(), settings).await?;
+    info(ivy, queue).await
 }
 
 async fn delete(

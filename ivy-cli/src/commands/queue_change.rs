@@ -3,6 +3,7 @@
 use std::iter;
 
 use ivy_proto::QueueName;
+use ivy_proto::text::Counted;
 use serde::Serialize;
 
 use crate::output::{Page, Report};
@@ -12,6 +13,8 @@ use crate::output::{Page, Report};
 #[serde(rename_all = "snake_case")]
 pub(super) enum Action {
     Create,
+    /// It existed, so it was not created.
+    Keep,
     Clear,
     Delete,
 }
@@ -31,11 +34,12 @@ impl QueueChange {
     pub(super) fn text(&self) -> String {
         let QueueChange { action, queue, messages, is_done } = self;
         let messages = match messages {
-            Some(messages) => format!("{messages} messages"),
-            None => "unknown number of messages".to_owned(),
+            Some(messages) => Counted(*messages, "message", "messages").to_string(),
+            None => "an unknown number of messages".to_owned(),
         };
         match (action, is_done) {
-            (Action::Create, true) => format!("queue {queue} exists, with {messages}"),
+            (Action::Keep, _) => format!("queue {queue} exists already, with {messages}"),
+            (Action::Create, true) => format!("queue {queue} was created"),
             (Action::Create, false) => format!("create queue {queue}"),
             (Action::Clear, true) => {
                 format!("all messages of queue {queue} were deleted: {messages}")

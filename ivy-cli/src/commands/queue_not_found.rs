@@ -1,5 +1,6 @@
 //! Failures about queues that do not exist.
 
+use ivy_proto::QueueName;
 use ivy_proto::inspect::nearest;
 use ivy_tokio::{Error, FaultKind, Ivy};
 
@@ -24,9 +25,47 @@ pub(super) async fn explain(ivy: &Ivy, queue: &str, error: Error) -> Failure {
 pub(super) async fn no_queue(ivy: &Ivy, queue: &str) -> Failure {
     // Without the names, the failure is still the right one.
     let names = ivy.admin().list("").await.unwrap_or_default();
-    let hint = match nearest(queue, names.iter().map(|name| name.as_str())) {
-        Some(name) => format!("did you mean {name}?"),
-        None => "`ivy ls` lists the queues; a queue is created by its first message".to_owned(),
+    Failure::new(Exit::NothingFound, text(queue, &names))
+}
+
+fn text(queue: &str, names: &[QueueName]) -> String {
+    let Some(live) = QueueName::new(queue).ok().and_then(|queue| queue.of_dead_letters()) else {
+        let hint = match nearest(queue, names.iter().map(QueueName::as_str)) {
+            Some(name) => format!("did you mean {name}?"),
+            None => "`ivy ls` lists the queues; a queue is created by its first message".to_owned(),
+        };
+        return format!("there is no queue {queue}; {hint}");
     };
-    Failure::new(Exit::NothingFound, format!("there is no queue {queue}; {hint}"))
+    if names.contains(&live) {
+        return format!("queue {live} has no dead letters");
+    }
+    // What is similar in all names of dead-letter queues says nothing.
+    let others: Vec<QueueName> = names.iter().filter_map(QueueName::of_dead_letters).collect();
+    let hint = match nearest(live.as_str(), others.iter().map(QueueName::as_str)) {
+        Some(name) => format!("did you mean {name}.dead?"),
+        None => "`ivy dead ls` lists the dead letters".to_owned(),
+    };
+    format!("there is no queue {live}, and no queue {queue}; {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_queue_is_explained_by_the_others() {
+        let names: Vec<QueueName> = ["c", "d", "d.dead", "mail", "reports.dead"]
+            .iter()
+            .map(|name| QueueName::new(name).unwrap())
+            .collect();
+        for (queue, expected) in [
+            ("mial", "there is no queue mial; did you mean mail?"),
+            ("x", "`ivy ls` lists the queues"),
+            ("c.dead", "queue c has no dead letters"),
+            ("e.dead", "there is no queue e, and no queue e.dead; `ivy dead ls` lists"),
+            ("report.dead", "did you mean reports.dead?"),
+        ] {
+            assert!(text(queue, &names).contains(expected), "{queue}: {}", text(queue, &names));
+        }
+    }
 }

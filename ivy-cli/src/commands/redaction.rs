@@ -23,15 +23,19 @@ pub(crate) struct RedactionOptions {
     /// Hide the texts of errors
     #[arg(long)]
     no_errors: bool,
+
+    /// Show the bodies as they are in the queue
+    #[arg(long)]
+    raw: bool,
 }
 
 impl RedactionOptions {
-    /// How messages are shown, with their bodies as they are in the queue if `raw`.
-    pub(super) fn showing(&self, raw: bool) -> Showing {
-        Showing { redaction: self.redaction(), raw }
+    /// How messages are shown.
+    pub(super) fn showing(&self) -> Showing {
+        Showing { redaction: self.redaction(), raw: self.raw }
     }
 
-    pub(super) fn redaction(&self) -> Redaction {
+    fn redaction(&self) -> Redaction {
         let mut redaction = Redaction::new();
         if self.show_args {
             redaction = redaction.show_args();

@@ -5,6 +5,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
+use ivy_proto::text::Counted;
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, TaskId};
 use ivy_tokio::{CallOptions, Ivy, NamedTask};
@@ -24,11 +25,14 @@ const BATCH: usize = 100;
 ///
 /// Prints the id of the task, and that of its message in the queue.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "ivy send [OPTIONS] <NAME> <JSON>\n       ivy send [OPTIONS] <NAME> --args-file <FILE>"
+)]
 pub(crate) struct Options {
     /// The task's name
     name: String,
 
-    /// The arguments: a JSON array
+    /// The arguments: a JSON array. Not with --args-file
     #[arg(value_name = "JSON", required_unless_present = "args_file")]
     args: Option<String>,
 
@@ -82,7 +86,8 @@ impl Sending {
         Ok(Sent { id, message })
     }
 
-    /// Sends one task for each line, until a line is invalid or a task is not sent.
+    /// Sends one task for each line, until a line is invalid or a task is not sent. No line after an
+    /// invalid one is sent.
     async fn each_line(&self, file: &Path) -> Result<Exit, Failure> {
         let mut lines = lines::read(file)?;
         let progress = Progress::start("sending");
@@ -98,9 +103,24 @@ impl Sending {
             if read == 0 {
                 return self.finished(sent);
             }
-            // A batch that was begun is completed, so that the report is true.
-            let results = join_all(batch.into_iter().map(|line| self.line(line))).await;
-            let mut first_failure = None;
+            let mut calls = Vec::with_capacity(batch.len());
+            let (mut invalid, mut failed) = (None, None);
+            for line in batch {
+                match read_line(line) {
+                    Ok(call) => calls.push(call),
+                    Err(failure) => {
+                        invalid = Some(failure);
+                        break;
+                    }
+                }
+            }
+            let count = calls.len();
+            let sending = join_all(calls.into_iter().map(|call| self.line(call)));
+            let Ok(results) = interrupts.or(sending).await else {
+                let tasks = Counted(count as u64, "more task", "more tasks");
+                let text = format!("interrupted; up to {tasks} may have been sent");
+                return self.stopped(sent, Failure::new(Exit::Interrupted, text));
+            };
             for result in results {
                 match result {
                     Ok(task) => {
@@ -108,28 +128,26 @@ impl Sending {
                         sent += 1;
                     }
                     Err(failure) => {
-                        first_failure.get_or_insert(failure);
+                        failed.get_or_insert(failure);
                     }
                 }
             }
-            if let Some(failure) = first_failure {
+            // The lines that were sent precede the invalid one.
+            if let Some(failure) = failed.or(invalid) {
                 return self.stopped(sent, failure);
             }
             progress.set(sent, None);
         }
     }
 
-    async fn line(&self, line: io::Result<Line>) -> Result<Sent, Failure> {
-        let Line { number, text } =
-            line.map_err(|error| Failure::local("cannot read the arguments", error))?;
+    async fn line(&self, (number, args): (usize, RawJson)) -> Result<Sent, Failure> {
         let in_line = |failure: Failure| failure.within(&format!("line {number}"));
-        let args = args(&text).map_err(|error| in_line(Failure::wrong_call(error)))?;
         self.send(args).await.map_err(in_line)
     }
 
     fn finished(&self, sent: u64) -> Result<Exit, Failure> {
         if !self.output.is_json() {
-            self.output.note(&Note::new(format!("{sent} tasks sent")))?;
+            self.output.note(&Note::new(format!("{} sent", Counted(sent, "task", "tasks"))))?;
         }
         Ok(Exit::Done)
     }
@@ -141,8 +159,23 @@ impl Sending {
         } else {
             failure.exit
         };
-        Err(Failure::new(exit, format!("{failure}; {sent} tasks were sent, as printed")))
+        let sent = match sent {
+            0 => "no task was sent".to_owned(),
+            1 => "1 task was sent, as printed".to_owned(),
+            sent => format!("{sent} tasks were sent, as printed"),
+        };
+        Err(Failure::new(exit, format!("{failure}; {sent}")))
     }
+}
+
+/// The number of a line, and the arguments in it.
+fn read_line(line: io::Result<Line>) -> Result<(usize, RawJson), Failure> {
+    let unreadable = |error| Failure::wrong_call(format!("cannot read the arguments: {error}"));
+    let Line { number, text } = line.map_err(unreadable)?;
+    let args = args(&text);
+    let args =
+        args.map_err(|error| Failure::wrong_call(error).within(&format!("line {number}")))?;
+    Ok((number, args))
 }
 
 /// A task that was sent.

@@ -21,10 +21,6 @@ pub(crate) struct Options {
     #[arg(allow_hyphen_values = true)]
     message: String,
 
-    /// Show the body as it is in the queue
-    #[arg(long)]
-    raw: bool,
-
     #[command(flatten)]
     redaction: RedactionOptions,
     #[command(flatten)]
@@ -32,8 +28,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, message, raw, redaction, common } = options;
-    self::message(common, queue, message, &redaction.showing(*raw)).await
+    let Options { queue, message, redaction, common } = options;
+    self::message(common, queue, message, &redaction.showing()).await
 }
 
 /// Shows a message of this physical queue.

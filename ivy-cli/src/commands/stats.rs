@@ -17,7 +17,7 @@ use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Note, Output, Page, Report};
 
-/// Show totals of all queues, or of one queue with its priorities
+/// Show totals of all queues, or of one queue including its priorities
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only this queue, with its priorities and its dead letters

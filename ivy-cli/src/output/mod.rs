@@ -90,14 +90,15 @@ impl Output {
 
     /// Prints a remark.
     pub(crate) fn note(&self, note: &Note) -> Result<(), Failure> {
-        let text = if self.json {
-            json::line(note)
-        } else {
-            let mut page = Page::new(self.has_color);
-            page.line(&note.note);
-            page.into_text()
-        };
-        print(&text)
+        print(&if self.json { json::line(note) } else { page(&note.note) })
+    }
+
+    /// Prints a remark to the standard error, beside an output that other programs read.
+    pub(crate) fn note_aside(&self, note: &Note) {
+        let text = if self.json { json::line(note) } else { page(&note.note) };
+        let mut err = io::stderr().lock();
+        // There is no other place to report it.
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
 
     /// Makes room for the next state of a report that is watched.
@@ -114,8 +115,29 @@ impl Output {
     }
 }
 
+/// A page of one line.
+fn page(line: &str) -> String {
+    let mut page = Page::new(false);
+    page.line(line);
+    page.into_text()
+}
+
 fn print(text: &str) -> Result<(), Failure> {
     write(text.as_bytes())
+}
+
+/// A record as a line of JSON, for a file.
+pub(crate) fn json_line(record: &impl Serialize) -> String {
+    json::line(record)
+}
+
+/// Prints untrusted lines to the standard error.
+pub(crate) fn print_error(text: &str) {
+    let mut page = Page::new(false);
+    text.lines().for_each(|line| page.line(line));
+    let mut err = io::stderr().lock();
+    // There is no other place to report it.
+    let _ = err.write_all(page.into_text().as_bytes()).and_then(|()| err.flush());
 }
 
 /// Prints what is already in its final form, such as a script.
@@ -144,9 +166,7 @@ pub(crate) fn complain(failure: &Failure, json: bool) {
     let text = if json {
         json::line(&Line { error: Problem { kind: failure.exit.as_str(), message: &message } })
     } else {
-        let mut page = Page::new(false);
-        page.line(&format!("ivy: {message}"));
-        page.into_text()
+        page(&format!("ivy: {message}"))
     };
     let mut out = io::stderr().lock();
     // There is no other place to report it.

@@ -1,6 +1,6 @@
 //! Servers, and the program that works on their queues.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Backend {
     notifier: String,
     /// Serve until they are dropped.
     _redis: RedisServer,
-    _ironmq: Option<IvyServer>,
+    ironmq: Option<IvyServer>,
 }
 
 impl Backend {
@@ -29,13 +29,18 @@ impl Backend {
         let redis = RedisServer::start_with_password(REDIS_PASSWORD.text()).await;
         let ironmq = IvyServer::start().await;
         let (queue, notifier) = (ironmq.url(), redis.url());
-        Backend { name: "ironmq", queue, notifier, _redis: redis, _ironmq: Some(ironmq) }
+        Backend { name: "ironmq", queue, notifier, _redis: redis, ironmq: Some(ironmq) }
     }
 
     pub(crate) async fn redis() -> Self {
         let redis = RedisServer::start_with_password(REDIS_PASSWORD.text()).await;
         let (queue, notifier) = (redis.url(), redis.url());
-        Backend { name: "redis", queue, notifier, _redis: redis, _ironmq: None }
+        Backend { name: "redis", queue, notifier, _redis: redis, ironmq: None }
+    }
+
+    /// The IronMQ server.
+    pub(crate) fn ironmq_server(&self) -> &IvyServer {
+        self.ironmq.as_ref().unwrap()
     }
 
     /// The library on this backend.
@@ -73,6 +78,29 @@ impl Backend {
         typed: &str,
         variables: &[(&str, &str)],
     ) -> Ended {
+        let mut command = self.terminal(args, variables);
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        Ended::with_arguments_shown(&child.wait_with_output().unwrap()).searched(&command)
+    }
+
+    /// Runs the program on a terminal. This is typed when the terminal shows `prompt`.
+    pub(crate) fn on_terminal_at(&self, args: &[&str], prompt: &str, typed: &str) -> Ended {
+        let mut command = self.terminal(args, &[]);
+        let mut child = command.spawn().unwrap();
+        let (mut shown, mut output) = (Vec::new(), child.stdout.take().unwrap());
+        let mut byte = [0];
+        while !shown.ends_with(prompt.as_bytes()) && output.read(&mut byte).unwrap() > 0 {
+            shown.push(byte[0]);
+        }
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        output.read_to_end(&mut shown).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        Ended::with_arguments_shown(&Output { stdout: shown, ..ended }).searched(&command)
+    }
+
+    /// The program on a terminal, with these variables.
+    fn terminal(&self, args: &[&str], variables: &[(&str, &str)]) -> Command {
         let words: Vec<&str> = [env!("CARGO_BIN_EXE_ivy")].iter().chain(args).copied().collect();
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
@@ -80,9 +108,7 @@ impl Backend {
         command.env("IVY_QUEUE_URL", &self.queue).env("IVY_NOTIFIER_URL", &self.notifier);
         command.envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-        Ended::with_arguments_shown(&child.wait_with_output().unwrap()).searched(&command)
+        command
     }
 
     /// The output of a command that is done.

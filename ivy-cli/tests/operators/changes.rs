@@ -27,11 +27,36 @@ async fn a_queue_is_created_and_deleted() {
     on_each(async |backend| {
         backend.golden("queue-create", &["queue", "create", "mail"]);
         assert_eq!(backend.json(&["ls"])[0]["queue"], "mail");
+        let again = backend.done(&["queue", "create", "mail"]);
+        assert!(again.contains("queue mail exists already, with 0 messages"), "{again}");
         backend.refused(&["queue", "delete", "mail"], 5);
         backend.done(&["queue", "delete", "mail", "--dry-run"]);
         assert_eq!(size(backend), 0);
         backend.golden("queue-delete", &["queue", "delete", "mail", "--yes"]);
         assert_eq!(backend.json(&["ls"]).len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_a_queue_are_changed_where_it_has_any() {
+    on_each(async |backend| {
+        backend.done(&["queue", "create", "mail"]);
+        let args = ["queue", "set", "mail", "--keep", "3d", "--default-lease", "90s"];
+        if backend.name == "redis" {
+            let error = backend.refused(&args, 4);
+            assert!(error.contains("a queue on Redis has no settings"), "{error}");
+        } else {
+            let settings = &backend.json(&args)[0];
+            assert_eq!(settings["message_expiration"], 259_200.0, "{settings}");
+            assert_eq!(settings["message_timeout"], 90.0, "{settings}");
+            // What is not given stays.
+            let settings = &backend.json(&["queue", "set", "mail", "--keep", "4d"])[0];
+            assert_eq!(settings["message_timeout"], 90.0, "{settings}");
+        }
+        backend.refused(&["queue", "set", "mail"], 2);
+        let error = backend.refused(&["queue", "set", "mial", "--keep", "1d"], 3);
+        assert!(error.contains("did you mean mail?"), "{error}");
     })
     .await;
 }

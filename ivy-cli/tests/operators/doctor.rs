@@ -38,7 +38,7 @@ async fn a_healthy_configuration_passes_all_checks() {
         ];
         assert_eq!((ended.code, states(&lines)), (0, expected.to_vec()), "{}", ended.stdout);
         assert!(ended.stdout.contains("IVY_QUEUE_URL") && ended.stdout.contains("a password"));
-        assert_eq!(backend.json(&["queue", "show", "ivy.doctor"])[0]["size"], 0);
+        backend.refused(&["queue", "show", "ivy.doctor"], 3);
     })
     .await;
 }
@@ -49,6 +49,18 @@ async fn nothing_is_written_unless_it_is_requested() {
         assert!(states(&backend.json(&["doctor"])).contains(&("writing", "not_checked")));
         assert_eq!(backend.json(&["ls"]).len(), 0);
         assert!(backend.done(&["doctor"]).contains("give --write to check it"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_does_not_exist_is_not_found() {
+    on_each(async |backend| {
+        backend.post("mail", &["1"]).await;
+        let ended = backend.run(&["doctor", "mial"]);
+        assert_eq!(ended.code, 3, "{ended:?}");
+        assert!(ended.stdout.contains("no queue mial; did you mean mail?"), "{ended:?}");
+        assert!(backend.done(&["doctor"]).contains("mail has 1 message\n"));
     })
     .await;
 }

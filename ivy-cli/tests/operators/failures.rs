@@ -64,6 +64,11 @@ fn wrong_calls_have_an_exit_code_of_their_own() {
         &["send", "t", "{}", "--queue-url", "redis://127.0.0.1:1"],
         &["send", "ivy.t", "[]", "--queue-url", "redis://127.0.0.1:1"],
         &["send", "t", "[]", "--delay", "5", "--queue-url", "redis://127.0.0.1:1"],
+        &["send", "t", "--args-file", "/does/not/exist", "--queue-url", "redis://127.0.0.1:1"],
+        &["dead", "import", "/does/not/exist", "--queue-url", "redis://127.0.0.1:1"],
+        &["dead", "requeue", "mail", "--rate", "5", "--queue-url", "redis://127.0.0.1:1"],
+        &["dead", "ls", "--follow", "--all", "--queue-url", "redis://127.0.0.1:1"],
+        &["ls", "--sort", "age", "--queue-url", "redis://127.0.0.1:1"],
         &["ls", "--sort", "beauty"],
         &["ls", "--queue-url", "nonsense"],
         &["ls"],
@@ -72,6 +77,27 @@ fn wrong_calls_have_an_exit_code_of_their_own() {
         let ended = Ended::of(program(args));
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?}: {ended:?}");
     }
+}
+
+#[test]
+fn a_wrong_argument_is_repeated_without_its_control_characters() {
+    let ended = Ended::of(program(&["peek", "mail", "--nonsense\u{1b}[2J\u{202e}"]));
+    assert_eq!(ended.code, 2);
+    let is_safe = |character: char| character == '\n' || ivy_proto::text::is_plain(character);
+    assert!(ended.stderr.contains("--nonsense") && ended.stderr.chars().all(is_safe), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_dead_letters_is_not_confused_with_another_one() {
+    on_each(async |backend| {
+        backend.post("c", &["1"]).await;
+        backend.post("d.dead", &["1"]).await;
+        let error = backend.refused(&["dead", "requeue", "c", "--yes"], 3);
+        assert!(error.contains("queue c has no dead letters"), "{error}");
+        let error = backend.refused(&["dead", "requeue", "e", "--yes"], 3);
+        assert!(error.contains("no queue e") && !error.contains("did you mean"), "{error}");
+    })
+    .await;
 }
 
 #[test]

@@ -78,6 +78,10 @@ async fn dead_letters_beyond_those_that_a_server_shows_are_reported() {
         let lines = backend.json(&["dead", "ls", "mail"]);
         assert_eq!((&lines[0]["count"], &lines[1]["truncated"]), (&100.into(), &true.into()));
         assert!(lines[1]["note"].as_str().unwrap().starts_with("30 more letters"), "{lines:?}");
+        let lines = backend.json(&["dead", "ls", "mail", "--list", "--limit", "2"]);
+        assert_eq!((lines.len(), &lines[2]["truncated"]), (3, &true.into()), "{lines:?}");
+        let lines = backend.json(&["dead", "ls", "mail", "--all"]);
+        assert_eq!((&lines[0]["count"], lines.len()), (&130.into(), 1), "{lines:?}");
     })
     .await;
 }
@@ -95,7 +99,8 @@ async fn the_settings_of_a_queue_are_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_server_has_no_queues() {
     on_each(async |backend| {
-        assert_eq!(backend.done(&["ls"]), "QUEUE  SIZE  DEAD\n");
+        assert_eq!(backend.done(&["ls"]), "no queues\n");
+        assert_eq!(backend.done(&["dead", "ls"]), "no dead letters\n");
         assert_eq!(backend.json(&["ls"]).len(), 0);
         assert_eq!(backend.json(&["dead", "ls"]).len(), 0);
         assert_eq!(backend.json(&["stats"])[0]["queues"], 0);

@@ -38,7 +38,9 @@ fn completions_and_manual_are_printed() {
         assert!(ended.code == 0 && ended.stdout.contains("explain"), "{shell}");
     }
     assert!(Ended::of(program(&["man"])).stdout.contains(".TH ivy"));
-    assert!(Ended::of(program(&["man", "dead", "ls"])).stdout.contains("dead"));
+    let page = Ended::of(program(&["man", "dead", "ls"])).stdout;
+    let title = page.lines().find(|line| line.starts_with(".TH")).unwrap();
+    assert!(title.contains("dead") && title.contains(env!("CARGO_PKG_VERSION")), "{title}");
     assert_eq!(Ended::of(program(&["man", "nonsense"])).code, 2);
 }
 
@@ -51,6 +53,32 @@ async fn only_terminals_get_colours_and_only_if_they_are_wanted() {
         assert!(!backend.on_terminal(&["ls", "--json"], "").stdout.contains('\u{1b}'));
         let plain = backend.on_terminal_with(&["ls"], "", &[("NO_COLOR", "1")]);
         assert!(plain.stdout.contains("QUEUE") && !plain.stdout.contains('\u{1b}'), "{plain:?}");
+    })
+    .await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_followed_as_they_arrive() {
+    use ivy_proto::wire::DeadLetterReason::Fatal;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::backend::{lines, task};
+
+    on_each(async |backend| {
+        let letter = task("mail.send", "");
+        backend.dead_letter(&[(letter.as_str(), Fatal)]).await;
+        let mut command = backend.command(&["dead", "ls", "mail", "--follow=100ms", "--json"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let arrived = backend.dead_letter(&[(letter.as_str(), Fatal)]).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let ended = Ended::with_arguments_shown(&child.wait_with_output().unwrap());
+        assert_eq!(ended.code, 130, "{ended:?}");
+        let printed = lines(&ended.stdout);
+        assert_eq!(printed.len(), 1, "{ended:?}");
+        assert_eq!(printed[0]["message"], arrived[0].as_str());
     })
     .await;
 }

@@ -61,6 +61,23 @@ async fn what_cannot_be_requeued_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_requeue_of_letters_that_are_all_refused_is_not_done() {
+    on_each(async |backend| {
+        let passed = task("mail.send", r#","deadline":1700000000000"#);
+        backend.dead_letter(&[(passed.as_str(), Fatal)]).await;
+        let ended = backend.run(&["dead", "requeue", "mail", "--yes"]);
+        assert_eq!(ended.code, 8, "{ended:?}");
+        let lines: Vec<&str> = ended.stdout.lines().collect();
+        assert_eq!(lines[0], "requeue 0 of 1 message of mail.dead", "{ended:?}");
+        assert!(ended.stdout.contains("1 refused"), "{ended:?}");
+        assert!(ended.stdout.contains("deadline to requeue it (--drop-deadline)"), "{ended:?}");
+        backend.done(&["dead", "requeue", "mail", "--yes", "--drop-deadline"]);
+        assert_eq!(size(backend, "mail"), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_matches_nothing_finds_nothing() {
     on_each(async |backend| {
         dead_letters(backend).await;

@@ -3,11 +3,12 @@
 use ivy_proto::QueueName;
 use ivy_proto::admin::SweepConfig;
 
-use super::{check_exists, dead_queue};
-use crate::commands::sweep::{self, FilterOptions};
-use crate::commands::{CommonOptions, clear};
+use super::dead_queue;
+use crate::commands::clear;
+use crate::commands::sweep::{self, ChangeOptions};
 use crate::exit::{Exit, Failure};
-use crate::output::{Confirmation, Output};
+use crate::interrupt::Interrupts;
+use crate::output::Output;
 
 /// Delete dead letters
 ///
@@ -18,29 +19,19 @@ pub(crate) struct Options {
     /// The queue, such as mail, or its dead-letter queue, mail.dead
     queue: QueueName,
 
-    /// Look at so many letters at most
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<usize>,
-
     #[command(flatten)]
-    filter: FilterOptions,
-    #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, limit, filter, confirmation, common } = options;
+    let Options { queue, change } = options;
+    let mut interrupts = Interrupts::watch()?;
+    let common = &change.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let (dead, filter) = (dead_queue(queue)?, filter.filter()?);
-    if filter.is_empty() && limit.is_none() {
-        return clear::queue(&ivy, &dead, confirmation, &output).await;
+    let (dead, confirmation) = (dead_queue(queue)?, &change.confirmation);
+    if change.mean_all()? {
+        return interrupts.or(clear::queue(&ivy, &dead, confirmation, &output)).await?;
     }
-    check_exists(&ivy, &dead).await?;
-    let mut config = SweepConfig::delete(dead).with_filter(filter);
-    if let Some(limit) = limit {
-        config = config.with_limit(*limit);
-    }
-    sweep::change(ivy.admin().sweep(config)?, confirmation, &output).await
+    let config = change.apply(SweepConfig::delete(dead))?;
+    sweep::change(&ivy, config, confirmation, &output, &mut interrupts).await
 }

@@ -1,24 +1,29 @@
 //! `ivy dead export`: writes dead letters to a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ivy_proto::QueueName;
 use ivy_proto::admin::{Row, SweepConfig};
+use ivy_proto::inspect::{KeyPattern, Redaction};
+use ivy_proto::text::Counted;
 
+use super::dead_queue;
 use super::stored::StoredLetter;
-use super::{check_exists, dead_queue};
 use crate::commands::CommonOptions;
+use crate::commands::message::{Message, Showing};
 use crate::commands::sweep::{self, FilterOptions};
+use crate::commands::time::now;
 use crate::exit::{Exit, Failure};
-use crate::output::{Note, Output};
+use crate::interrupt::Interrupts;
+use crate::output::{Note, Output, json_line};
 
 /// Write dead letters to a file, as JSON lines
 ///
 /// The bodies are written as they are in the queue: sealed ones stay sealed, others can be read by
-/// everyone who can read the file. Nothing is changed in the queue, but its letters are reserved for
-/// some minutes.
+/// everyone who can read the file. Nothing is changed in the queue. Its letters are reserved while
+/// they are read, and released at the end.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The queue, such as mail, or its dead-letter queue, mail.dead
@@ -27,9 +32,14 @@ pub(crate) struct Options {
     /// The file, which must not exist; - is standard output
     file: PathBuf,
 
-    /// Look at so many letters at most
-    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
-    limit: usize,
+    /// Look at so many letters at most [default: 10,000]
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+
+    /// Write letters to be read by people: opened, with the values of these keys hidden in their
+    /// arguments, such as 'password,user.*'. They cannot be imported
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    redact: Vec<KeyPattern>,
 
     #[command(flatten)]
     filter: FilterOptions,
@@ -38,32 +48,53 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, file, limit, filter, common } = options;
+    let Options { queue, file, limit, redact, filter, common } = options;
+    let mut interrupts = Interrupts::watch()?;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let dead = dead_queue(queue)?;
-    check_exists(&ivy, &dead).await?;
-    let config = SweepConfig::look(dead.clone());
-    let config = config.with_filter(filter.filter()?).with_limit(*limit);
-    let running = ivy.admin().sweep(config)?;
+    let config = filter.apply(SweepConfig::look(dead.clone()), *limit)?;
+    let redaction = redaction(redact);
 
     let failed = |error| Failure::local(format!("cannot write {}", file.display()), error);
     let mut target = BufWriter::new(open(file).map_err(failed)?);
     let mut written: u64 = 0;
-    let report = sweep::look(running, |row: Row| {
-        let letter = StoredLetter::of(&dead, &row.message, &row.body);
-        target.write_all(letter.to_line().as_bytes()).map_err(failed)?;
+    let report = sweep::look(&ivy, config, &mut interrupts, |row: Row| {
+        let line = match &redaction {
+            Some(showing) => json_line(&Message::found(&dead, row, showing, now()).record()),
+            None => StoredLetter::of(&dead, &row.message, &row.body).to_line(),
+        };
+        target.write_all(line.as_bytes()).map_err(failed)?;
         written += 1;
         Ok(())
     })
-    .await?;
-    target.flush().map_err(failed)?;
+    .await;
+    let flushed = target.flush().map_err(failed);
+    if written == 0 {
+        remove(file).map_err(failed)?;
+    }
+    let report = report?;
+    flushed?;
     if file != Path::new("-") {
-        output.note(&Note::new(format!("{written} letters written to {}", file.display())))?;
+        let letters = Counted(written, "letter", "letters");
+        output.note(&Note::new(format!("{letters} written to {}", file.display())))?;
     }
-    if let Some(why) = &report.truncated {
-        output.note(&Note::truncated(format!("not all letters were looked at: {why}")))?;
+    if let Some(text) = sweep::not_seen(&report) {
+        output.note_aside(&Note::truncated(text));
     }
-    sweep::exit_of_look(&report)
+    match sweep::exit_of_look(&report)? {
+        Exit::Done if written == 0 => Err(sweep::no_match()),
+        exit => Ok(exit),
+    }
+}
+
+/// How letters are shown if values are to be hidden.
+fn redaction(keys: &[KeyPattern]) -> Option<Showing> {
+    if keys.is_empty() {
+        return None;
+    }
+    let redaction = Redaction::new().show_full_args();
+    let redaction = keys.iter().fold(redaction, |redaction, keys| redaction.mask(keys.clone()));
+    Some(Showing { redaction, raw: false })
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
@@ -83,4 +114,9 @@ fn create(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Removes the file, which stayed empty.
+fn remove(path: &Path) -> io::Result<()> {
+    if path == Path::new("-") { Ok(()) } else { fs::remove_file(path) }
 }

@@ -10,9 +10,8 @@ mod stored;
 
 use clap::Subcommand;
 use ivy_proto::QueueName;
-use ivy_tokio::Ivy;
 
-use super::{CommonOptions, queue_not_found};
+use super::CommonOptions;
 use crate::exit::{Exit, Failure};
 
 /// Show dead letters, and requeue or delete them
@@ -37,8 +36,8 @@ impl Options {
         match &self.command {
             Command::Ls(options) => &options.common,
             Command::Show(options) => &options.common,
-            Command::Requeue(options) => &options.common,
-            Command::Delete(options) => &options.common,
+            Command::Requeue(options) => &options.change.common,
+            Command::Delete(options) => &options.change.common,
             Command::Export(options) => &options.common,
             Command::Import(options) => &options.common,
         }
@@ -53,14 +52,6 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         Command::Delete(options) => delete::run(options).await,
         Command::Export(options) => export::run(options).await,
         Command::Import(options) => import::run(options).await,
-    }
-}
-
-/// Checks that a dead-letter queue exists.
-async fn check_exists(ivy: &Ivy, dead: &QueueName) -> Result<(), Failure> {
-    match ivy.admin().info(dead.as_str()).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(queue_not_found::explain(ivy, dead.as_str(), error).await),
     }
 }
 

@@ -3,11 +3,11 @@
 use ivy_proto::QueueName;
 use ivy_proto::admin::SweepConfig;
 
-use super::{check_exists, dead_queue};
-use crate::commands::CommonOptions;
-use crate::commands::sweep::{self, FilterOptions, PostingOptions};
+use super::dead_queue;
+use crate::commands::sweep::{self, ChangeOptions, PostingOptions};
 use crate::exit::{Exit, Failure};
-use crate::output::{Confirmation, Output};
+use crate::interrupt::Interrupts;
+use crate::output::Output;
 
 /// Return dead letters to the queues that they come from
 ///
@@ -22,30 +22,21 @@ pub(crate) struct Options {
     #[arg(long, value_name = "QUEUE")]
     to: Option<QueueName>,
 
-    /// Look at so many letters at most
-    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
-    limit: usize,
-
-    #[command(flatten)]
-    filter: FilterOptions,
     #[command(flatten)]
     posting: PostingOptions,
     #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, to, limit, filter, posting, confirmation, common } = options;
+    let Options { queue, to, posting, change } = options;
+    let mut interrupts = Interrupts::watch()?;
+    let common = &change.common;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let mut requeue = posting.requeue();
     if let Some(to) = to {
         requeue = requeue.to(to.clone());
     }
-    let dead = dead_queue(queue)?;
-    check_exists(&ivy, &dead).await?;
-    let config = SweepConfig::requeue(dead, requeue);
-    let config = config.with_filter(filter.filter()?).with_limit(*limit);
-    sweep::change(ivy.admin().sweep(config)?, confirmation, &output).await
+    let config = change.apply(SweepConfig::requeue(dead_queue(queue)?, requeue))?;
+    sweep::change(&ivy, config, &change.confirmation, &output, &mut interrupts).await
 }

@@ -17,10 +17,6 @@ pub(crate) struct Options {
     #[arg(allow_hyphen_values = true)]
     message: String,
 
-    /// Show the body as it is in the queue
-    #[arg(long)]
-    raw: bool,
-
     #[command(flatten)]
     redaction: RedactionOptions,
     #[command(flatten)]
@@ -28,6 +24,6 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let Options { queue, message, raw, redaction, common } = options;
-    show::message(common, &dead_queue(queue)?, message, &redaction.showing(*raw)).await
+    let Options { queue, message, redaction, common } = options;
+    show::message(common, &dead_queue(queue)?, message, &redaction.showing()).await
 }

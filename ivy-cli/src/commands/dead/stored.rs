@@ -33,13 +33,20 @@ impl StoredLetter {
         format!("{}\n", serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// The queue of a line, and the body to post there.
-    pub(super) fn read(line: &str) -> Result<(QueueName, Body), BadLetter> {
+    /// The queue of a line, which another one may replace, and the body to post there.
+    pub(super) fn read(line: &str, to: Option<&QueueName>) -> Result<(QueueName, Body), BadLetter> {
         let letter: StoredLetter = serde_json::from_str(line).map_err(|_| BadLetter::Malformed)?;
         if letter.v != VERSION {
             return Err(BadLetter::Version(letter.v));
         }
-        let queue = QueueName::new(&letter.queue).map_err(|_| BadLetter::Malformed)?;
+        let queue = match to {
+            Some(queue) => queue.clone(),
+            None => QueueName::new(&letter.queue).map_err(|_| BadLetter::Malformed)?,
+        };
+        // Workers would run what is posted to their queues.
+        if queue.of_dead_letters().is_none() {
+            return Err(BadLetter::NotDeadLetters);
+        }
         let body = letter.body.ok_or(BadLetter::NoBody)?;
         Ok((queue, Body::new(body)))
     }
@@ -52,7 +59,9 @@ pub(super) enum BadLetter {
     Malformed,
     #[error("it has version {0}, which is not supported here; use a newer ivy")]
     Version(u32),
-    #[error("its body was not a text, so it cannot be posted")]
+    #[error("its queue is not a dead-letter queue, whose name ends with `.dead`")]
+    NotDeadLetters,
+    #[error("it has no body to post: it was not a text, or was exported with --redact")]
     NoBody,
 }
 
@@ -67,9 +76,9 @@ mod tests {
         let stored = StoredLetter::of(&queue, &message, &ReceivedBody::Text(body.clone()));
         let line = stored.to_line();
         assert_eq!(line.lines().count(), 1);
-        assert_eq!(StoredLetter::read(&line), Ok((queue.clone(), body)));
+        assert_eq!(StoredLetter::read(&line, None), Ok((queue.clone(), body)));
         let missing = StoredLetter::of(&queue, &message, &ReceivedBody::Missing);
-        assert_eq!(StoredLetter::read(&missing.to_line()), Err(BadLetter::NoBody));
+        assert_eq!(StoredLetter::read(&missing.to_line(), None), Err(BadLetter::NoBody));
     }
 
     #[test]
@@ -77,9 +86,10 @@ mod tests {
         let line = |v: u32, queue: &str| {
             format!(r#"{{"v":{v},"queue":"{queue}","message":"1","body":"x"}}"#)
         };
-        assert_eq!(StoredLetter::read(&line(2, "q")), Err(BadLetter::Version(2)));
+        assert_eq!(StoredLetter::read(&line(2, "q"), None), Err(BadLetter::Version(2)));
+        assert_eq!(StoredLetter::read(&line(1, "q"), None), Err(BadLetter::NotDeadLetters));
         for text in ["", "{}", "[]", &line(1, "")] {
-            assert_eq!(StoredLetter::read(text), Err(BadLetter::Malformed), "{text}");
+            assert_eq!(StoredLetter::read(text, None), Err(BadLetter::Malformed), "{text}");
         }
     }
 }

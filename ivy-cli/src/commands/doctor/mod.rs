@@ -54,7 +54,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         }
         Err(failure) => checks.wrong("workers", failure.to_string()),
     }
-    let exit = if checks.are_any_wrong() { Exit::Failed } else { Exit::Done };
+    let exit = checks.exit();
     output.show(&Diagnosis(checks))?;
     Ok(exit)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ivy_proto::inspect::Span;
 use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::text::Counted;
 use ivy_proto::wire::Content;
 use ivy_proto::{QueueName, TaskName};
 use ivy_tokio::Ivy;
@@ -12,7 +13,9 @@ use ivy_tokio::Ivy;
 use super::clocks;
 use super::report::Checks;
 use super::workers::Waiting;
+use crate::commands::queue_not_found;
 use crate::commands::time::now;
+use crate::exit::fault_kind;
 
 /// How many messages are opened.
 const OPENED: usize = 20;
@@ -32,7 +35,8 @@ pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Che
         }
     };
     let time = Span(begin.elapsed());
-    checks.ok("queue_server", format!("it lists {} queues, in {time}", names.len()));
+    let listed = Counted(names.len() as u64, "queue", "queues");
+    checks.ok("queue_server", format!("it lists {listed}, in {time}"));
     let first = names.iter().find(|name| name.of_dead_letters().is_none());
     let Some(queue) = queue.or(first) else {
         let text = "the server has no queue";
@@ -47,10 +51,14 @@ pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Che
 async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     let info = match ivy.admin().info(queue.as_str()).await {
         Ok(info) => info,
+        Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => {
+            return checks.missing("queue", &queue_not_found::no_queue(ivy, queue.as_str()).await);
+        }
         Err(error) => return checks.wrong("queue", error.to_string()),
     };
-    let size = info.size.map_or_else(|| "an unknown number of".to_owned(), |size| size.to_string());
-    checks.ok("queue", format!("{queue} has {size} messages"));
+    let messages = |size| Counted(size, "message", "messages").to_string();
+    let size = info.size.map_or_else(|| "an unknown number of messages".to_owned(), messages);
+    checks.ok("queue", format!("{queue} has {size}"));
     match info.server_time {
         Some(time) => {
             let apart = time.abs_diff(Duration::from_millis(now()));
@@ -82,6 +90,8 @@ async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
 async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BTreeSet<TaskName> {
     let peeked = match ivy.admin().peek(queue.as_str(), OPENED).await {
         Ok(peeked) => peeked,
+        // That was reported.
+        Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => return BTreeSet::new(),
         Err(error) => {
             checks.wrong("contents", error.to_string());
             return BTreeSet::new();
@@ -91,7 +101,8 @@ async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BT
         matches!(content, Content::Task(_) | Content::DeadLetter { task: Ok(_), .. })
     };
     let readable = peeked.iter().filter(|peeked| is_readable(&peeked.content)).count();
-    let text = format!("{readable} of {} messages can be read here", peeked.len());
+    let seen = Counted(peeked.len() as u64, "message", "messages");
+    let text = format!("{readable} of {seen} can be read here");
     if readable == peeked.len() {
         checks.ok("contents", text);
     } else {
@@ -104,9 +115,15 @@ async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BT
     peeked.into_iter().filter_map(|peeked| task(peeked.content)).collect()
 }
 
-/// Posts a message, reserves it, and deletes it.
+/// Posts a message, reserves it, and deletes it. A queue that did not exist is deleted as well.
 pub(super) async fn check_writing(ivy: &Ivy, checks: &mut Checks) {
-    match write(ivy).await {
+    let existed = ivy.admin().info(QUEUE).await.is_ok();
+    let written = write(ivy).await;
+    if !existed {
+        // Without effect on the check: at worst an empty queue stays.
+        let _ = ivy.admin().delete(QUEUE).await;
+    }
+    match written {
         Ok(()) => checks.ok("writing", format!("a message of {QUEUE} was posted and deleted")),
         Err(fault) => checks.wrong("writing", format!("queue {QUEUE}: {fault}")),
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::exit::{Exit, Failure};
 use crate::output::{Column, Page, Report};
 
 /// The result of a check.
@@ -37,11 +38,15 @@ struct Check {
 
 /// The checks so far, in order.
 #[derive(Debug, Default)]
-pub(super) struct Checks(Vec<Check>);
+pub(super) struct Checks {
+    checks: Vec<Check>,
+    /// Whether a queue that the operator named does not exist.
+    is_queue_missing: bool,
+}
 
 impl Checks {
     pub(super) fn ok(&mut self, check: &'static str, text: impl Into<String>) {
-        self.0.push(Check { check, state: State::Ok, text: text.into(), next: None });
+        self.checks.push(Check { check, state: State::Ok, text: text.into(), next: None });
     }
 
     pub(super) fn warning(
@@ -51,12 +56,12 @@ impl Checks {
         next: impl Into<String>,
     ) {
         let (text, next) = (text.into(), Some(next.into()));
-        self.0.push(Check { check, state: State::Warning, text, next });
+        self.checks.push(Check { check, state: State::Warning, text, next });
     }
 
     /// An error says what to do next itself.
     pub(super) fn wrong(&mut self, check: &'static str, text: impl Into<String>) {
-        self.0.push(Check { check, state: State::Wrong, text: text.into(), next: None });
+        self.checks.push(Check { check, state: State::Wrong, text: text.into(), next: None });
     }
 
     pub(super) fn not_checked(
@@ -66,11 +71,22 @@ impl Checks {
         next: impl Into<String>,
     ) {
         let (text, next) = (text.into(), Some(next.into()));
-        self.0.push(Check { check, state: State::NotChecked, text, next });
+        self.checks.push(Check { check, state: State::NotChecked, text, next });
     }
 
-    pub(super) fn are_any_wrong(&self) -> bool {
-        self.0.iter().any(|check| check.state == State::Wrong)
+    /// A queue that the operator named does not exist.
+    pub(super) fn missing(&mut self, check: &'static str, failure: &Failure) {
+        self.is_queue_missing = true;
+        self.wrong(check, failure.to_string());
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        let wrong = self.checks.iter().filter(|check| check.state == State::Wrong).count();
+        match (wrong, self.is_queue_missing) {
+            (0, _) => Exit::Done,
+            (1, true) => Exit::NothingFound,
+            _ => Exit::Failed,
+        }
     }
 }
 
@@ -97,10 +113,10 @@ impl Report for Diagnosis {
                 Some(text),
             ]
         };
-        page.table(&columns, self.0.0.iter().map(cells));
+        page.table(&columns, self.0.checks.iter().map(cells));
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.0.0.iter().map(Record)
+        self.0.checks.iter().map(Record)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use ivy_proto::admin::{CountRange, Filter, Glob, InvalidFilter, Period, SearchText};
+use ivy_proto::admin::{CountRange, Filter, Glob, InvalidFilter, Period, SearchText, SweepConfig};
 use ivy_proto::text::number;
 use ivy_tokio::DeadLetterReason;
 
@@ -71,6 +71,19 @@ impl FromStr for Time {
 }
 
 impl FilterOptions {
+    /// Adds the filter to a sweep that looks at so many messages at most.
+    pub(in crate::commands) fn apply(
+        &self,
+        config: SweepConfig,
+        limit: Option<usize>,
+    ) -> Result<SweepConfig, Failure> {
+        let config = config.with_filter(self.filter()?);
+        Ok(match limit {
+            Some(limit) => config.with_limit(limit),
+            None => config,
+        })
+    }
+
     pub(in crate::commands) fn filter(&self) -> Result<Filter, Failure> {
         self.to_filter().map_err(Failure::wrong_call)
     }

@@ -2,29 +2,35 @@
 //! delete or move those that a filter selects.
 
 mod filter;
+mod options;
 mod posting;
 mod report;
 
-use ivy_proto::admin::{Action, Ended, Phase, Plan, Report, Row};
-use ivy_tokio::{RunningSweep, SweepStep};
+use ivy_proto::admin::{Action, Ended, Phase, Plan, Report, Row, SweepConfig};
+use ivy_tokio::{FaultKind, Ivy, RunningSweep, SweepStep};
 
 pub(crate) use filter::FilterOptions;
+pub(crate) use options::ChangeOptions;
 pub(crate) use posting::PostingOptions;
+pub(super) use report::not_seen;
 
 use self::report::{FinishedSweep, ShownPlan, ShownProblem};
+use super::queue_not_found;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::{Answer, Confirmation, Output, Progress};
 
-/// Runs a sweep that shows messages, and passes them on.
+/// Runs a sweep that shows messages, and passes them on. Ctrl-C ends it with a report.
 pub(super) async fn look(
-    mut sweep: RunningSweep,
+    ivy: &Ivy,
+    config: SweepConfig,
+    interrupts: &mut Interrupts,
     mut take: impl FnMut(Row) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
-    let _signals = interrupt_on_signals(&sweep);
+    let mut sweep = ivy.admin().sweep(config)?;
     let progress = Progress::start("looking");
     let mut first_failure = None;
-    while let Some(step) = sweep.next().await {
+    while let Some(step) = next(&mut sweep, interrupts).await {
         match step {
             SweepStep::Row(row) => {
                 if let Err(failure) = take(*row) {
@@ -36,13 +42,13 @@ pub(super) async fn look(
             SweepStep::Finished(report) => {
                 return match first_failure {
                     Some(failure) => Err(failure),
-                    None => Ok(*report),
+                    None => found(ivy, *report, interrupts).await,
                 };
             }
             _ => {}
         }
     }
-    Err(Failure::new(Exit::Failed, "the sweep ended without a report"))
+    Err(without_report())
 }
 
 /// The exit code of a sweep that only shows messages.
@@ -50,29 +56,31 @@ pub(super) fn exit_of_look(report: &Report) -> Result<Exit, Failure> {
     match &report.end {
         Ended::Interrupted => Err(Failure::new(Exit::Interrupted, report.end.to_string())),
         Ended::Failed(fault) => Err(Failure::new(Exit::Failed, fault.to_string())),
+        _ if report.is_partial() => Ok(Exit::DoneInPart),
         _ => Ok(Exit::Done),
     }
 }
 
 /// Runs a sweep that changes messages: shows the plan, asks, and reports what was done.
 pub(super) async fn change(
-    mut sweep: RunningSweep,
+    ivy: &Ivy,
+    config: SweepConfig,
     confirmation: &Confirmation,
     output: &Output,
+    interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let _signals = interrupt_on_signals(&sweep);
+    let mut sweep = ivy.admin().sweep(config)?;
     let progress = Progress::start("looking");
     let mut refusal = None;
-    while let Some(step) = sweep.next().await {
+    while let Some(step) = next(&mut sweep, interrupts).await {
         match step {
             SweepStep::Plan(plan) => {
                 progress.clear();
                 output.show(&ShownPlan(&plan))?;
-                if confirmation.dry_run {
-                    sweep.cancel();
-                } else if plan.needs_confirmation() {
-                    match confirm(&plan, confirmation).await {
+                if plan.needs_confirmation() {
+                    match interrupts.or(confirm(&plan, confirmation)).await.flatten() {
                         Ok(()) => sweep.confirm(),
+                        Err(failure) if failure.exit == Exit::Interrupted => sweep.interrupt(),
                         Err(failure) => {
                             refusal = Some(failure);
                             sweep.cancel();
@@ -86,16 +94,40 @@ pub(super) async fn change(
             }
             SweepStep::Finished(report) => {
                 progress.clear();
-                if confirmation.dry_run && report.end == Ended::Cancelled {
-                    return Ok(Exit::Done);
+                let report = found(ivy, *report, interrupts).await?;
+                if !confirmation.dry_run || report.end != Ended::Done || report.is_partial() {
+                    output.show(&FinishedSweep(&report))?;
                 }
-                output.show(&FinishedSweep(&report))?;
                 return refusal.map_or_else(|| exit_of(&report), Err);
             }
             _ => {}
         }
     }
-    Err(Failure::new(Exit::Failed, "the sweep ended without a report"))
+    Err(without_report())
+}
+
+/// The next step. Each Ctrl-C interrupts the sweep.
+async fn next(sweep: &mut RunningSweep, interrupts: &mut Interrupts) -> Option<SweepStep> {
+    loop {
+        tokio::select! {
+            step = sweep.next() => return step,
+            () = interrupts.next() => sweep.interrupt(),
+        }
+    }
+}
+
+/// The report, unless the queue does not exist.
+async fn found(ivy: &Ivy, report: Report, interrupts: &mut Interrupts) -> Result<Report, Failure> {
+    match &report.end {
+        Ended::Failed(fault) if fault.kind() == FaultKind::NoQueue && report.looked_at == 0 => {
+            Err(interrupts.or(queue_not_found::no_queue(ivy, report.queue.as_str())).await?)
+        }
+        _ => Ok(report),
+    }
+}
+
+fn without_report() -> Failure {
+    Failure::new(Exit::Failed, "the sweep ended without a report")
 }
 
 /// Asks whether the plan is to be executed; twice if it concerns all messages that were looked at,
@@ -120,9 +152,14 @@ fn exit_of(report: &Report) -> Result<Exit, Failure> {
         Ended::Failed(_) if has_changed => Err(Failure::new(Exit::DoneInPart, text)),
         Ended::Failed(_) => Err(Failure::new(Exit::Failed, text)),
         _ if report.is_partial() => Ok(Exit::DoneInPart),
-        _ if report.matched == 0 => Err(Failure::new(Exit::NothingFound, "no message matches")),
+        _ if report.matched == 0 => Err(no_match()),
         _ => Ok(Exit::Done),
     }
+}
+
+/// The filter selects none of the messages.
+pub(super) fn no_match() -> Failure {
+    Failure::new(Exit::NothingFound, "no message matches")
 }
 
 fn show_progress(progress: &Progress, state: ivy_proto::admin::Progress) {
@@ -132,26 +169,4 @@ fn show_progress(progress: &Progress, state: ivy_proto::admin::Progress) {
         _ => "looking",
     });
     progress.set(state.done as u64, state.total.map(|total| total as u64));
-}
-
-/// Interrupts the sweep at each Ctrl-C, as long as the result lives.
-fn interrupt_on_signals(sweep: &RunningSweep) -> impl Drop + use<> {
-    let interrupter = sweep.interrupter();
-    let watching = tokio::spawn(async move {
-        // Without signals, Ctrl-C ends the process, as a crash does: leases run out.
-        let Ok(mut interrupts) = Interrupts::watch() else { return };
-        loop {
-            interrupts.next().await;
-            interrupter.interrupt();
-        }
-    });
-    AbortOnDrop(watching)
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
