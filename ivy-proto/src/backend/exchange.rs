@@ -61,6 +61,7 @@ pub trait Exchange: Any + fmt::Debug + Send + Sync {
 /// The next step of an operation.
 #[derive(Debug)]
 #[must_use]
+#[expect(clippy::large_enum_variant, reason = "a step is taken at once, and never stored")]
 pub enum Step {
     /// The operation has ended.
     Done(Result<QueueReply, Fault>),
