@@ -87,7 +87,8 @@ async fn exchange<R: Runtime>(
         let mut connection = match reused {
             Some(connection) => connection,
             None => {
-                let opening = Connection::open::<R>(endpoint.clone(), tls.clone());
+                // Boxed: it is rare, and every request would be moved with its kilobytes of state.
+                let opening = Connection::open::<R>(endpoint.clone(), tls.clone()).boxed();
                 opening.await.map_err(|error| open_fault(&error))?
             }
         };
