@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 /// The limits of a frame. A larger one does not match any request.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,7 @@ impl Frames {
             return Err(BadFrame::Unknown);
         }
         let searched = &unread[..unread.len().min(line)];
-        let Some(end) = memmem::find(searched, b"\r\n") else {
+        let Some(end) = end_of_line(searched) else {
             return if unread.len() < line { Ok(None) } else { Err(BadFrame::TooLarge) };
         };
         let after_line = end + 2;
@@ -156,17 +156,24 @@ enum Element {
     Array(usize),
 }
 
+/// Where the first line ends. Lines are short, so a search that must be prepared takes longer.
+fn end_of_line(text: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', text).find_map(|at| at.checked_sub(1).filter(|end| text[*end] == b'\r'))
+}
+
 /// A length; `None` if there is no value.
 fn length(text: &[u8]) -> Result<Option<usize>, BadFrame> {
     if text == b"-1" {
         return Ok(None);
     }
-    let text = std::str::from_utf8(text).map_err(|_| BadFrame::Damaged)?;
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return Err(BadFrame::Damaged);
     }
+    let number = text.iter().try_fold(0_usize, |number, digit| {
+        number.checked_mul(10)?.checked_add(usize::from(digit - b'0'))
+    });
     // A number with too many digits is too large as well.
-    text.parse().map(Some).map_err(|_| BadFrame::TooLarge)
+    number.map(Some).ok_or(BadFrame::TooLarge)
 }
 
 #[cfg(test)]
