@@ -76,6 +76,7 @@ pub mod inspect;
 pub mod metrics;
 mod misuse;
 mod name;
+mod name_text;
 pub mod notify;
 #[cfg(ivy_planted)]
 pub mod planted;

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::name_text::NameText;
 use crate::text::{Escaped, is_plain, is_printable};
 
 /// The longest name, in bytes.
@@ -49,7 +50,7 @@ macro_rules! name {
     ($(#[$docs:meta])* $name:ident) => {
         $(#[$docs])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(NameText);
 
         impl $name {
             /// Validates the text.
@@ -58,7 +59,13 @@ macro_rules! name {
             /// If the text is empty, longer than 255 bytes, or contains a control character.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
                 check(text)?;
-                Ok($name(text.into()))
+                Ok($name(NameText::from(text)))
+            }
+
+            /// Validates the text without copying it.
+            pub(crate) fn of(text: NameText) -> Result<Self, InvalidName> {
+                check(&text)?;
+                Ok($name(text))
             }
 
             /// The name's text.
@@ -144,18 +151,12 @@ impl ChannelName {
     /// # Errors
     /// If the name with its suffix is too long.
     pub fn presence(&self) -> Result<ChannelName, InvalidName> {
-        ChannelName::new(&format!("{}.w", self.0))
-    }
-
-    /// Creates the name without copying the text.
-    pub(crate) fn shared(text: Arc<str>) -> Result<Self, InvalidName> {
-        check(&text)?;
-        Ok(ChannelName(text))
+        ChannelName::new(&format!("{}.w", self.as_str()))
     }
 
     /// The name's text, shared rather than copied.
     pub(crate) fn to_shared(&self) -> Arc<str> {
-        self.0.clone()
+        self.0.to_shared()
     }
 }
 
@@ -172,7 +173,7 @@ impl QueueName {
         if priority == Priority::NORMAL {
             return Ok(self.clone());
         }
-        QueueName::new(&format!("{}.p{}", self.0, priority.number()))
+        QueueName::new(&format!("{}.p{}", self.as_str(), priority.number()))
     }
 
     /// The dead-letter queue of this queue: its name with the suffix `.dead`. Dead letters are
@@ -181,7 +182,7 @@ impl QueueName {
     /// # Errors
     /// If the name with its suffix is too long.
     pub fn dead_letter_queue(&self) -> Result<QueueName, InvalidName> {
-        QueueName::new(&format!("{}{DEAD}", self.0))
+        QueueName::new(&format!("{}{DEAD}", self.as_str()))
     }
 
     /// The former name of [`dead_letter_queue`](QueueName::dead_letter_queue).

@@ -105,8 +105,10 @@ impl QueueOutbox {
             return None;
         }
         self.has_merged = false;
-        let mut messages = vec![self.take_first()?];
-        let mut bytes = EMPTY_POST + messages[0].encoded;
+        let first = self.take_first()?;
+        let mut bytes = EMPTY_POST + first.encoded;
+        let mut messages = Vec::with_capacity(limits.messages.min(1 + self.waiting.len()));
+        messages.push(first);
         while messages.len() < limits.messages
             && let Some(next) = self.waiting.front()
             && bytes + next.encoded <= limits.bytes

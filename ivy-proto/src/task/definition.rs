@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::name::{Priority, QueueName, TaskName};
+use crate::name_text::NameText;
 use crate::wire::{DEFAULT_MAX_RETRIES, MAX_RETRIES};
 
 use super::settings::{InvalidTask, TaskSettings};
@@ -165,12 +166,12 @@ impl<Args, Output> Task<Args, Output> {
 
     /// The task's name and settings, validated.
     pub(super) fn checked(&self) -> Result<(TaskName, TaskSettings), InvalidTask> {
-        let task = InvalidTask::check_name(self.name)?;
-        let queue = QueueName::new(self.queue)
+        let task = InvalidTask::check_name(TaskName::of(NameText::Static(self.name)))?;
+        let queue = QueueName::of(NameText::Static(self.queue))
             .map_err(|why| InvalidTask::Queue { task: task.clone(), why })?;
         let route = self
             .route
-            .map(QueueName::new)
+            .map(|route| QueueName::of(NameText::Static(route)))
             .transpose()
             .map_err(|why| InvalidTask::Route { task: task.clone(), why })?;
         let settings = TaskSettings {

@@ -24,7 +24,7 @@ impl NamedTask {
     /// # Errors
     /// If one of the names is invalid, or that of the task is reserved.
     pub fn new(name: &str, queue: &str) -> Result<Self, InvalidTask> {
-        let name = InvalidTask::check_name(name)?;
+        let name = InvalidTask::check_name(TaskName::new(name))?;
         match QueueName::new(queue) {
             Ok(queue) => Ok(NamedTask { name, settings: TaskSettings::in_queue(queue) }),
             Err(why) => Err(InvalidTask::Queue { task: name, why }),

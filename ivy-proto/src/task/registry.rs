@@ -33,14 +33,14 @@ pub trait TaskSpec<Args, Output> {
 
 impl<Args, Output> TaskSpec<Args, Output> for &Task<Args, Output> {
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
-        let settings = self.settings()?;
-        Ok((InvalidTask::check_name(self.name())?, Some(settings)))
+        let (name, settings) = self.checked()?;
+        Ok((name, Some(settings)))
     }
 }
 
 impl<Args, Output> TaskSpec<Args, Output> for &str {
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
-        Ok((InvalidTask::check_name(self)?, None))
+        Ok((InvalidTask::check_name(TaskName::new(self))?, None))
     }
 }
 

@@ -123,8 +123,10 @@ pub enum InvalidTask {
 
 impl InvalidTask {
     /// Validates the name of a task.
-    pub(crate) fn check_name(name: &str) -> Result<TaskName, InvalidTask> {
-        let name = TaskName::new(name).map_err(InvalidTask::Name)?;
+    pub(crate) fn check_name(
+        name: Result<TaskName, InvalidName>,
+    ) -> Result<TaskName, InvalidTask> {
+        let name = name.map_err(InvalidTask::Name)?;
         match ForbiddenName::check(&name) {
             Ok(()) => Ok(name),
             Err(why) => Err(InvalidTask::Forbidden { name, why }),

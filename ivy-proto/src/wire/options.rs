@@ -39,7 +39,8 @@ pub struct Options {
     max_retries: Option<u32>,
     priority: Option<Priority>,
     route: Option<String>,
-    ivy: Option<IvyOptions>,
+    /// Boxed, because messages and calls are moved often and most of their bytes would be these.
+    ivy: Option<Box<IvyOptions>>,
 }
 
 /// The known keys, in the order in which they are written.
@@ -83,7 +84,8 @@ impl Options {
             .transpose()?;
         let ivy = match object.get("ivy").filter(|ivy| ivy.text() != "null") {
             Some(ivy) => {
-                Some(IvyOptions::parse(ivy).map_err(|bad| bad.within(object.offset(ivy)))?)
+                let ivy = IvyOptions::parse(ivy).map_err(|bad| bad.within(object.offset(ivy)))?;
+                Some(Box::new(ivy))
             }
             None => None,
         };
@@ -124,7 +126,7 @@ impl Options {
     /// ivy's own fields, unless the message was sent by a peer of the Node package.
     #[must_use]
     pub fn ivy(&self) -> Option<&IvyOptions> {
-        self.ivy.as_ref()
+        self.ivy.as_deref()
     }
 
     /// Sets whether a failed task is retried.
@@ -158,7 +160,7 @@ impl Options {
     /// Sets ivy's own fields.
     #[must_use]
     pub fn with_ivy(mut self, ivy: IvyOptions) -> Self {
-        self.ivy = Some(ivy);
+        self.ivy = Some(Box::new(ivy));
         self.written_again("ivy")
     }
 

@@ -3,6 +3,7 @@
 use crate::event::{NoticeDropReason, TaskRef};
 use crate::id::MessageId;
 use crate::name::{ChannelName, QueueName};
+use crate::name_text::NameText;
 use crate::notify::Publication;
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskReleased};
@@ -142,7 +143,7 @@ fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRec
             NoticeRecipient::ForeignChannel
         }
         Some(ivy @ IvyOptions { reply: Some(reply), .. }) => {
-            match ChannelName::shared(reply.clone()) {
+            match ChannelName::of(NameText::Shared(reply.clone())) {
                 Ok(channel) => NoticeRecipient::Caller(channel, ivy),
                 Err(_) => NoticeRecipient::ForeignChannel,
             }
