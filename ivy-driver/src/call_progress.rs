@@ -87,6 +87,9 @@ pub(crate) struct CallHistory {
     is_sent: bool,
     /// The waker of the caller that waits for the call to be sent.
     sender: Option<Waker>,
+    /// Whether the outcome was ever waited for. Until then a change notifies no one, which would
+    /// allocate.
+    is_awaited: bool,
     pub(crate) outcome: Option<TaskOutcome>,
     /// The latest report of a worker that released its message.
     pub(crate) release: Option<Arc<TaskReleased>>,
@@ -107,14 +110,16 @@ impl CallState {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut CallHistory) -> T) -> T {
-        let (result, sender) = {
+        let (result, sender, is_awaited) = {
             let mut history = self.history();
-            (change(&mut history), history.sender.take())
+            (change(&mut history), history.sender.take(), history.is_awaited)
         };
         if let Some(sender) = sender {
             sender.wake();
         }
-        self.changed.notify(usize::MAX);
+        if is_awaited {
+            self.changed.notify(usize::MAX);
+        }
         result
     }
 
@@ -138,7 +143,8 @@ impl CallState {
         loop {
             let changed = self.changed.listen();
             {
-                let history = self.history();
+                let mut history = self.history();
+                history.is_awaited = true;
                 if history.outcome.is_some() || history.ended {
                     return history.outcome.clone();
                 }

@@ -26,6 +26,10 @@ use crate::runtime::{Callbacks as _, Runtime};
 /// How long a producer without callers may take to send its pending calls.
 const LAST_SENDS: Duration = Duration::from_secs(10);
 
+/// The most calls that the machine is passed together. They fill whole batches of every queue, and
+/// stay in the processor's caches.
+const CALLS_TOGETHER: usize = 1_000;
+
 /// The mailbox of a running producer. When the last one is dropped, the producer sends its pending
 /// calls and ends.
 pub(crate) struct Producer {
@@ -129,12 +133,17 @@ impl<R: Runtime> ProducerRole<R> {
     /// Passes the pending calls to the machine, and then an input.
     fn feed(&mut self, input: Input, now: Moment) {
         if !self.calls.is_empty() {
-            // As many may follow.
-            let room = Vec::with_capacity(self.calls.len());
-            let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
-            check_accepted("producer", self.machine.handle_input(calls, now));
+            self.feed_calls(now);
         }
         check_accepted("producer", self.machine.handle_input(input, now));
+    }
+
+    /// Passes the pending calls to the machine.
+    fn feed_calls(&mut self, now: Moment) {
+        // As many may follow.
+        let room = Vec::with_capacity(self.calls.len());
+        let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
+        check_accepted("producer", self.machine.handle_input(calls, now));
     }
 
     fn take(&mut self, call: Call, progress: CallProgress) {
@@ -191,9 +200,11 @@ impl<R: Runtime> Role for ProducerRole<R> {
             ProducerCommand::Input(input) => self.feed(input, now),
             ProducerCommand::Calls(calls) => {
                 self.followed.reserve(calls.len());
-                self.calls.reserve(calls.len());
                 for (call, progress) in calls {
                     self.take(call, progress);
+                    if self.calls.len() == CALLS_TOGETHER {
+                        self.feed_calls(now);
+                    }
                 }
             }
             ProducerCommand::Dropped(id) => {
