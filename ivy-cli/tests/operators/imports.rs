@@ -111,7 +111,7 @@ async fn no_task_after_an_invalid_line_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_to_the_standard_output_contains_letters_only() {
     on_each(async |backend| {
-        backend.dead_letter(&vec![(task("mail.send", "").as_str(), Fatal); 3]).await;
+        backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal); 3]).await;
         let mut command = backend.command(&["dead", "export", "mail", "-", "--json"]);
         command.args(["--limit", "2"]);
         let ended = Ended::with_arguments_shown(&command.output().unwrap());

@@ -59,7 +59,7 @@ async fn a_command_that_changes_nothing_leaves_all_letters_ready_and_in_order() 
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_that_another_operator_holds_are_reported() {
     on_each(async |backend| {
-        backend.dead_letter(&vec![(task("mail.send", "").as_str(), Fatal); 5]).await;
+        backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal); 5]).await;
         let queue = QueueName::new("mail.dead").unwrap();
         let lease = Duration::from_secs(600);
         let reserve = QueueOp::Reserve { queue, count: 3, lease, wait: Duration::ZERO };
