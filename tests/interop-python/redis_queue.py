@@ -5,8 +5,8 @@ from pathlib import Path
 LUA = Path(__file__).parents[2] / "backends/redis/src/queue/lua"
 PARTS = {
     "post": "prelude nudge post",
-    "reserve": "prelude frees counts put_back sweep reserve",
-    "release": "prelude frees counts nudge release",
+    "reserve": "prelude write_first increment_count put_back due reserve",
+    "release": "prelude write_first increment_count nudge release",
 }
 
 

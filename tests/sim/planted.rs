@@ -79,7 +79,7 @@ fn each_bug_that_is_planted_in_a_sweep_is_found() {
 /// Bugs of the session of Redis, and of its scripts, with the laws that they may be found by.
 #[test]
 fn each_bug_that_is_planted_in_the_queue_of_redis_is_found() {
-    use script::Bug::{RemoveBeforeInsert, SweepSkipsTouched};
+    use script::Bug::{DueSkipsTouched, RemoveBeforeInsert};
     use session::Bug::{ReserveIdsFromCounter, TouchForgotten, WaitWithoutScript};
     for bug in session::Bug::ALL {
         let laws = match bug {
@@ -91,7 +91,7 @@ fn each_bug_that_is_planted_in_the_queue_of_redis_is_found() {
     }
     for bug in script::Bug::ALL {
         let laws = match bug {
-            RemoveBeforeInsert | SweepSkipsTouched => &["S1"],
+            RemoveBeforeInsert | DueSkipsTouched => &["S1"],
         };
         find(&format!("{bug:?}"), laws, |chosen| script::choose(chosen.then_some(bug)));
     }

@@ -93,7 +93,7 @@ impl Output {
         print(&if self.json { json::line(note) } else { page(&note.note) })
     }
 
-    /// Prints a remark to the standard error, beside an output that other programs read.
+    /// Prints a remark to standard error, beside an output that other programs read.
     pub(crate) fn note_aside(&self, note: &Note) {
         let text = if self.json { json::line(note) } else { page(&note.note) };
         let mut err = io::stderr().lock();
@@ -131,7 +131,7 @@ pub(crate) fn json_line(record: &impl Serialize) -> String {
     json::line(record)
 }
 
-/// Prints untrusted lines to the standard error.
+/// Prints untrusted lines to standard error.
 pub(crate) fn print_error(text: &str) {
     let mut page = Page::new(false);
     text.lines().for_each(|line| page.line(line));

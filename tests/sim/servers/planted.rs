@@ -8,14 +8,14 @@
 pub enum Bug {
     /// A message is removed from its old key before it is inserted under the new one.
     RemoveBeforeInsert,
-    /// The sweep of ended leases skips touched messages.
-    SweepSkipsTouched,
+    /// Making messages of ended leases ready skips touched messages.
+    DueSkipsTouched,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 2] = [Bug::RemoveBeforeInsert, Bug::SweepSkipsTouched];
+    pub const ALL: [Bug; 2] = [Bug::RemoveBeforeInsert, Bug::DueSkipsTouched];
 }
 
 #[cfg(not(ivy_planted))]

@@ -42,7 +42,7 @@ pub(crate) struct Reserve {
     pub(crate) lease: Duration,
     pub(crate) from: Source,
     /// Whether due messages are made ready first. They are in any case if nothing else is ready.
-    pub(crate) sweep: bool,
+    pub(crate) make_due_ready: bool,
 }
 
 /// Where a reserve takes messages from.
@@ -68,7 +68,7 @@ impl Reserve {
                 Source::Claimed => "claimed",
                 Source::AfterWait => "wait",
             })
-            .arg(flag(self.sweep))
+            .arg(flag(self.make_due_ready))
             .number(MAX_ELEMENT as u64)
             .number(REPLY_TARGET as u64)
     }

@@ -15,7 +15,7 @@ use super::unusable::Unusable;
 /// How often a queue that receives posts is listed: its entry may have been deleted meanwhile.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 /// How often due messages are made ready while others are ready.
-const SWEEP_EVERY: Duration = Duration::from_millis(50);
+const DUE_CHECK_EVERY: Duration = Duration::from_millis(50);
 /// How often a worker searches for messages that are reserved without a lease.
 const ORPHAN_SEARCH_EVERY: Duration = Duration::from_secs(600);
 
@@ -37,7 +37,7 @@ pub(crate) enum MaintenanceTask {
 pub(crate) struct Maintenance {
     are_checks_done: bool,
     listed: BTreeMap<QueueName, Moment>,
-    swept: BTreeMap<QueueName, Moment>,
+    due_checked: BTreeMap<QueueName, Moment>,
     searched: BTreeMap<QueueName, Moment>,
 }
 
@@ -64,8 +64,8 @@ impl Maintenance {
     }
 
     /// Whether a reserve must make due messages ready, even if others are ready.
-    pub(crate) fn is_sweep_due(&mut self, queue: &QueueName, now: Moment) -> bool {
-        is_due(&mut self.swept, queue, SWEEP_EVERY, now)
+    pub(crate) fn is_due_check_due(&mut self, queue: &QueueName, now: Moment) -> bool {
+        is_due(&mut self.due_checked, queue, DUE_CHECK_EVERY, now)
     }
 
     /// The commands that accompany a reserve.
@@ -150,8 +150,8 @@ mod tests {
         for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
             let now = Moment::EPOCH + Duration::from_millis(number);
-            assert!(maintenance.is_sweep_due(&queue, now));
-            assert!(maintenance.swept.len() <= MAX_QUEUES);
+            assert!(maintenance.is_due_check_due(&queue, now));
+            assert!(maintenance.due_checked.len() <= MAX_QUEUES);
         }
     }
 

@@ -31,12 +31,13 @@ macro_rules! lua {
 }
 
 const POST: &str = lua!("prelude", "nudge", "post");
-const RESERVE: &str = lua!("prelude", "frees", "counts", "put_back", "sweep", "reserve");
-const PEEK: &str = lua!("prelude", "frees", "counts", "put_back", "sweep", "peek");
-const TOUCH: &str = lua!("prelude", "frees", "touch");
-const RELEASE: &str = lua!("prelude", "frees", "counts", "nudge", "release");
+const RESERVE: &str =
+    lua!("prelude", "write_first", "increment_count", "put_back", "due", "reserve");
+const PEEK: &str = lua!("prelude", "write_first", "increment_count", "put_back", "due", "peek");
+const TOUCH: &str = lua!("prelude", "write_first", "touch");
+const RELEASE: &str = lua!("prelude", "write_first", "increment_count", "nudge", "release");
 const REJECT: &str = lua!("prelude", "reject");
-const ORPHANS: &str = lua!("prelude", "frees", "counts", "put_back", "orphans");
+const ORPHANS: &str = lua!("prelude", "write_first", "increment_count", "put_back", "orphans");
 const GET: &str = lua!("get");
 
 /// All scripts, in the order of their declaration.

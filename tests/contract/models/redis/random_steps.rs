@@ -113,12 +113,12 @@ impl Generator {
         let unique = format!("reserve{:07}", self.reserves);
         let last = ["0", "1", "2", "99"][self.rng.up_to(3) as usize];
         let place = ["ready", "claimed", "wait"][self.rng.up_to(2) as usize];
-        let sweep = ["0", "1"][self.rng.up_to(1) as usize];
+        let make_due_ready = ["0", "1"][self.rng.up_to(1) as usize];
         let largest = if self.rng.up_to(9) == 0 { "10" } else { "1048576" };
         let enough = if self.rng.up_to(9) == 0 { "40" } else { "4194304" };
         let lease = self.seconds();
         let mut reserve = self.script(Script::Reserve, 5);
-        reserve.extend(command(&[last, &lease, &unique, place, sweep, largest, enough]));
+        reserve.extend(command(&[last, &lease, &unique, place, make_due_ready, largest, enough]));
         reserve
     }
 

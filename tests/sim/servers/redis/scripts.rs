@@ -37,8 +37,8 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "7eae796908250d707df6626ba595540fa490248e"),
-    (Script::Peek, "1a682089562b4b39ae5d373047f9ca53d0dd4151"),
+    (Script::Reserve, "a29bb0a95bcfc0bea24a1411eb974f72363ed718"),
+    (Script::Peek, "015153e30566b9010c7d81129988bf1b552963d6"),
     (Script::Touch, "63426c62607efc3dbd3e150effd08c29f51abbc7"),
     (Script::Release, "fb4b7050e9759d6b6c00ccf88eb6a9df98363522"),
     (Script::Reject, "6bddb9a777c855a4c756cfb04fa7a82767a86957"),

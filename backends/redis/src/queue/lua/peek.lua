@@ -1,7 +1,7 @@
 
 -- ARGV: the most messages less one; the largest element to return; the number of bytes that are enough.
 -- Reply: the elements, without those that are too large.
-sweep()
+make_due_ready()
 local found, answer, bytes = first(ready, ARGV[1]), {}, 0
 for i = 1, #found do
   if bytes >= tonumber(ARGV[3]) then break end

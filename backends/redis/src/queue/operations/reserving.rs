@@ -90,19 +90,19 @@ impl Operations {
             return self.wait(reserving, report, context);
         }
         let from = if left.is_zero() { Source::Ready } else { Source::Claimed };
-        let sweep = self.maintenance.is_sweep_due(&reserving.queue, context.now);
-        let reserve = self.script(&mut reserving, from, sweep);
+        let make_due_ready = self.maintenance.is_due_check_due(&reserving.queue, context.now);
+        let reserve = self.script(&mut reserving, from, make_due_ready);
         let batch = CommandBatch::new([reserve.command(&reserving.keys)]);
         let id = self.send(&batch, encode::MESSAGE_LIMITS, context);
         self.in_flight.insert(id, InFlight::Reserve { reserving, batch });
     }
 
     /// The script of a single attempt.
-    fn script(&mut self, reserving: &mut Reserving, from: Source, sweep: bool) -> Reserve {
+    fn script(&mut self, reserving: &mut Reserving, from: Source, make_due_ready: bool) -> Reserve {
         let reserve_id = self.ids.reserve_id();
         reserving.reserve_id = Some(reserve_id);
         let Reserving { count, lease, .. } = *reserving;
-        Reserve { reserve_id, count, lease, from, sweep }
+        Reserve { reserve_id, count, lease, from, make_due_ready }
     }
 
     /// Handles the result of an attempt.
@@ -171,10 +171,12 @@ impl Operations {
         let time = left.min(until.since(context.now)).max(MIN_WAIT);
         reserving.early_ends.began(time, context.now);
         // A script that gets no message makes due ones ready in any case.
-        let sweep = self.maintenance.is_sweep_due(&reserving.queue, context.now);
+        let make_due_ready = self.maintenance.is_due_check_due(&reserving.queue, context.now);
         let reserve = match planted(Bug::WaitWithoutScript) {
             true => Command::new("TIME"),
-            false => self.script(&mut reserving, Source::AfterWait, sweep).command(&reserving.keys),
+            false => self
+                .script(&mut reserving, Source::AfterWait, make_due_ready)
+                .command(&reserving.keys),
         };
         let id: RequestId = self.next_id();
         let wait = encode::wait(&reserving.keys, time);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::posting::delay;
-use super::reserving::frees;
+use super::reserving::write_first;
 use super::{Calls, Queue, ScriptError, ScriptInput};
 use crate::planted::{Bug, planted};
 use crate::redis::resp::Reply;
@@ -16,7 +16,7 @@ const LOST: usize = 21;
 pub(super) fn touch(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Reply, ScriptError> {
     let queue = input.queue()?;
     let now = calls.now()?;
-    frees(calls, &queue)?;
+    write_first(calls, &queue)?;
     let (field, next, own) = (input.argument(1)?, input.argument(2)?, input.argument(4)?);
     let element = calls.text("HGET", &[queue.held, field])?;
     if element.is_none() && calls.number("HEXISTS", &[queue.held, next])? == 0 {
@@ -38,7 +38,7 @@ pub(super) fn release(
 ) -> Result<Reply, ScriptError> {
     let queue = input.queue()?;
     let now = calls.now()?;
-    frees(calls, &queue)?;
+    write_first(calls, &queue)?;
     for number in (3..=input.arguments.len()).step_by(2) {
         let field = input.argument(number)?;
         let Some(mut element) = calls.text("HGET", &[queue.held, field])? else { continue };
@@ -83,7 +83,7 @@ pub(super) fn orphans(
 ) -> Result<Reply, ScriptError> {
     let queue = input.queue()?;
     calls.now()?;
-    frees(calls, &queue)?;
+    write_first(calls, &queue)?;
     let scan = [queue.held, input.argument(1)?, b"COUNT", b"100"];
     let Reply::Array(page) = calls.call("HSCAN", &scan)? else {
         return Err(ScriptError::nil("page"));

@@ -1,4 +1,4 @@
-//! `reserve.lua` and `peek.lua`, with `sweep.lua`, which makes ready what is due.
+//! `reserve.lua` and `peek.lua`, with `due.lua`, which makes ready what is due.
 
 use super::held_messages::put_back;
 use super::{Calls, Queue, ScriptError, ScriptInput};
@@ -15,11 +15,11 @@ pub(super) fn reserve(
 ) -> Result<Reply, ScriptError> {
     let queue = input.queue()?;
     let now = calls.now()?;
-    frees(calls, &queue)?;
+    write_first(calls, &queue)?;
     let claimed = input.key(5)?;
     let (lease, reserve_id) = (input.number(2)?, input.argument(3)?);
     let source = input.argument(4)?;
-    let is_swept = input.argument(5)? == b"1";
+    let makes_due_ready = input.argument(5)? == b"1";
     let mut selection = Selection {
         reserve_id,
         max: usize::try_from(input.number(1)?).map_err(|_| ScriptError::nil("count"))? + 1,
@@ -29,7 +29,7 @@ pub(super) fn reserve(
         reply: Vec::new(),
         bytes: 0,
     };
-    let is_any_due = is_swept && sweep(calls, &queue, now)?;
+    let is_any_due = makes_due_ready && make_due_ready(calls, &queue, now)?;
     let (mut from_claimed, mut from_ready) = (0, 0);
     if source != b"ready" {
         from_claimed = selection.select(calls, claimed)?;
@@ -41,7 +41,7 @@ pub(super) fn reserve(
     if selection.reply.is_empty() && source == b"ready" {
         from_claimed = selection.select(calls, claimed)?;
     }
-    if selection.reply.is_empty() && !is_swept && sweep(calls, &queue, now)? {
+    if selection.reply.is_empty() && !makes_due_ready && make_due_ready(calls, &queue, now)? {
         from_ready = selection.select(calls, queue.ready)?;
     }
     let size = selection.reply.len();
@@ -76,8 +76,8 @@ pub(super) fn reserve(
 pub(super) fn peek(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Reply, ScriptError> {
     let queue = input.queue()?;
     let now = calls.now()?;
-    frees(calls, &queue)?;
-    sweep(calls, &queue, now)?;
+    write_first(calls, &queue)?;
+    make_due_ready(calls, &queue, now)?;
     let max_size = usize::try_from(input.number(2)?).map_err(|_| ScriptError::nil("size"))?;
     let reply_target = usize::try_from(input.number(3)?).map_err(|_| ScriptError::nil("size"))?;
     let (mut reply, mut bytes) = (Vec::new(), 0);
@@ -129,7 +129,7 @@ impl Selection<'_> {
 }
 
 /// A write that needs no memory, so that a server whose memory is full lets the script go on.
-pub(super) fn frees(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), ScriptError> {
+pub(super) fn write_first(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), ScriptError> {
     calls.call("ZREM", &[queue.leases, b""]).map(|_| ())
 }
 
@@ -162,7 +162,7 @@ fn next_due(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<String
 
 /// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns
 /// whether there was anything.
-fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, ScriptError> {
+fn make_due_ready(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, ScriptError> {
     let delayed = due(calls, queue.delayed, now, b"100")?;
     if !delayed.is_empty() {
         for element in delayed.iter().rev() {
@@ -174,7 +174,7 @@ fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Scr
     }
     let ended = due(calls, queue.leases, now, b"10")?;
     for lease in &ended {
-        if shared(lease).is_some() || !planted(Bug::SweepSkipsTouched) {
+        if shared(lease).is_some() || !planted(Bug::DueSkipsTouched) {
             put_back(calls, queue, &fields_of(lease))?;
         }
         calls.call("ZREM", &[queue.leases, lease])?;

@@ -1,17 +1,17 @@
 
 -- The fields of a lease: those of a whole reserve, or that of one touched message.
 local function fields_of(lease)
-  local unique, size = match(lease, '^(.*)/([1-9]%d?%d?)$')
-  if not unique then return { lease } end
+  local reserve_id, size = match(lease, '^(.*)/([1-9]%d?%d?)$')
+  if not reserve_id then return { lease } end
   local fields = {}
-  for i = 1, math.min(size, 100) do fields[i] = unique .. sub(digits, 2 * i - 1, 2 * i) end
+  for i = 1, math.min(size, 100) do fields[i] = reserve_id .. sub(digits, 2 * i - 1, 2 * i) end
   return fields
 end
 
 -- Makes due messages ready: delayed ones, and those whose leases have ended. Each is written to its new place
 -- before it is removed from the old one, so that none is lost if a command fails. Returns whether there were
 -- any.
-local function sweep()
+local function make_due_ready()
   local stamp = format('%.0f', now)
   local due = call('ZRANGEBYSCORE', delayed, '-inf', stamp, 'LIMIT', '0', '100')
   if #due > 0 then
