@@ -14,7 +14,7 @@ const LETTERS: usize = 250;
 async fn letters(backend: &Backend) {
     let body = task("mail.send", "");
     for _ in 0..LETTERS / 50 {
-        backend.dead_letter(&vec![(body.as_str(), Fatal); 50]).await;
+        backend.dead_letter(&[(body.as_str(), Fatal); 50]).await;
     }
 }
 

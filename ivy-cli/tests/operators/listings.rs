@@ -73,7 +73,7 @@ async fn dead_letters_are_counted_by_task_and_reason() {
 async fn dead_letters_beyond_those_that_a_server_shows_are_reported() {
     on_each(async |backend| {
         let send = task("mail.send", "");
-        backend.dead_letter(&vec![(send.as_str(), Fatal); 100]).await;
+        backend.dead_letter(&[(send.as_str(), Fatal); 100]).await;
         backend.dead_letter(&[(send.as_str(), Fatal); 30]).await;
         let lines = backend.json(&["dead", "ls", "mail"]);
         assert_eq!((&lines[0]["count"], &lines[1]["truncated"]), (&100.into(), &true.into()));
