@@ -123,9 +123,7 @@ pub enum InvalidTask {
 
 impl InvalidTask {
     /// Validates the name of a task.
-    pub(crate) fn check_name(
-        name: Result<TaskName, InvalidName>,
-    ) -> Result<TaskName, InvalidTask> {
+    pub(crate) fn check_name(name: Result<TaskName, InvalidName>) -> Result<TaskName, InvalidTask> {
         let name = name.map_err(InvalidTask::Name)?;
         match ForbiddenName::check(&name) {
             Ok(()) => Ok(name),
