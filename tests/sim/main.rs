@@ -33,7 +33,7 @@
 //! | P10 | no panic | `run` |
 //!
 //! A run ends at the first breach; `replay` reports it and searches for the fewest faults that lead
-//! to it. `exhaustive` tries all faults for one task, and `sweeps`, with laws A1 to A6 of its own, all
+//! to it. `exhaustive` tries all faults for one task, and `sweeps`, with laws A1 to A7 of its own, all
 //! faults for an operator's sweep of dead letters; `planted` checks that planted bugs are found;
 //! `many_messages` tests large numbers. The tests `models` of the package `ivy-contract` compare the
 //! models of servers with real servers.
