@@ -26,8 +26,8 @@ use crate::runtime::{Callbacks as _, Runtime};
 /// How long a producer without callers may take to send its pending calls.
 const LAST_SENDS: Duration = Duration::from_secs(10);
 
-/// The maximum number of calls that the machine is passed together. They fill whole batches of every queue, and
-/// stay in the processor's caches.
+/// The maximum number of calls that the machine is passed together. They fill whole batches of
+/// every queue, and stay in the processor's caches.
 const CALLS_TOGETHER: usize = 1_000;
 
 /// The mailbox of a running producer. When the last one is dropped, the producer sends its pending
