@@ -83,13 +83,17 @@ impl Worker {
         reserved: Reserved,
     ) {
         let took = self.fx.now.since(requested_at);
-        let returned = reserved.messages.len();
+        let entries = (reserved.messages.len(), reserved.unusable);
         if let Some(served) = self.poller.queue(queue)
-            && let Some(pause) = served.on_reply(count, returned, (wait, took), &mut self.fx.rng)
+            && let Some(pause) = served.on_reply(count, entries, (wait, took), &mut self.fx.rng)
         {
-            let others_first = served.unprocessable.polls_without_waiting();
-            let why =
-                if others_first { PauseReason::OtherWorkersFirst } else { PauseReason::Empty };
+            let why = if reserved.unusable > 0 {
+                PauseReason::Failing
+            } else if served.unprocessable.polls_without_waiting() {
+                PauseReason::OtherWorkersFirst
+            } else {
+                PauseReason::Empty
+            };
             self.pause_queue(queue, pause, why);
         }
         // The surplus of a broken queue is left to its leases.

@@ -111,7 +111,7 @@ impl Worker {
         let pause = self
             .poller
             .queue(queue)
-            .and_then(|served| served.on_reply(count, 0, waited, &mut self.fx.rng));
+            .and_then(|served| served.on_reply(count, (0, 0), waited, &mut self.fx.rng));
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         if let Some(pause) = pause {
             self.pause_queue(queue, pause, PauseReason::Empty);

@@ -14,6 +14,9 @@ const POLLS_IN_FLIGHT: usize = 8;
 const STRIDE_OF_WEIGHT_1: u64 = 720_720 << 20;
 /// The first and the longest pause between two polls, if the backend does not support long polls.
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
+/// The pause after a reply whose entries all cannot be handled. Messages behind them are soon
+/// reached, and a server that returns only such entries is not polled without any pause.
+const PAUSE_AFTER_UNUSABLE: Duration = Duration::from_millis(10);
 /// A poll that takes no longer is unlikely to have waited for a message.
 const IMMEDIATE: Duration = Duration::from_secs(1);
 
@@ -125,12 +128,13 @@ impl Queue {
         }
     }
 
-    /// Records a reply: `returned` of `count` requested messages; `waited` is the requested wait and
-    /// the time taken. Returns the pause until the next poll if the backend did not wait by itself.
+    /// Records a reply: `returned` of `count` requested messages, and `unusable` entries instead of
+    /// others; `waited` is the requested wait and the time taken. Returns the pause until the next
+    /// poll if the backend did not wait by itself.
     pub(in crate::worker) fn on_reply(
         &mut self,
         count: usize,
-        returned: usize,
+        (returned, unusable): (usize, usize),
         waited: (Duration, Duration),
         rng: &mut Rng,
     ) -> Option<Duration> {
@@ -139,10 +143,11 @@ impl Queue {
         let (requested_wait, took) = waited;
         // If the backend waited for a message, it was the only one.
         let at_once = requested_wait.is_zero() || took < IMMEDIATE;
-        self.unprocessable.on_reply(returned >= count && at_once);
-        if returned > 0 {
-            self.activity = if returned >= count { Activity::Full } else { Activity::Busy };
-            return None;
+        let entries = returned.saturating_add(unusable);
+        self.unprocessable.on_reply(entries >= count && at_once);
+        if entries > 0 {
+            self.activity = if entries >= count { Activity::Full } else { Activity::Busy };
+            return (returned == 0).then_some(PAUSE_AFTER_UNUSABLE);
         }
         let was_busy = !self.is_idle();
         let empty_in_a_row = match self.activity {

@@ -30,12 +30,12 @@ fn plan(poller: &mut Poller, free: usize) -> Vec<(String, usize, Duration)> {
 fn fill(poller: &mut Poller, name: &str, count: usize) {
     let queue = poller.queue(&QueueName::new(name).unwrap()).unwrap();
     let waited = (LONG_POLL, Duration::ZERO);
-    assert_eq!(queue.on_reply(count, count, waited, &mut Rng::from_number(1)), None);
+    assert_eq!(queue.on_reply(count, (count, 0), waited, &mut Rng::from_number(1)), None);
 }
 
 fn starve(poller: &mut Poller, name: &str, count: usize, waited: Duration) -> Option<Duration> {
     let queue = poller.queue(&QueueName::new(name).unwrap()).unwrap();
-    queue.on_reply(count, 0, (LONG_POLL, waited), &mut Rng::from_number(1))
+    queue.on_reply(count, (0, 0), (LONG_POLL, waited), &mut Rng::from_number(1))
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn after_a_burst_the_queue_is_long_polled_immediately() {
     let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
     for count in counts {
         let waited = (Duration::ZERO, Duration::ZERO);
-        assert_eq!(queue.on_reply(count, 0, waited, &mut Rng::from_number(1)), None);
+        assert_eq!(queue.on_reply(count, (0, 0), waited, &mut Rng::from_number(1)), None);
     }
     assert_eq!(plan(&mut poller, 100), [("a".to_owned(), 100, LONG_POLL)]);
 }

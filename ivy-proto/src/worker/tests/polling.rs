@@ -103,6 +103,21 @@ fn a_missing_queue_that_must_not_be_created_is_polled_at_growing_intervals() {
 }
 
 #[test]
+fn entries_that_cannot_be_handled_do_not_delay_the_messages_behind_them() {
+    let mut worker = started();
+    for _ in 0..100 {
+        let (poll, count) = worker.take_poll().expect("the queue is polled again");
+        let reserved = Reserved { messages: Vec::new(), unusable: count };
+        worker.reply(poll, Ok(QueueReply::Reserved(reserved)));
+        assert!(
+            worker.take_poll().is_none(),
+            "a server that returns nothing else is polled slowly"
+        );
+        worker.advance(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_failing_queue_is_polled_at_most_twice_a_second_and_reported_once() {
     let mut worker = started();
     let mut polls = 0;
