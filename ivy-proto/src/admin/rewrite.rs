@@ -14,6 +14,12 @@ pub enum Obstacle {
     /// Its body cannot be read, for this reason.
     #[error("its body cannot be read here ({0}); {remedy}", remedy = remedy(.0))]
     Unreadable(DeadLetterReason),
+    /// It is sealed, probably as a dead letter of its queue, and cannot be opened, for this reason.
+    /// Its bytes would be useless in any other queue.
+    #[error(
+        "it is sealed for its queue, and cannot be opened here ({0}); provide the key of its sender"
+    )]
+    Sealed(DeadLetterReason),
     /// There is no key for its form.
     #[error(
         "it cannot be sealed again as {0}, because a key is missing; provide it, or requeue its bytes unchanged"

@@ -145,6 +145,7 @@ fn option(obstacle: Obstacle) -> Option<&'static str> {
     match obstacle {
         Obstacle::DeadlinePassed => Some("--drop-deadline"),
         Obstacle::Unreadable(_) | Obstacle::NoKey(_) => Some("--keyset, or --raw"),
+        Obstacle::Sealed(_) => Some("--keyset"),
         Obstacle::FormNotAccepted(_) => Some("--to"),
         _ => None,
     }

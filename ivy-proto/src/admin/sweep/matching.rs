@@ -5,6 +5,7 @@ use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::{Body, DeliveryCount, ReceivedBody, ReservedMessage};
 use crate::time::Moment;
+use crate::wire::crypto::BodyForm;
 use crate::wire::{Codec, Content, DeadLetter, Envelope, is_dead_letter};
 
 use super::super::filter::Subject;
@@ -120,6 +121,12 @@ impl Sweep {
             // Workers would not run it, also if its bytes are posted unchanged.
             (Content::Unreadable(bad), _) if is_dead_letter(text) => {
                 Err(Obstacle::Unreadable(bad.reason()))
+            }
+            // Nor could they open it: it is bound to this queue, if it is a dead letter.
+            (Content::Unreadable(bad), Some(_))
+                if Codec::form(text).is_some_and(BodyForm::is_authenticated) =>
+            {
+                Err(Obstacle::Sealed(bad.reason()))
             }
             // A body that was dead-lettered without an envelope is bound to its original queue.
             (Content::Task(_) | Content::Unreadable(_), live) => {

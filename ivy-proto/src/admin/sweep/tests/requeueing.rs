@@ -133,6 +133,17 @@ fn unreadable_bytes_return_unchanged_if_that_is_requested() {
 }
 
 #[test]
+fn a_sealed_letter_without_its_key_stays_although_its_bytes_are_requested_unchanged() {
+    let mut scenario = Scenario::new();
+    scenario.post("mail.dead", [Body::new("$ivy2$k1$AAAA")]);
+    let report = scenario.run(requeue(Requeue::new().raw()));
+    assert_eq!((report.posted, report.refused), (0, 1));
+    assert_eq!(scenario.bodies("mail.dead"), ["$ivy2$k1$AAAA"]);
+    let problem = scenario.problems.pop().unwrap();
+    assert!(matches!(problem.kind, ProblemKind::Obstacle(Obstacle::Sealed(_))), "{problem:?}");
+}
+
+#[test]
 fn a_letter_without_an_envelope_returns_to_the_queue_that_its_queue_belongs_to() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", [task("mail.send", 2)]);
