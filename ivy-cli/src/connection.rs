@@ -57,6 +57,12 @@ impl ConnectionOptions {
             builder = builder.channel(channel);
         }
         if let Some(file) = &self.keyset {
+            // Not repeated in the error: it contains keys.
+            if file.as_os_str().as_encoded_bytes().trim_ascii_start().starts_with(b"{") {
+                return Err(Failure::wrong_call(
+                    "--keyset is the path of a keyset file; pass the JSON of a keyset in the variable IVY_KEYSET",
+                ));
+            }
             let keyset = keys::read(file).map_err(Failure::wrong_call)?;
             builder = builder.encryption(Encryption::new().with_keyring(Keyring::new(keyset)));
         }

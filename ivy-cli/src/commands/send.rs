@@ -89,9 +89,9 @@ impl Sending {
     /// Sends one task for each line, until a line is invalid or a task is not sent. No line after an
     /// invalid one is sent.
     async fn each_line(&self, file: &Path) -> Result<Exit, Failure> {
-        let mut lines = lines::read(file)?;
-        let progress = Progress::start("sending");
         let (mut sent, mut interrupts) = (0, Interrupts::watch()?);
+        let mut lines = interrupts.or(lines::read(file)).await??;
+        let progress = Progress::start("sending");
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             let read = tokio::select! {

@@ -6,6 +6,14 @@ use serde_json::json;
 
 use crate::backend::{Ended, lines, on_each, program, task};
 
+#[test]
+fn a_keyset_in_place_of_its_file_is_refused_and_not_shown() {
+    let keyset = r#" {"primary":"k1","keys":[{"kid":"k1","secret":"Unseen"}]}"#;
+    let ended = Ended::of(program(&["ls", "--keyset", keyset]));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("IVY_KEYSET") && !ended.stderr.contains("Unseen"), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_does_not_exist_is_answered_with_the_nearest_name() {
     on_each(async |backend| {

@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let Options { file, queue, common } = options;
     let mut interrupts = Interrupts::watch()?;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let mut lines = lines::read(file)?;
+    let mut lines = interrupts.or(lines::read(file)).await??;
     let mut posting = Posting::new(&ivy);
     let ended = post_lines(&mut posting, &mut lines, queue.as_ref(), &mut interrupts).await;
     let imported = Imported { posted: posting.posted, possibly_posted: posting.unknown };
