@@ -5,7 +5,11 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, RedisServer};
 
-/// A subscriber of a Redis server's channels: receives what ivy and its peers publish.
+/// How the name of a channel ends on which workers publish their presence, which is no notice.
+const PRESENCE: &str = ".w";
+
+/// A subscriber of a Redis server's channels: receives what ivy and its peers publish, but no
+/// records of presence.
 #[derive(Debug)]
 pub struct Notices {
     received: mpsc::UnboundedReceiver<Notice>,
@@ -31,12 +35,13 @@ impl Notices {
         tokio::spawn(async move {
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
+                let channel = message.get_channel_name().to_owned();
+                if channel.ends_with(PRESENCE) {
+                    continue;
+                }
                 let content = serde_json::from_slice(message.get_payload_bytes());
                 let content = content.unwrap_or_default();
-                if sender
-                    .send(Notice { channel: message.get_channel_name().to_owned(), content })
-                    .is_err()
-                {
+                if sender.send(Notice { channel, content }).is_err() {
                     return;
                 }
             }
