@@ -1,12 +1,27 @@
-//! The project's pages: their examples are compiled and run like any other.
+//! The project's pages: their code is compiled and run like any other.
 
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+/// Includes pages whose Rust code stands for itself.
+macro_rules! pages {
+    ($($name:ident: $path:literal,)*) => {
+        $(
+            #[cfg(doctest)]
+            #[doc = include_str!($path)]
+            struct $name;
+        )*
+    };
+}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../ENCRYPTION.md")]
-struct Encryption;
+pages! {
+    Readme: "../../README.md",
+    Encryption: "../../ENCRYPTION.md",
+    FirstProgram: "../../guides/first-program.md",
+    Handlers: "../../guides/handlers.md",
+    Configuration: "../../guides/configuration.md",
+    Deploying: "../../guides/deploying.md",
+    Observing: "../../guides/observing.md",
+    Backends: "../../guides/backends.md",
+    FromNode: "../../guides/from-node.md",
+}
 
 /// Each adapter's package contains the page that its documentation includes, so there are three.
 #[test]
