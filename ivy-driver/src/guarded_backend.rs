@@ -47,7 +47,7 @@ impl<R: Runtime> Queue for GuardedQueue<R> {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
         let limit = op.time_limit();
         let executed = guarded::<R, _>(limit, || self.queue.execute(op));
-        let lost = |detail| Err(Fault::new(FaultKind::ResponseLost).with_detail(detail));
+        let lost = |detail| Err(Fault::new(FaultKind::ReplyLost).with_detail(detail));
         executed.map(move |result| result.unwrap_or_else(lost)).boxed()
     }
 
@@ -269,7 +269,7 @@ mod tests {
             let queue = GuardedQueue::<Tokio>::new(Arc::new(broken));
             let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
             let fault = queue.execute(op).await.unwrap_err();
-            assert_eq!(fault.kind(), FaultKind::ResponseLost);
+            assert_eq!(fault.kind(), FaultKind::ReplyLost);
             assert!(fault.to_string().contains(reason), "{fault}");
         }
     }

@@ -92,7 +92,7 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
 }
 
 fn lost(_: Poisoned) -> Fault {
-    Fault::new(FaultKind::ResponseLost).with_detail("the queue in memory has stopped")
+    Fault::new(FaultKind::ReplyLost).with_detail("the queue in memory has stopped")
 }
 
 impl Machine for Broker {

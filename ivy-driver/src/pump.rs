@@ -227,8 +227,7 @@ impl Future for InFlight {
             .as_mut()
             .is_some_and(|cancelled| cancelled.poll_unpin(context).is_ready());
         if is_cancelled {
-            let lost =
-                Fault::new(FaultKind::ResponseLost).with_detail("the operation was cancelled");
+            let lost = Fault::new(FaultKind::ReplyLost).with_detail("the operation was cancelled");
             return Poll::Ready((self.id, Err(lost)));
         }
         Poll::Pending
@@ -528,7 +527,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_operation_completes_once_as_lost() {
-        assert_eq!(result(500).await.unwrap_err().kind(), FaultKind::ResponseLost);
+        assert_eq!(result(500).await.unwrap_err().kind(), FaultKind::ReplyLost);
     }
 
     #[tokio::test(start_paused = true)]

@@ -120,7 +120,7 @@ impl World {
                 self.in_flight.retain(
                     |_, requester| !matches!(requester, Requester::Worker(other) if *other == op),
                 );
-                let lost = Err(Fault::new(FaultKind::ResponseLost));
+                let lost = Err(Fault::new(FaultKind::ReplyLost));
                 self.worker.handle_input(Input::Queue(op, lost), self.now)?;
             }
             Output::Publish(op, publication) => {

@@ -12,12 +12,12 @@ use ivy_proto::Rng;
 use crate::backend::Backend;
 use crate::choices::{Choices, Chooser};
 use crate::coverage::Coverage;
+use crate::failure_report::write;
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{Source, one_of};
 use crate::machine_driver::PAUSES;
 use crate::redis_sessions::EVICTED_KEYS;
 use crate::regressions::Regression;
-use crate::replay::write;
 use crate::run::{Case, run};
 use crate::setup::Setup;
 use crate::state_inputs::assert_all_listed;
@@ -84,7 +84,7 @@ fn small_world(plan: Plan) -> Setup {
         plan: Some(plan),
         lease: LEASE,
         handler_millis: HANDLER_MILLIS,
-        bytes: true,
+        as_bytes: true,
         ..Setup::default()
     }
 }
@@ -107,8 +107,8 @@ fn try_all_of(setup: &Setup, most: u32, offered: &[(Opportunity, Vec<(Fault, u64
         let chooser = Chooser::new(choices, most, offered.to_vec());
         let outcome = run(setup, Source::Chosen(chooser), false);
         if let Some(breach) = &outcome.breach {
-            let decisions = Some(outcome.decisions);
-            let case = Case { setup: setup.clone(), decisions, in_words: true };
+            let faults = Some(outcome.faults);
+            let case = Case { setup: setup.clone(), faults, in_words: true };
             let steps = write("exhaustive.jsonl", &case.run().trace.to_json_lines());
             let file = write("exhaustive.json", &Regression::of(&case, breach).to_json());
             panic!("{breach}; {file}, steps: {steps}");
@@ -119,9 +119,9 @@ fn try_all_of(setup: &Setup, most: u32, offered: &[(Opportunity, Vec<(Fault, u64
             sum.opportunities = choices.made();
         }
         sum.coverage.add(&outcome.coverage);
-        *sum.by_faults.entry(outcome.decisions.len()).or_default() += 1;
-        for decision in &outcome.decisions {
-            *sum.by_fault.entry(decision.fault).or_default() += 1;
+        *sum.by_faults.entry(outcome.faults.len()).or_default() += 1;
+        for fault in &outcome.faults {
+            *sum.by_fault.entry(fault.fault).or_default() += 1;
         }
         if !choices.next() {
             println!(

@@ -64,7 +64,7 @@ impl Class {
     ];
 }
 
-/// An opportunity for faults: one random decision is made at each.
+/// An opportunity for faults: one random fault is made at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Opportunity {
     /// A machine sends any request to the queue.

@@ -1,8 +1,8 @@
 //! Random choices: each component has its own streams of random numbers.
 //!
 //! Each component draws from two streams, one for natural variation (how long something takes) and
-//! one for faults. So one more draw does not change the draws of other components. Each fault that
-//! occurs is a decision; a list of decisions can replace the random ones.
+//! one for faults. So one more draw does not change the draws of other components. The faults that
+//! occur are listed, and such a list can replace the random ones.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(crate) struct InjectedFault {
 
 /// A fault, where it occurs, and at which opportunity of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Decision {
+pub(crate) struct PlannedFault {
     pub(crate) host: usize,
     pub(crate) opportunity: Opportunity,
     pub(crate) nth: u32,
@@ -71,16 +71,16 @@ pub(crate) struct FaultInjector {
     odds: [Odds; Opportunity::ALL.len()],
     pub(crate) source: Source,
     /// The faults that occurred.
-    pub(crate) decisions: Vec<Decision>,
+    pub(crate) faults: Vec<PlannedFault>,
     /// Whether faults occur at all: there are none after the fault phase.
     quiet_phase: bool,
 }
 
 impl Source {
-    pub(crate) fn listed(decisions: &[Decision]) -> Source {
-        let listed = decisions.iter().map(|decision| {
-            ((decision.host, decision.opportunity, decision.nth), (decision.fault, decision.detail))
-        });
+    pub(crate) fn listed(faults: &[PlannedFault]) -> Source {
+        let listed = faults
+            .iter()
+            .map(|fault| ((fault.host, fault.opportunity, fault.nth), (fault.fault, fault.detail)));
         Source::Listed(listed.collect())
     }
 }
@@ -101,7 +101,7 @@ impl FaultInjector {
             streams: (0..components).map(stream).collect(),
             odds: Opportunity::ALL.map(|opportunity| Odds::new(opportunity, classes, fault_rates)),
             source: Source::Drawn,
-            decisions: Vec::new(),
+            faults: Vec::new(),
             quiet_phase: false,
         }
     }
@@ -137,7 +137,7 @@ impl FaultInjector {
             Source::Listed(listed) => *listed.get(&(who, opportunity, nth))?,
             Source::Chosen(chooser) => chooser.choose(opportunity)?,
         };
-        self.decisions.push(Decision { host: who, opportunity, nth, fault, detail });
+        self.faults.push(PlannedFault { host: who, opportunity, nth, fault, detail });
         Some(InjectedFault { fault, detail: Rng::from_number(detail) })
     }
 }

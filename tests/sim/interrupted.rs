@@ -33,7 +33,7 @@ fn killers(backend: Backend, max_deliveries: u32, handler_millis: u64) -> Setup 
         backend,
         max_deliveries,
         handler_millis,
-        bytes: true,
+        as_bytes: true,
         lease: 5,
         fault_seconds: Duration::from_secs(3_600).as_secs(),
         ..Setup::default()
@@ -80,7 +80,7 @@ fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
                 seed,
                 plan: Some(Plan::Succeeds),
                 backend,
-                bytes: true,
+                as_bytes: true,
                 classes: vec![Class::Crashes, Class::Shutdowns],
                 fault_rates,
                 lease: 1,
@@ -91,7 +91,7 @@ fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
                 fault_seconds: 400,
                 ..Setup::default()
             };
-            let outcome = Case { setup, decisions: None, in_words: false }.run();
+            let outcome = Case { setup, faults: None, in_words: false }.run();
             assert_eq!(outcome.breach, None, "{backend:?}, seed {seed}");
             assert_eq!(outcome.coverage.dead, 0, "{backend:?}, seed {seed}");
         }

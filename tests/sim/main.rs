@@ -32,7 +32,7 @@
 //! | L7 | among workers that do not know a task, the one that knows it gets it soon | `World::check_waits` |
 //! | P10 | no panic | `run` |
 //!
-//! A run ends at the first breach; `replay` reports it and searches for the fewest faults that lead
+//! A run ends at the first breach; `failure_report` reports it and searches for the fewest faults that lead
 //! to it. `exhaustive` tries all faults for one task, and `sweeps`, with laws A1 to A7 of its own, all
 //! faults for an operator's sweep of dead letters; `planted` checks that planted bugs are found;
 //! `many_messages` tests large numbers. The tests `models` of the package `ivy-contract` compare the
@@ -47,6 +47,7 @@ mod clock;
 mod coverage;
 mod event_queue;
 mod exhaustive;
+mod failure_report;
 mod fault;
 mod fault_injection;
 mod flood;
@@ -70,7 +71,7 @@ mod quiet_phase;
 mod rates;
 mod redis_sessions;
 mod regressions;
-mod replay;
+
 mod run;
 mod seeds;
 mod setup;

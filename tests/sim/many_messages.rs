@@ -20,7 +20,7 @@ fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
         handler_millis: 1_000,
         ..Setup::default()
     };
-    let outcome = Case { setup, decisions: None, in_words: false }.run();
+    let outcome = Case { setup, faults: None, in_words: false }.run();
     assert_eq!(outcome.breach, None);
     let coverage = &outcome.coverage;
     // One more shows at the end that everything works.

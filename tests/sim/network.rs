@@ -195,11 +195,11 @@ impl World {
         match injected.fault {
             Fault::RequestLost => {
                 let after = if one_in(rng, 3) { Duration::from_millis(30) } else { limit };
-                return self.fail(who, op_id, after, QueueFault::new(FaultKind::ResponseLost));
+                return self.fail(who, op_id, after, QueueFault::new(FaultKind::ReplyLost));
             }
             Fault::RequestDelayed => {
                 delay = Duration::from_millis(100 + rng.up_to(30_000));
-                self.fail(who, op_id, limit, QueueFault::new(FaultKind::ResponseLost));
+                self.fail(who, op_id, limit, QueueFault::new(FaultKind::ReplyLost));
             }
             Fault::RequestTwice => {
                 let again = delay + Duration::from_millis(rng.up_to(5_000));

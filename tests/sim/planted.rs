@@ -6,10 +6,10 @@ use ivy_proto::planted::{Bug, choose};
 use ivy_redis::planted as session;
 use ivy_sim::planted as script;
 
+use crate::failure_report::{shrink, write};
 use crate::frames::try_frames;
 use crate::laws::Breach;
 use crate::regressions::{self, Regression};
-use crate::replay::{shrink, write};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
 use crate::sweeps::first_breach;
@@ -119,8 +119,8 @@ fn keep(bug: Bug, seed: u64, breach: &Breach) {
     }
     choose(Some(bug));
     let case = Case::from_seed(seed, Profile::Swarm);
-    let decisions = Some(case.run().decisions);
-    let least = shrink(&Case { decisions, ..case }, breach.law);
+    let faults = Some(case.run().faults);
+    let least = shrink(&Case { faults, ..case }, breach.law);
     let breach = least.run().breach.unwrap_or_else(|| breach.clone());
     choose(None);
     let name = format!("{bug:?}");

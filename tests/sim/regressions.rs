@@ -1,9 +1,9 @@
-//! Cases that failed once, recorded as lists of decisions so that a change of the code does not
+//! Cases that failed once, recorded as lists of faults so that a change of the code does not
 //! change the case. They run with every test run.
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault_injection::Decision;
+use crate::fault_injection::PlannedFault;
 use crate::laws::Breach;
 use crate::run::Case;
 use crate::setup::Setup;
@@ -20,7 +20,7 @@ pub(crate) struct Regression {
     /// The law that was broken.
     pub(crate) law: String,
     pub(crate) setup: Setup,
-    pub(crate) decisions: Vec<Decision>,
+    pub(crate) faults: Vec<PlannedFault>,
 }
 
 impl Regression {
@@ -30,13 +30,13 @@ impl Regression {
             bug: None,
             law: breach.law.to_owned(),
             setup: case.setup.clone(),
-            decisions: case.decisions.clone().unwrap_or_default(),
+            faults: case.faults.clone().unwrap_or_default(),
         }
     }
 
     pub(crate) fn case(&self) -> Case {
-        let decisions = Some(self.decisions.clone());
-        Case { setup: self.setup.clone(), decisions, in_words: false }
+        let faults = Some(self.faults.clone());
+        Case { setup: self.setup.clone(), faults, in_words: false }
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -68,9 +68,9 @@ fn a_recorded_failure_does_not_fail_again() {
         let about = &regression.about;
         assert_eq!(outcome.breach, None, "{name}, once: {about}");
         assert!(outcome.coverage.executions > 0, "{name}: no handler was run");
-        let occurred = outcome.decisions.len();
+        let occurred = outcome.faults.len();
         assert!(
-            occurred > 0 || regression.decisions.is_empty(),
+            occurred > 0 || regression.faults.is_empty(),
             "{name}: none of its faults occurred"
         );
     }

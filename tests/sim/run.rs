@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ivy_proto::Moment;
 
 use crate::coverage::Coverage;
-use crate::fault_injection::{Decision, Source};
+use crate::fault_injection::{PlannedFault, Source};
 use crate::laws::Breach;
 use crate::setup::{Profile, Setup};
 use crate::trace::Trace;
@@ -24,7 +24,7 @@ pub(crate) struct Outcome {
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     /// The faults that occurred.
-    pub(crate) decisions: Vec<Decision>,
+    pub(crate) faults: Vec<PlannedFault>,
     pub(crate) source: Source,
 }
 
@@ -33,19 +33,19 @@ pub(crate) struct Outcome {
 pub(crate) struct Case {
     pub(crate) setup: Setup,
     /// Its faults, if they were decided in advance; otherwise they are random.
-    pub(crate) decisions: Option<Vec<Decision>>,
+    pub(crate) faults: Option<Vec<PlannedFault>>,
     pub(crate) in_words: bool,
 }
 
 impl Case {
     pub(crate) fn from_seed(seed: u64, profile: Profile) -> Case {
-        Case { setup: Setup::from_seed(seed, profile), decisions: None, in_words: false }
+        Case { setup: Setup::from_seed(seed, profile), faults: None, in_words: false }
     }
 
     /// Runs it to its end. A panic breaks a law, too.
     pub(crate) fn run(&self) -> Outcome {
-        let source = match &self.decisions {
-            Some(decisions) => Source::listed(decisions),
+        let source = match &self.faults {
+            Some(faults) => Source::listed(faults),
             None => Source::Drawn,
         };
         run(&self.setup, source, self.in_words)
@@ -94,8 +94,8 @@ impl World {
             coverage.dead += u64::from(task.dead);
         }
         let breach = panic.or(self.checker.breach().cloned()).or(self.trace.secrets());
-        let (decisions, source) = (self.injector.decisions, self.injector.source);
-        Outcome { breach, coverage, trace: self.trace, decisions, source }
+        let (faults, source) = (self.injector.faults, self.injector.source);
+        Outcome { breach, coverage, trace: self.trace, faults, source }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::coverage::Coverage;
+use crate::failure_report::{commit, report_failure};
 use crate::fault::{FAULTS, Fault};
-use crate::replay::{commit, report_failure};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
 use crate::state_inputs::{assert_all_listed, assert_all_seen};
@@ -87,9 +87,9 @@ fn replay_of_a_seed_gives_the_same_run() {
     if let Some(breach) = &outcome.breach {
         panic!("{}", report_failure(seed, profile, breach));
     }
-    // The decisions alone give the same run.
-    let decisions = Some(outcome.decisions);
-    let again = Case { decisions, ..Case::from_seed(seed, profile) }.run();
+    // The faults alone give the same run.
+    let faults = Some(outcome.faults);
+    let again = Case { faults, ..Case::from_seed(seed, profile) }.run();
     assert_eq!(again.trace.hash(), outcome.trace.hash());
     println!("seed {seed:#x}: no law is broken in {} steps", outcome.coverage.events);
 }

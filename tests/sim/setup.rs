@@ -103,7 +103,7 @@ pub(crate) struct Setup {
     /// How many messages other programs post.
     pub(crate) foreign_messages: usize,
     /// Whether requests and responses travel as bytes.
-    pub(crate) bytes: bool,
+    pub(crate) as_bytes: bool,
     pub(crate) encrypted: bool,
     pub(crate) long_poll: bool,
     /// The kind of server that the broker simulates.
@@ -126,7 +126,7 @@ pub(crate) struct Setup {
     /// How many of the workers, the last ones, have an older version.
     pub(crate) old_workers: usize,
     /// How many of the workers, the last ones, belong to another program.
-    pub(crate) ignorant_workers: usize,
+    pub(crate) workers_of_another_program: usize,
     /// Whether workers publish presence records.
     pub(crate) presence: bool,
     /// Whether somebody listens to them, during the fault phase.
@@ -158,7 +158,7 @@ impl Default for Setup {
             kinds: 1,
             tasks: 1,
             foreign_messages: 0,
-            bytes: false,
+            as_bytes: false,
             encrypted: false,
             long_poll: true,
             backend: Backend::default(),
@@ -175,7 +175,7 @@ impl Default for Setup {
             broker_speed: 1_000,
             outage: None,
             old_workers: 0,
-            ignorant_workers: 0,
+            workers_of_another_program: 0,
             presence: false,
             watched: false,
             measured: false,
@@ -236,11 +236,11 @@ impl Setup {
     /// One worker that knows the task, and several that do not.
     fn shared(seed: u64) -> Setup {
         let mut rng = stream_of(seed, SETTINGS + 3);
-        let ignorant_workers = one_of(&mut rng, &[1, 3, 9]);
+        let workers_of_another_program = one_of(&mut rng, &[1, 3, 9]);
         Setup {
             seed,
-            workers: 1 + ignorant_workers,
-            ignorant_workers,
+            workers: 1 + workers_of_another_program,
+            workers_of_another_program,
             measured: true,
             fault_seconds: one_of(&mut rng, &[200, 2_000, 10_000]),
             tasks: one_of(&mut rng, &[1, 5, 50, 400]),
@@ -302,7 +302,7 @@ impl Setup {
             kinds: 1 + rng.up_to(2) as usize,
             tasks: 1 + rng.up_to(15) as usize,
             foreign_messages: if has(Class::Payloads) { 1 + rng.up_to(4) as usize } else { 0 },
-            bytes: one_in(&mut rng, 2),
+            as_bytes: one_in(&mut rng, 2),
             encrypted,
             long_poll: !one_in(&mut rng, 4),
             backend: if one_in(&mut rng, 6) { Backend::Exact } else { Backend::default() },
@@ -346,7 +346,7 @@ impl Setup {
         setup.watched = one_in(&mut rng, 2);
         if setup.has(Class::Deployments) {
             match seed % 3 {
-                0 => setup.ignorant_workers = 1,
+                0 => setup.workers_of_another_program = 1,
                 _ => setup.old_workers = 1,
             }
         }
@@ -365,7 +365,7 @@ impl Setup {
 
     /// Whether requests and responses travel as bytes.
     pub(crate) fn travels_as_bytes(&self) -> bool {
-        self.bytes && self.backend.has_bytes()
+        self.as_bytes && self.backend.has_bytes()
     }
 
     pub(crate) fn has(&self, class: Class) -> bool {

@@ -14,8 +14,8 @@ const MAX_MEDIAN: Duration = Duration::from_secs(60);
 
 impl World {
     /// Whether the worker of this host belongs to another program, which uses the first queue too.
-    pub(crate) fn is_ignorant(&self, host: usize) -> bool {
-        self.is_among_last(host, self.setup.ignorant_workers)
+    pub(crate) fn is_of_another_program(&self, host: usize) -> bool {
+        self.is_among_last(host, self.setup.workers_of_another_program)
     }
 
     /// Whether the worker of this host has an older version, whose handlers refuse the arguments of
@@ -33,7 +33,7 @@ impl World {
 
     /// Gives a worker its tasks.
     pub(crate) fn with_tasks(&self, host: usize, mut config: WorkerConfig) -> WorkerConfig {
-        if self.is_ignorant(host) {
+        if self.is_of_another_program(host) {
             let name = TaskName::new("other.program").expect("the name is valid");
             let queue = self.kinds[0].settings.queue.clone();
             return config.with_task(name, TaskSettings::in_queue(queue));
@@ -58,9 +58,9 @@ impl World {
         waits.sort_unstable();
         let median = waits[waits.len() / 2];
         if median > MAX_MEDIAN || dead > 0 {
-            let ignorant = self.setup.ignorant_workers;
+            let others = self.setup.workers_of_another_program;
             self.checker.broken("L7", || {
-                format!("with {ignorant} workers that do not know the task, {dead} were dead-lettered; waits: {waits:?}")
+                format!("with {others} workers that do not know the task, {dead} were dead-lettered; waits: {waits:?}")
             });
         }
     }

@@ -3,7 +3,7 @@
 use ivy_proto::Moment;
 use serde_json::json;
 
-use crate::fault_injection::Decision;
+use crate::fault_injection::PlannedFault;
 use crate::laws::Breach;
 use crate::setup::SECRETS;
 use crate::task::{ProcessId, number_in};
@@ -22,7 +22,7 @@ struct Line {
 
 enum What {
     Event(String),
-    Decision(Decision),
+    PlannedFault(PlannedFault),
 }
 
 impl Trace {
@@ -56,10 +56,10 @@ impl Trace {
     }
 
     /// A fault of a process.
-    pub(crate) fn decide(&mut self, at: Moment, actor: Option<ProcessId>, decision: &Decision) {
-        self.mix(u64::from(decision.nth) << 8 ^ decision.fault as u64);
+    pub(crate) fn decide(&mut self, at: Moment, actor: Option<ProcessId>, fault: &PlannedFault) {
+        self.mix(u64::from(fault.nth) << 8 ^ fault.fault as u64);
         if let Some(lines) = &mut self.lines {
-            lines.push(Line { at, actor, what: What::Decision(decision.clone()) });
+            lines.push(Line { at, actor, what: What::PlannedFault(fault.clone()) });
         }
     }
 
@@ -68,7 +68,7 @@ impl Trace {
         let lines = self.lines.iter().flatten();
         let mut words = lines.filter_map(|line| match &line.what {
             What::Event(words) => Some(words),
-            What::Decision(_) => None,
+            What::PlannedFault(_) => None,
         });
         let text = words.find(|words| {
             number_in(words).is_some() || SECRETS.iter().any(|secret| words.contains(secret))
@@ -92,7 +92,7 @@ impl Trace {
             }
             match &line.what {
                 What::Event(words) => entry["event"] = json!(words),
-                What::Decision(decision) => entry["decision"] = json!(decision),
+                What::PlannedFault(fault) => entry["fault"] = json!(fault),
             }
             format!("{entry}\n")
         });

@@ -347,9 +347,9 @@ impl World {
         if let Some(host) = self.hosts.get_mut(who) {
             host.had_fault |= injected.fault.delays_settling();
         }
-        if let Some(decision) = self.injector.decisions.last() {
+        if let Some(fault) = self.injector.faults.last() {
             let host = self.hosts.get(who).map(|host| host.who);
-            self.trace.decide(self.now, host, decision);
+            self.trace.decide(self.now, host, fault);
         }
         Some(injected)
     }

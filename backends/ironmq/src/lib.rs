@@ -284,7 +284,7 @@ impl IronMq {
     }
 
     /// The maximum size of the response to this operation, in bytes. A longer one is cut off and
-    /// counts as [`FaultKind::ResponseLost`].
+    /// counts as [`FaultKind::ReplyLost`].
     #[must_use]
     pub fn response_limit(&self, op: &QueueOp) -> usize {
         let messages = match op {

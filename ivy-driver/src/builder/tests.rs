@@ -138,7 +138,7 @@ async fn an_operation_of_a_queue_that_is_a_session_ends_in_time() {
     let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
     let limit = op.time_limit() + Duration::from_secs(1);
     let fault = tokio::time::timeout(limit, queue.execute(op)).await.unwrap().unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::ResponseLost);
+    assert_eq!(fault.kind(), FaultKind::ReplyLost);
 }
 
 /// What is compiled in.

@@ -59,7 +59,7 @@ impl Queue for Flaky {
                 Some(Fate::Unreachable) => Err(Fault::new(FaultKind::Unreachable)),
                 Some(Fate::ResponseLost) => {
                     done.await?;
-                    Err(Fault::new(FaultKind::ResponseLost))
+                    Err(Fault::new(FaultKind::ReplyLost))
                 }
                 Some(Fate::ResponseLate) => {
                     let reply = done.await;

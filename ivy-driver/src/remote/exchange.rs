@@ -95,7 +95,7 @@ impl Shared {
 /// Limits the effect of a panic in an exchange to one operation.
 fn guarded(step: impl FnOnce() -> Step) -> Step {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
-        Step::Done(Err(Fault::new(FaultKind::ResponseLost).with_detail(describe_panic(panic))))
+        Step::Done(Err(Fault::new(FaultKind::ReplyLost).with_detail(describe_panic(panic))))
     })
 }
 
@@ -204,6 +204,6 @@ mod tests {
     async fn a_panic_of_an_exchange_costs_its_operation() {
         let events = EventSink::new(Clock::<Tokio>::start());
         let fault = cleared(Scripted::Panics, events).await.unwrap_err();
-        assert_eq!(fault.kind(), FaultKind::ResponseLost);
+        assert_eq!(fault.kind(), FaultKind::ReplyLost);
     }
 }

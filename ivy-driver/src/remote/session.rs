@@ -94,7 +94,7 @@ impl<R: Runtime> Queue for SessionQueue<R> {
             let result = remote
                 .request(|command_id, sender| SessionCommand::Execute(command_id, op, sender))
                 .await;
-            result.unwrap_or_else(|| Err(Fault::new(FaultKind::ResponseLost).with_detail(ENDED)))
+            result.unwrap_or_else(|| Err(Fault::new(FaultKind::ReplyLost).with_detail(ENDED)))
         }
         .boxed()
     }

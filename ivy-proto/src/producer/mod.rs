@@ -366,7 +366,7 @@ impl Producer {
         for call in unposted {
             self.not_sent(call.outgoing.id, SendError::Draining);
         }
-        let lost = Fault::new(FaultKind::ResponseLost)
+        let lost = Fault::new(FaultKind::ReplyLost)
             .with_detail("the producer was shut down before the queue replied");
         for outgoing in waiting {
             if outgoing.may_be_stored {

@@ -41,7 +41,7 @@ pub enum FaultKind {
     Tls,
     /// The request was sent, but no complete response arrived.
     #[error("the response of the queue's server was lost")]
-    ResponseLost,
+    ReplyLost,
     /// The response does not follow the protocol.
     #[error("the queue's server sent an invalid response")]
     BadResponse,
@@ -99,10 +99,10 @@ pub enum Effect {
 }
 
 impl FaultKind {
-    /// The former name of [`ResponseLost`](FaultKind::ResponseLost).
-    #[deprecated(note = "renamed to `ResponseLost`: HTTP requests have responses")]
+    /// The former name of [`ReplyLost`](FaultKind::ReplyLost).
+    #[deprecated(note = "renamed to `ReplyLost`: HTTP requests have responses")]
     #[allow(non_upper_case_globals, reason = "it was a variant")]
-    pub const AnswerLost: FaultKind = FaultKind::ResponseLost;
+    pub const AnswerLost: FaultKind = FaultKind::ReplyLost;
 
     /// What an operator or program can do about it, whatever the backend.
     fn advice(self) -> &'static str {
@@ -111,7 +111,7 @@ impl FaultKind {
             FaultKind::Tls => {
                 "check the host name and the certificate, or configure the root certificate of your own authority"
             }
-            FaultKind::ResponseLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
+            FaultKind::ReplyLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
                 "it can be retried"
             }
             FaultKind::BadResponse => {
@@ -170,10 +170,8 @@ impl Fault {
     /// configured far from here. Only for faults of the connection.
     #[must_use]
     pub fn with_server(mut self, server: &str) -> Self {
-        let of_the_connection = matches!(
-            self.0.kind,
-            FaultKind::Unreachable | FaultKind::Tls | FaultKind::ResponseLost
-        );
+        let of_the_connection =
+            matches!(self.0.kind, FaultKind::Unreachable | FaultKind::Tls | FaultKind::ReplyLost);
         if of_the_connection && !server.is_empty() {
             self.0.detail = format!("{server}: {}", self.0.detail);
         }
@@ -213,7 +211,7 @@ impl Fault {
             | FaultKind::Tls
             | FaultKind::TooManyRequests
             | FaultKind::Unavailable => Effect::None,
-            FaultKind::ResponseLost | FaultKind::BadResponse | FaultKind::ServerError => {
+            FaultKind::ReplyLost | FaultKind::BadResponse | FaultKind::ServerError => {
                 Effect::Unknown
             }
             FaultKind::Unauthorized

@@ -169,7 +169,7 @@ impl QueueOp {
     }
 
     /// The time limit of the whole request, including connecting and reading. After it, the driver
-    /// fails the operation with [`FaultKind::ResponseLost`](super::FaultKind::ResponseLost).
+    /// fails the operation with [`FaultKind::ReplyLost`](super::FaultKind::ReplyLost).
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         match self {

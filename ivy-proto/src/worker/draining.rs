@@ -80,7 +80,7 @@ impl Worker {
         let mut running = self.jobs.sorted_keys();
         running.retain(|job| self.jobs.get(job).is_some_and(runs));
         for job in running {
-            self.orphan(job, CancelReason::Drain);
+            self.cancel_without_lease(job, CancelReason::Drain);
             self.release(job, Duration::ZERO, ReleaseReason::Drain);
         }
         self.notices.drop_waiting(&mut self.fx);
@@ -97,10 +97,10 @@ impl Worker {
     pub(super) fn finish_if_drained(&mut self) {
         let Mode::Draining { limit_passed } = self.mode else { return };
         let settled = self.jobs.is_empty() && self.fx.in_flight.is_empty();
-        let ended = self.orphans.is_empty() && self.notices.is_idle();
+        let ended = self.without_lease.is_empty() && self.notices.is_idle();
         if settled && (limit_passed || ended && self.presence_has_ended()) {
             self.mode = Mode::Finished;
-            self.leave_orphans();
+            self.leave_jobs_without_lease();
             self.fx.timers.clear();
             self.fx.outputs.push_back(Output::Finished);
         }

@@ -78,7 +78,7 @@ impl Scheduled {
 
 /// A handler that was cancelled and has not ended yet; its message is no longer held for it.
 #[derive(Debug)]
-pub(super) struct Orphan {
+pub(super) struct JobWithoutLease {
     pub(super) task: TaskRef,
     pub(super) row: Row,
     pub(super) attempt: u32,

@@ -226,7 +226,7 @@ mod tests {
     fn a_lost_reply_is_followed_by_an_immediate_retry_with_the_old_receipt() {
         let mut lease = lease();
         let mut rng = Rng::from_number(1);
-        let lost = Fault::new(FaultKind::ResponseLost);
+        let lost = Fault::new(FaultKind::ReplyLost);
         lease.touch_sent(Moment::EPOCH, WALL);
         assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
         lease.touch_sent(Moment::EPOCH, WALL);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn only_the_first_lost_reply_is_followed_by_an_immediate_retry() {
-        let lost = Fault::new(FaultKind::ResponseLost);
+        let lost = Fault::new(FaultKind::ReplyLost);
         let unreachable = Fault::new(FaultKind::Unreachable);
         let faults = [(&lost, true), (&lost, false), (&unreachable, false), (&lost, false)];
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
@@ -283,7 +283,7 @@ mod tests {
         lease.touch_sent(at(0), WALL);
         assert!(lease.allows_start(at(16), WALL));
         assert!(!lease.allows_start(at(17), WALL));
-        lease.touch_failed(&Fault::new(FaultKind::ResponseLost), &mut rng);
+        lease.touch_failed(&Fault::new(FaultKind::ReplyLost), &mut rng);
         lease.touch_sent(at(10), WALL);
         assert!(!lease.allows_start(at(17), WALL));
         lease.touched(receipt("b"), renewal(20, at(10)));
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn the_unconfirmed_renewal_that_ends_first_counts() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
-        let lost = Fault::new(FaultKind::ResponseLost);
+        let lost = Fault::new(FaultKind::ReplyLost);
         for lengths in [[25, 10], [10, 25]] {
             let mut rng = Rng::from_number(1);
             let mut lease = lease();

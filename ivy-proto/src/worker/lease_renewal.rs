@@ -11,7 +11,7 @@ use crate::queue::{Fault, QueueOp};
 use super::Worker;
 use super::effects::OpPurpose;
 use super::io::{CancelReason, Output, Timer};
-use super::job::{Job, Orphan, Progress, Stage};
+use super::job::{Job, JobWithoutLease, Progress, Stage};
 use super::lease::{Grant, TouchFailure};
 
 /// How long a handler may run if the queue ends each lease after `longest`, however often it is
@@ -98,7 +98,7 @@ impl Worker {
         };
         self.fx.meter.lease_lost(held.row);
         self.fx.event(event);
-        self.orphan(job, CancelReason::LeaseLost);
+        self.cancel_without_lease(job, CancelReason::LeaseLost);
         self.forget(job);
     }
 
@@ -135,11 +135,11 @@ impl Worker {
     }
 
     /// Cancels the job's handler if it runs; the handler keeps its slot until it ends.
-    pub(super) fn orphan(&mut self, job: JobId, reason: CancelReason) {
+    pub(super) fn cancel_without_lease(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get(&job) else { return };
         if let (Stage::Running { started_at, .. }, Some(scheduled)) = (&held.stage, &held.scheduled)
         {
-            let orphan = Orphan {
+            let handler = JobWithoutLease {
                 task: scheduled.task.clone(),
                 row: held.row,
                 attempt: scheduled.attempt,
@@ -148,7 +148,7 @@ impl Worker {
             };
             self.running -= 1;
             self.suspects.ended(job);
-            self.orphans.insert(job, orphan);
+            self.without_lease.insert(job, handler);
             self.fx.timers.stop(&Timer::TimeLimit(job));
             self.fx.outputs.push_back(Output::Cancel(job, reason));
         }

@@ -37,9 +37,9 @@ impl Worker {
                 queue(&held.queue, &|counts| runs(counts, running));
             }
         }
-        for orphan in self.orphans.values() {
-            let running = now.since(orphan.started_at);
-            queue(&orphan.task.queue, &|counts| runs(counts, running));
+        for job in self.without_lease.values() {
+            let running = now.since(job.started_at);
+            queue(&job.task.queue, &|counts| runs(counts, running));
         }
         snapshot
     }

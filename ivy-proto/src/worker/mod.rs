@@ -55,7 +55,7 @@
 //!             broker.handle_input(broker::Input::Request(id, request.into()), now)?;
 //!         }
 //!         Output::CancelQueue(op) => {
-//!             let lost = Fault::new(ivy_proto::queue::FaultKind::ResponseLost);
+//!             let lost = Fault::new(ivy_proto::queue::FaultKind::ReplyLost);
 //!             worker.handle_input(Input::Queue(op, Err(lost)), now)?;
 //!         }
 //!         Output::Run(run) => {
@@ -144,7 +144,7 @@ use coalescing::ReserveCoalescing;
 use effects::{Effects, OpPurpose};
 use failed_decryptions::FailedDecryptions;
 use fingerprints::Fingerprints;
-use job::{Job, Orphan, Stage};
+use job::{Job, JobWithoutLease, Stage};
 use lateness::Lateness;
 use lost_before_arrival::LostBeforeArrival;
 use nested_waits::NestedWaits;
@@ -181,7 +181,7 @@ pub struct Worker {
     coalescing: ReserveCoalescing,
     /// Handlers that still run although their message is no longer held. Each keeps its slot until
     /// it ends.
-    orphans: BTreeMap<JobId, Orphan>,
+    without_lease: BTreeMap<JobId, JobWithoutLease>,
     pending_deletes: PendingDeletes,
     notices: Notices,
     presence: Option<Presence>,
@@ -243,7 +243,7 @@ impl Worker {
             release_counts: ReleaseCounts::default(),
             running: 0,
             coalescing: ReserveCoalescing::default(),
-            orphans: BTreeMap::new(),
+            without_lease: BTreeMap::new(),
             pending_deletes: PendingDeletes::default(),
             notices,
             presence,
@@ -312,7 +312,7 @@ impl Worker {
         Load {
             held: self.jobs.len(),
             waiting: self.waiting_count(),
-            running: self.running + self.orphans.len(),
+            running: self.running + self.without_lease.len(),
             notice_bytes: self.notices.bytes(),
         }
     }
@@ -340,7 +340,7 @@ impl Worker {
 
     fn has_running(&self, job: JobId) -> bool {
         let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
-        self.orphans.contains_key(&job) || self.jobs.get(&job).is_some_and(runs)
+        self.without_lease.contains_key(&job) || self.jobs.get(&job).is_some_and(runs)
     }
 
     fn next_deadline(&self) -> Option<Deadline<Timer>> {
@@ -403,7 +403,7 @@ impl Worker {
 
     /// How many slots are in use, by handlers and by messages about to start.
     fn slots_taken(&self) -> usize {
-        self.running + self.orphans.len() + self.replacing.slots()
+        self.running + self.without_lease.len() + self.replacing.slots()
     }
 
     fn is_draining(&self) -> bool {

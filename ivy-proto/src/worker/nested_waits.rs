@@ -95,7 +95,7 @@ impl Worker {
     /// worker serves, if that is the case.
     fn standstill_since(&self) -> Option<Moment> {
         let waits = &self.waits.in_flight;
-        let taken = self.running + self.orphans.len();
+        let taken = self.running + self.without_lease.len();
         // A suspect runs alone.
         let is_full = taken >= self.config.concurrency || self.suspects.one_runs();
         if waits.is_empty() || waits.len() < taken || !is_full || self.mode != Mode::Running {
@@ -112,8 +112,8 @@ impl Worker {
         let Some(since) = self.standstill_since() else { return };
         self.waits.reported_at = Some(self.fx.now);
         let named = self.waits.in_flight.iter().filter_map(|(job, wait)| {
-            let task = match self.orphans.get(job) {
-                Some(orphan) => orphan.task.clone(),
+            let task = match self.without_lease.get(job) {
+                Some(job) => job.task.clone(),
                 None => self.jobs.get(job)?.scheduled.as_ref()?.task.clone(),
             };
             Some(NestedWait { task, waits_for: wait.waits_for.clone() })

@@ -13,7 +13,7 @@ use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 use super::Worker;
 use super::admission::Rejection;
 use super::io::{CancelReason, JobOutcome, Timer};
-use super::job::{DeadLettering, Job, Orphan, Scheduled, Settlement, Stage};
+use super::job::{DeadLettering, Job, JobWithoutLease, Scheduled, Settlement, Stage};
 use super::poller::PauseReason;
 
 /// How long a queue and a message are paused after the system could not start a thread for the
@@ -24,9 +24,9 @@ impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
         let was_interrupted = self.waits.handler_ended(job);
         self.lose_ended_lease(job);
-        if let Some(orphan) = self.orphans.remove(&job) {
+        if let Some(job) = self.without_lease.remove(&job) {
             // Another worker may be running its message, so its result does not count.
-            return self.orphan_ended(&orphan, outcome);
+            return self.job_without_lease_ended(&job, outcome);
         }
         let Some(held) = self.jobs.get(&job) else { return };
         let Stage::Running { started_at, overdue } = held.stage else { return };
@@ -164,10 +164,10 @@ impl Worker {
         self.fx.event(Event::TaskExecuted { task, attempt: scheduled.attempt, took, error });
     }
 
-    fn orphan_ended(&mut self, orphan: &Orphan, outcome: JobOutcome) {
-        let took = self.fx.now.since(orphan.started_at);
-        if let Some(execution) = execution(&outcome, Some(orphan.reason)) {
-            self.fx.meter.executed(orphan.row, execution, took);
+    fn job_without_lease_ended(&mut self, job: &JobWithoutLease, outcome: JobOutcome) {
+        let took = self.fx.now.since(job.started_at);
+        if let Some(execution) = execution(&outcome, Some(job.reason)) {
+            self.fx.meter.executed(job.row, execution, took);
         }
         let error = match outcome {
             // It was not run.
@@ -175,7 +175,7 @@ impl Worker {
             JobOutcome::Done(_) | JobOutcome::ResultTooDeep => None,
             JobOutcome::Failed(error) => Some(error),
             JobOutcome::Panicked(message) => Some(panicked(&message)),
-            JobOutcome::Cancelled => Some(match orphan.reason {
+            JobOutcome::Cancelled => Some(match job.reason {
                 CancelReason::LeaseLost => {
                     TaskError::new("the handler was cancelled because its message's lease was lost")
                 }
@@ -189,17 +189,17 @@ impl Worker {
             }),
         };
         self.fx.event(Event::TaskExecuted {
-            task: orphan.task.clone(),
-            attempt: orphan.attempt,
+            task: job.task.clone(),
+            attempt: job.attempt,
             took,
             error,
         });
     }
 
     /// The worker ends and no longer waits for cancelled handlers.
-    pub(super) fn leave_orphans(&mut self) {
-        for orphan in std::mem::take(&mut self.orphans).into_values() {
-            self.orphan_ended(&orphan, JobOutcome::Cancelled);
+    pub(super) fn leave_jobs_without_lease(&mut self) {
+        for job in std::mem::take(&mut self.without_lease).into_values() {
+            self.job_without_lease_ended(&job, JobOutcome::Cancelled);
         }
     }
 }

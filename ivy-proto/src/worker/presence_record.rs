@@ -26,7 +26,7 @@ impl Worker {
             started: self.fx.wall.unix_millis(presence.started),
             up: whole_millis(up),
             slots: self.config.concurrency as u64,
-            running: (self.running + self.orphans.len()) as u64,
+            running: (self.running + self.without_lease.len()) as u64,
             held: self.jobs.len() as u64,
             degraded: self.degraded_parts(),
             queues: self.served_queues(),
@@ -64,9 +64,9 @@ impl Worker {
             }
             _ => None,
         });
-        let orphans = self.orphans.values();
-        let orphans = orphans.map(|orphan| (orphan.started_at, &orphan.task, orphan.attempt));
-        let mut running: Vec<_> = held.chain(orphans).collect();
+        let without_lease = self.without_lease.values();
+        let without_lease = without_lease.map(|job| (job.started_at, &job.task, job.attempt));
+        let mut running: Vec<_> = held.chain(without_lease).collect();
         let order = |(started_at, task, _): &(_, &TaskRef, _)| (*started_at, task.id);
         if running.len() > LONGEST {
             running.select_nth_unstable_by_key(LONGEST, order);

@@ -70,7 +70,7 @@ async fn receipts_of_before_a_restart_match_no_later_message() {
     let deleted = async {
         loop {
             match queue.delete(before.clone()).await {
-                Err(FaultKind::ResponseLost | FaultKind::Unreachable) => sleep(SECOND / 10).await,
+                Err(FaultKind::ReplyLost | FaultKind::Unreachable) => sleep(SECOND / 10).await,
                 deleted => return deleted,
             }
         }

@@ -188,7 +188,7 @@ impl World {
                 true => self.cancel_request(who, op),
                 false => self.abandon_requests(who, Some(op)),
             }
-            let lost = Err(QueueFault::new(FaultKind::ResponseLost));
+            let lost = Err(QueueFault::new(FaultKind::ReplyLost));
             let input = ProcessInput::Response(op, lost, Moment::EPOCH);
             self.schedule(Duration::from_millis(1), Due::ProcessInput(who, input));
         }

@@ -142,7 +142,7 @@ impl World {
         let without_reply = host.pending.iter().filter(|(_, pending)| !pending.has_reply);
         let without_reply: Vec<OpId> = without_reply.map(|(op, _)| *op).collect();
         for op in without_reply {
-            self.fail(who, op, Duration::ZERO, QueueFault::new(FaultKind::ResponseLost));
+            self.fail(who, op, Duration::ZERO, QueueFault::new(FaultKind::ReplyLost));
         }
         lost
     }

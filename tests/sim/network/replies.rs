@@ -74,7 +74,7 @@ impl World {
             return self.checker.add_cause_to_request(&sent.op, Cause::Connection);
         }
         self.mark_replied(sent.who, op);
-        let lost = || Err(QueueFault::new(FaultKind::ResponseLost));
+        let lost = || Err(QueueFault::new(FaultKind::ReplyLost));
         let limit = sent.at + sent.op.time_limit();
         let mut at = self.now + self.latency(sent.who.host);
         let reply = match &sent.fate {

@@ -20,7 +20,7 @@ impl World<'_> {
             }
         };
         let (now, arrives, replied) = (self.now, self.now + WAY, self.now + WAY + WAY);
-        let lost = || Err(Fault::new(FaultKind::ResponseLost));
+        let lost = || Err(Fault::new(FaultKind::ReplyLost));
         if let Some(fault) = fault {
             self.left -= 1;
             self.faults.push((kind(&op), fault));

@@ -150,6 +150,6 @@ impl World<'_> {
 /// The last entry of a reply is not known.
 pub(super) fn unknown<T>(entries: &mut [Result<T, Fault>]) {
     if let Some(last) = entries.last_mut() {
-        *last = Err(Fault::new(FaultKind::ResponseLost));
+        *last = Err(Fault::new(FaultKind::ReplyLost));
     }
 }

@@ -52,13 +52,14 @@ pub(crate) fn warnings(replies: &[Value]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for (name, what) in
-        [("aof_last_write_status", "its log"), ("rdb_last_bgsave_status", "its snapshots")]
-    {
+    for (name, what) in [
+        ("aof_last_write_status", "its append-only file"),
+        ("rdb_last_bgsave_status", "its snapshots"),
+    ] {
         if field(name).is_some_and(|status| status != "ok") {
             warn(format!(
                 "the server cannot write {what} and may therefore refuse messages; \
-                 check its disk and its log file"
+                 check its disk and the server's log"
             ));
         }
     }
@@ -125,7 +126,7 @@ mod tests {
             ("role:master", "role:slave", "use the primary"),
             ("noeviction", "allkeys-lru", "noeviction"),
             ("aof_enabled:1", "aof_enabled:0", "appendonly yes"),
-            ("write_status:ok", "write_status:err", "its log"),
+            ("write_status:ok", "write_status:err", "its append-only file"),
             ("bgsave_status:ok", "bgsave_status:err", "its snapshots"),
             ("used_memory:800", "used_memory:810", "81 %"),
         ] {

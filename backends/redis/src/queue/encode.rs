@@ -159,7 +159,7 @@ impl Holder {
 /// possibly the result for the leases; and last the time.
 pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
     let reservations = || holders.iter().flat_map(|holder| holder.reservations());
-    let delete = |fields: Vec<ShortText>| Command::new("HDEL").key(keys.held()).args(fields);
+    let delete = |fields: Vec<ShortText>| Command::new("HDEL").key(keys.reserved()).args(fields);
     let fields = |holder: &Holder| holder.reservations().map(Reservation::field).collect();
     let with_one = holders.iter().filter(|holder| holder.next.is_none());
     let single: Vec<ShortText> = with_one.map(|holder| holder.reservation.field()).collect();
@@ -265,7 +265,7 @@ impl Search {
     }
 
     pub(crate) fn command(&self, keys: &Keys) -> Command {
-        Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.held()])
+        Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.reserved()])
             .arg(self.message.as_bytes())
             .number(self.key_number.into())
             .arg(&self.from)
@@ -293,7 +293,7 @@ pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command
         Command::new("LPOS").key(keys.ready()).arg("").arg("MAXLEN").arg("1"),
         Command::new("LLEN").key(keys.claimed()),
         Command::new("ZCARD").key(keys.delayed()),
-        Command::new("HLEN").key(keys.held()),
+        Command::new("HLEN").key(keys.reserved()),
         Command::new("TIME"),
     ]
 }

@@ -58,7 +58,7 @@ pub(crate) fn fault_of_redis_error(
     let detail = || broken.detail.clone();
     match broken.kind {
         NotifyFaultKind::ConnectionLost if was_sent => {
-            Fault::new(FaultKind::ResponseLost).with_detail(detail())
+            Fault::new(FaultKind::ReplyLost).with_detail(detail())
         }
         NotifyFaultKind::Tls => Fault::new(FaultKind::Tls).with_detail(detail()),
         NotifyFaultKind::Unauthorized => Fault::new(FaultKind::Unauthorized).with_detail(detail()),
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_lost_connection_affects_only_requests_that_were_sent() {
         let lost = RedisError { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
-        assert_eq!(fault_of_redis_error(&lost, true, &address()).kind(), FaultKind::ResponseLost);
+        assert_eq!(fault_of_redis_error(&lost, true, &address()).kind(), FaultKind::ReplyLost);
         assert_eq!(fault_of_redis_error(&lost, false, &address()).kind(), FaultKind::Unreachable);
         let loading =
             RedisError { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };

@@ -17,8 +17,7 @@ const MAX_PREFIX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix {
     prefix: String,
-    /// Including the format.
-    begin: String,
+    prefix_with_format: String,
 }
 
 /// The text is not a valid prefix.
@@ -28,7 +27,7 @@ pub struct BadPrefix;
 
 impl Default for Prefix {
     fn default() -> Self {
-        Prefix { prefix: PREFIX.to_owned(), begin: format!("{PREFIX}{FORMAT}") }
+        Prefix { prefix: PREFIX.to_owned(), prefix_with_format: format!("{PREFIX}{FORMAT}") }
     }
 }
 
@@ -41,12 +40,12 @@ impl Prefix {
         if !has_length || !prefix.bytes().all(is_allowed) {
             return Err(UrlProblem::backend(BadPrefix));
         }
-        Ok(Prefix { prefix: prefix.to_owned(), begin: format!("{prefix}{FORMAT}") })
+        Ok(Prefix { prefix: prefix.to_owned(), prefix_with_format: format!("{prefix}{FORMAT}") })
     }
 
     /// The key that contains the names of all queues.
     pub(crate) fn queues(&self) -> String {
-        format!("{}:queues", self.begin)
+        format!("{}:queues", self.prefix_with_format)
     }
 
     /// The same key in the next format.
@@ -63,14 +62,17 @@ impl Prefix {
                 name = Cow::Owned(name.replace(character, encoded));
             }
         }
-        Keys([&self.begin, ":{", &name, "}:"].concat())
+        Keys { stem: [&self.prefix_with_format, ":{", &name, "}:"].concat() }
     }
 }
 
 /// The keys of one queue. The text between the braces is the same in all of them, so that a cluster
 /// stores them in one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Keys(String);
+pub(crate) struct Keys {
+    /// The part that all of them begin with.
+    stem: String,
+}
 
 /// The name of a key, in two parts.
 pub(crate) type Key<'a> = [&'a [u8]; 2];
@@ -92,22 +94,22 @@ impl Keys {
     }
 
     /// A hash: the reserved messages, by reservation.
-    pub(crate) fn held(&self) -> Key<'_> {
+    pub(crate) fn reserved(&self) -> Key<'_> {
         self.key(b"h")
     }
 
-    /// A list: the message given to a waiting reserve, until its script reserves it.
+    /// A list: the messages popped by waiting reserves (`BLMOVE`), until their scripts reserve them.
     pub(crate) fn claimed(&self) -> Key<'_> {
         self.key(b"p")
     }
 
     /// The first keys of all scripts, in order.
     pub(crate) fn script_keys(&self) -> [Key<'_>; 4] {
-        [self.ready(), self.delayed(), self.leases(), self.held()]
+        [self.ready(), self.delayed(), self.leases(), self.reserved()]
     }
 
     fn key<'a>(&'a self, part: &'a [u8]) -> Key<'a> {
-        [self.0.as_bytes(), part]
+        [self.stem.as_bytes(), part]
     }
 }
 

@@ -19,20 +19,20 @@ const DUE_CHECK_EVERY: Duration = Duration::from_millis(50);
 /// How often a worker searches for messages that are reserved without a lease.
 const ORPHAN_SEARCH_EVERY: Duration = Duration::from_secs(600);
 
-/// A task that no caller waits for.
+/// A step that no requester waits for.
 #[derive(Debug)]
-pub(crate) enum MaintenanceTask {
+pub(crate) enum MaintenanceStep {
     /// Check the server, once.
     Checks,
     /// Put back messages without a lease; `found` were put back so far.
     Orphans { queue: QueueName, keys: Keys, found: u64 },
     /// Move an element that no worker can handle to the dead-letter queue.
     Reject { queue: QueueName, why: Unusable },
-    /// Release messages without a caller.
+    /// Release messages without a requester.
     Release,
 }
 
-/// When each task was last done.
+/// When each step was last done.
 #[derive(Debug, Default)]
 pub(crate) struct Maintenance {
     are_checks_done: bool,
@@ -43,9 +43,9 @@ pub(crate) struct Maintenance {
 
 impl Maintenance {
     /// The commands before the first operation.
-    pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(MaintenanceTask, Vec<Command>)> {
+    pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(MaintenanceStep, Vec<Command>)> {
         let is_first = !std::mem::replace(&mut self.are_checks_done, true);
-        is_first.then(|| (MaintenanceTask::Checks, checks::commands(prefix)))
+        is_first.then(|| (MaintenanceStep::Checks, checks::commands(prefix)))
     }
 
     /// The commands before a post to this queue.
@@ -64,7 +64,7 @@ impl Maintenance {
     }
 
     /// Whether a reserve must make due messages ready, even if others are ready.
-    pub(crate) fn is_due_check_due(&mut self, queue: &QueueName, now: Moment) -> bool {
+    pub(crate) fn start_due_check_if_time(&mut self, queue: &QueueName, now: Moment) -> bool {
         is_due(&mut self.due_checked, queue, DUE_CHECK_EVERY, now)
     }
 
@@ -74,11 +74,11 @@ impl Maintenance {
         queue: &QueueName,
         keys: &Keys,
         now: Moment,
-    ) -> Option<(MaintenanceTask, Vec<Command>)> {
+    ) -> Option<(MaintenanceStep, Vec<Command>)> {
         is_due(&mut self.searched, queue, ORPHAN_SEARCH_EVERY, now).then(|| {
-            let task =
-                MaintenanceTask::Orphans { queue: queue.clone(), keys: keys.clone(), found: 0 };
-            (task, vec![encode::orphans(keys, "0")])
+            let step =
+                MaintenanceStep::Orphans { queue: queue.clone(), keys: keys.clone(), found: 0 };
+            (step, vec![encode::orphans(keys, "0")])
         })
     }
 
@@ -89,20 +89,20 @@ impl Maintenance {
         queue: &QueueName,
         (reservation, why): (&Reservation, Unusable),
         id: &str,
-    ) -> Option<(MaintenanceTask, Vec<Command>)> {
+    ) -> Option<(MaintenanceStep, Vec<Command>)> {
         let dead = queue.dead_letter_queue().ok()?;
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
         let commands =
             vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, why, id)];
-        Some((MaintenanceTask::Reject { queue: queue.clone(), why }, commands))
+        Some((MaintenanceStep::Reject { queue: queue.clone(), why }, commands))
     }
 }
 
-/// How many queues are remembered while their tasks are not due; beyond that, queues whose task is
+/// How many queues are remembered while their steps are not due; beyond that, queues whose step is
 /// due again are forgotten. Names of queues may be generated from data.
 const MAX_QUEUES: usize = 1000;
 
-/// Whether a task is due for a queue. If so, it counts as done.
+/// Whether a step is due for a queue. If so, it counts as done.
 fn is_due(
     done: &mut BTreeMap<QueueName, Moment>,
     queue: &QueueName,
@@ -150,7 +150,7 @@ mod tests {
         for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
             let now = Moment::EPOCH + Duration::from_millis(number);
-            assert!(maintenance.is_due_check_due(&queue, now));
+            assert!(maintenance.start_due_check_if_time(&queue, now));
             assert!(maintenance.due_checked.len() <= MAX_QUEUES);
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct NextDueReport {
     pub(crate) at: Moment,
     /// After which time a delayed message is due or a lease ends; `None` if the queue knows of
     /// neither.
-    pub(crate) due: Option<Duration>,
+    pub(crate) due_after: Option<Duration>,
 }
 
 /// The latest report for each queue. With one, the server can be made to wait without a look at the
@@ -58,7 +58,7 @@ impl NextDueReports {
 impl NextDueReport {
     /// Whether it is recent, and nothing is due within `time`.
     fn is_usable(&self, now: Moment, time: Duration) -> bool {
-        let is_due_later = self.due.is_none_or(|due| self.at + due >= now + time);
+        let is_due_later = self.due_after.is_none_or(|due| self.at + due >= now + time);
         now.since(self.at) < MAX_AGE && is_due_later
     }
 }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_report_is_used_once_while_it_is_recent_and_nothing_is_due() {
         let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
-        let report = NextDueReport { at: after(0), due: Some(Duration::from_millis(100)) };
+        let report = NextDueReport { at: after(0), due_after: Some(Duration::from_millis(100)) };
         let taken = |millis| {
             let mut reports = NextDueReports::default();
             reports.add(&mail, report);
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(taken(90), Some(report));
         assert_eq!(taken(91), None);
         let mut reports = NextDueReports::default();
-        reports.add(&mail, NextDueReport { at: after(0), due: None });
+        reports.add(&mail, NextDueReport { at: after(0), due_after: None });
         assert_eq!(reports.take(&mail, Duration::ZERO, after(1000)), None);
     }
 
@@ -95,7 +95,7 @@ mod tests {
         let mut reports = NextDueReports::default();
         for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
-            let report = NextDueReport { at: after(number), due: None };
+            let report = NextDueReport { at: after(number), due_after: None };
             reports.add(&queue, report);
             assert!(reports.0.len() <= MAX_QUEUES);
         }

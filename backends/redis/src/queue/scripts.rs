@@ -46,7 +46,7 @@ const SOURCES: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS
 static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| SOURCES.map(sha1_of));
 
 impl Script {
-    /// The Lua source, with its prelude.
+    /// The Lua source, with the files that it shares with others.
     pub(crate) fn source(self) -> &'static str {
         SOURCES[self as usize]
     }

@@ -176,10 +176,7 @@ fn after_a_touch_without_a_reply_a_delete_and_a_release_name_both_reservations()
             harness.handle(Input::Cancel(CommandId(2)));
         } else {
             harness.fail(LinkFaultKind::Ended);
-            assert_eq!(
-                harness.last_executed().as_ref().unwrap_err().kind(),
-                FaultKind::ResponseLost
-            );
+            assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ReplyLost);
         }
         let queue = mail();
         let release = QueueOp::Release {
@@ -233,7 +230,7 @@ fn only_a_request_that_was_sent_may_have_taken_effect() {
     let mut harness = connected();
     harness.execute(1, post("hello"));
     harness.fail(LinkFaultKind::Ended);
-    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ResponseLost);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ReplyLost);
     harness.execute(2, post("hello"));
     harness.fail(LinkFaultKind::Unreachable);
     assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unreachable);
@@ -246,7 +243,7 @@ fn a_missing_reply_is_lost_after_five_seconds() {
     harness.pass(Duration::from_millis(4999));
     assert_eq!(harness.executed.len(), 1);
     harness.pass(Duration::from_millis(1));
-    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ResponseLost);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ReplyLost);
     assert_eq!(harness.closed, harness.opened);
 }
 
@@ -270,6 +267,6 @@ fn a_reply_beyond_the_limits_ends_the_connection() {
     harness.execute(1, reserve(100));
     harness.receive("*2\r\n$1\r\n0\r\n:0\r\n");
     harness.receive("*2\r\n$9999999\r\n");
-    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ResponseLost);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ReplyLost);
     assert_eq!(harness.closed, harness.opened);
 }

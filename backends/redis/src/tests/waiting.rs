@@ -219,7 +219,7 @@ fn a_wait_without_a_reply_is_lost_ten_seconds_later() {
     harness.pass(30 * SECOND - Duration::from_millis(1));
     assert_eq!(harness.executed.len(), 1);
     harness.pass(Duration::from_millis(1));
-    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ResponseLost);
+    assert_eq!(harness.last_executed().as_ref().unwrap_err().kind(), FaultKind::ReplyLost);
     assert!(harness.closed.contains(&connection_id));
 }
 

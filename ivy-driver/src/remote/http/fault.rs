@@ -16,7 +16,7 @@ pub(super) fn open_fault(error: &io::Error) -> Fault {
 
 /// The fault of a response that failed on an established connection.
 pub(super) fn response_fault(error: &hyper::Error) -> Fault {
-    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::ResponseLost };
+    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::ReplyLost };
     Fault::new(kind).with_detail(innermost(error))
 }
 
@@ -24,11 +24,11 @@ pub(super) fn response_fault(error: &hyper::Error) -> Fault {
 pub(super) fn body_fault(error: &(dyn Error + Send + Sync + 'static), limit: usize) -> Fault {
     if error.is::<LengthLimitError>() {
         let detail = format!("its body has more than {limit} bytes");
-        return Fault::new(FaultKind::ResponseLost).with_detail(detail);
+        return Fault::new(FaultKind::ReplyLost).with_detail(detail);
     }
     match error.downcast_ref::<hyper::Error>() {
         Some(error) => response_fault(error),
-        None => Fault::new(FaultKind::ResponseLost).with_detail(innermost(error)),
+        None => Fault::new(FaultKind::ReplyLost).with_detail(innermost(error)),
     }
 }
 

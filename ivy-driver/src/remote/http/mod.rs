@@ -54,7 +54,7 @@ impl<R: Runtime> HttpClient for Hyper<R> {
                 return response;
             }
             Err(match is_connected {
-                true => Fault::new(FaultKind::ResponseLost)
+                true => Fault::new(FaultKind::ReplyLost)
                     .with_detail(format!("no complete response within {time_limit:?}")),
                 false => Fault::new(FaultKind::Unreachable)
                     .with_detail(format!("no connection within {time_limit:?}")),

@@ -100,7 +100,7 @@ async fn a_response_may_take_until_its_time_limit() {
     let client = Hyper::<Tokio>::new(None);
     let begun = tokio::time::Instant::now();
     let (response, _stream) = tokio::join!(client.send(get(&address)), listener.accept());
-    assert_eq!(response.unwrap_err().kind(), FaultKind::ResponseLost);
+    assert_eq!(response.unwrap_err().kind(), FaultKind::ReplyLost);
     assert_eq!(begun.elapsed(), LIMIT);
 }
 

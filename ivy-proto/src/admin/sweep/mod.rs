@@ -323,7 +323,7 @@ impl Sweep {
 
     /// Ends although messages are held, and possibly a request is in flight.
     fn end_at_once(&mut self) {
-        let fault = Fault::new(FaultKind::ResponseLost).with_detail("the sweep was interrupted");
+        let fault = Fault::new(FaultKind::ReplyLost).with_detail("the sweep was interrupted");
         for asked in self.requests.abandon() {
             match asked {
                 InFlight::Post(posting) => self.may_be_posted(posting, &fault),

@@ -78,10 +78,10 @@ fn a_call_waits_two_milliseconds_at_most_to_be_batched() {
         scenario.call(call(number));
     }
     assert_eq!(scenario.post_sizes(), [1, 1]);
-    scenario.pass(Duration::from_millis(1));
+    scenario.advance(Duration::from_millis(1));
     scenario.call(call(4));
     assert_eq!(scenario.post_sizes(), NOTHING);
-    scenario.pass(Duration::from_millis(1));
+    scenario.advance(Duration::from_millis(1));
     assert_eq!(scenario.post_sizes(), [2]);
 }
 
@@ -108,15 +108,15 @@ fn while_a_full_post_is_in_flight_calls_wait_to_be_batched() {
 }
 
 #[test]
-fn calls_are_merged_while_no_more_posts_may_be_in_flight() {
+fn calls_are_batched_while_no_more_posts_may_be_in_flight() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(2));
     for number in 1..=2 {
         scenario.call(call(number));
-        scenario.pass(Duration::from_millis(2));
+        scenario.advance(Duration::from_millis(2));
     }
     for number in 3..=10 {
         scenario.call(call(number));
-        scenario.pass(Duration::from_secs(1));
+        scenario.advance(Duration::from_secs(1));
     }
     let posts = scenario.posts();
     assert_eq!(sizes(&posts), [1, 1]);
@@ -185,6 +185,6 @@ fn a_sent_call_makes_room_in_the_outbox() {
     assert_eq!(scenario.post_sizes(), [1]);
 }
 
-fn sizes(posts: &[Sending]) -> Vec<usize> {
+fn sizes(posts: &[RequestedPost]) -> Vec<usize> {
     posts.iter().map(|post| post.bodies.len()).collect()
 }

@@ -65,7 +65,7 @@ fn at_the_limit_each_call_receives_what_is_known_of_it() {
     scenario.call(call_with_handle(3));
     scenario.feed(Input::SubscriptionLost(connection_lost()));
     scenario.feed(Input::Drain { limit: Duration::from_secs(5) });
-    scenario.pass(Duration::from_secs(5));
+    scenario.advance(Duration::from_secs(5));
     let sent = scenario.sent_results();
     let error = |text: &str| Err(text.to_owned());
     assert_eq!(

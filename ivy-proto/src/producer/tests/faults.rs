@@ -81,9 +81,9 @@ fn of_two_delays_the_longer_one_applies() {
         for (post, seconds) in scenario.posts().iter().zip(seconds) {
             scenario.fail(post, retry_after(seconds));
         }
-        scenario.pass(Duration::from_secs(19));
+        scenario.advance(Duration::from_secs(19));
         assert!(scenario.posts().is_empty());
-        scenario.pass(Duration::from_secs(1));
+        scenario.advance(Duration::from_secs(1));
         scenario.only_post();
     }
 }
@@ -105,9 +105,9 @@ fn the_retry_after_of_the_queue_is_respected() {
     let post = scenario.only_post();
     let busy = fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(20));
     scenario.fail(&post, busy);
-    scenario.pass(Duration::from_millis(19_999));
+    scenario.advance(Duration::from_millis(19_999));
     assert!(scenario.posts().is_empty());
-    scenario.pass(Duration::from_millis(1));
+    scenario.advance(Duration::from_millis(1));
     scenario.only_post();
 }
 
@@ -118,7 +118,7 @@ fn the_retry_after_of_the_queue_is_limited_to_a_minute() {
     let post = scenario.only_post();
     let busy = fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(86_400));
     scenario.fail(&post, busy);
-    scenario.pass(Duration::from_secs(60));
+    scenario.advance(Duration::from_secs(60));
     scenario.only_post();
 }
 
@@ -150,7 +150,7 @@ fn an_unreachable_queue_receives_at_most_two_requests_a_second() {
                 requests += 1;
                 scenario.fail(&post, fault(FaultKind::Unreachable));
             }
-            scenario.pass(Duration::from_millis(50));
+            scenario.advance(Duration::from_millis(50));
         }
     }
     assert!(requests <= 60 * minutes * 2, "{requests} requests in {minutes} minutes");
@@ -186,10 +186,10 @@ fn lost_replies_cost_waiting_calls_no_tries() {
     scenario.feed(Input::Calls(first));
     let post = scenario.only_post();
     scenario.call(call(200));
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
     scenario.reach_deadline();
     scenario.sent_results();
-    scenario.fail_and_pause(FaultKind::ResponseLost);
+    scenario.fail_and_pause(FaultKind::ReplyLost);
     assert!(scenario.sent_results().is_empty());
 }
 
@@ -225,7 +225,7 @@ fn a_message_that_may_be_stored_is_sent_again_under_the_same_id_and_reported() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
     scenario.reach_deadline();
     let again = scenario.only_post();
     assert_eq!(again.bodies, post.bodies);
@@ -257,9 +257,9 @@ fn a_task_without_retries_is_not_sent_twice() {
         let mut scenario = Scenario::new(config());
         scenario.call(call);
         let post = scenario.only_post();
-        scenario.fail(&post, fault(FaultKind::ResponseLost));
+        scenario.fail(&post, fault(FaultKind::ReplyLost));
         assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
-        scenario.pass(Duration::from_secs(60));
+        scenario.advance(Duration::from_secs(60));
         assert!(scenario.posts().is_empty());
     }
 }
@@ -279,7 +279,7 @@ fn the_handle_of_a_call_with_an_unknown_result_still_receives_its_outcome() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call);
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
     assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
@@ -290,11 +290,11 @@ fn after_a_lost_reply_a_call_is_never_reported_as_not_sent() {
     let mut scenario = Scenario::new(config().with_tries(2));
     for last in [FaultKind::Unreachable, FaultKind::Unauthorized] {
         scenario.call(call(1));
-        scenario.fail_and_pause(FaultKind::ResponseLost);
+        scenario.fail_and_pause(FaultKind::ReplyLost);
         let post = scenario.only_post();
         scenario.fail(&post, fault(last));
         assert!(scenario.only_sent().unwrap_err().starts_with("Unknown"), "{last:?}");
-        scenario.pass(Duration::from_secs(10));
+        scenario.advance(Duration::from_secs(10));
     }
 }
 
@@ -434,6 +434,6 @@ fn a_second_reply_is_a_misuse() {
     scenario.call(call(1));
     let post = scenario.only_post();
     scenario.accept(&post);
-    let again = Input::Queue(post.op, Err(fault(FaultKind::ResponseLost)));
+    let again = Input::Queue(post.op, Err(fault(FaultKind::ReplyLost)));
     assert_eq!(scenario.try_feed(again), Err(Misuse::UnknownOp(post.op)));
 }

@@ -250,7 +250,7 @@ impl Run {
             0..=2 => posted(count),
             3 => posted(count + 1),
             4 => Err(fault(FaultKind::Unreachable)),
-            5 => Err(fault(FaultKind::ResponseLost)),
+            5 => Err(fault(FaultKind::ReplyLost)),
             6 => Err(fault(FaultKind::Refused)),
             _ => Err(fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(5))),
         };

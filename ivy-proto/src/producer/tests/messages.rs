@@ -86,7 +86,7 @@ fn a_trace_state_without_a_trace_context_is_not_sent() {
 #[test]
 fn a_deadline_counts_from_the_moment_of_the_call() {
     let mut scenario = Scenario::new(config());
-    scenario.pass(Duration::from_secs(7));
+    scenario.advance(Duration::from_secs(7));
     let mut call = call(1);
     call.expires_after = Some(Duration::from_secs(1));
     scenario.call(call);
@@ -121,7 +121,7 @@ fn the_delay_is_passed_to_the_queue_and_not_in_the_message() {
 #[test]
 fn a_call_is_due_when_its_delay_has_passed() {
     let mut scenario = Scenario::new(config());
-    scenario.pass(Duration::from_secs(7));
+    scenario.advance(Duration::from_secs(7));
     scenario.call(Call { delay: Duration::from_secs(90), ..call(1) });
     assert!(scenario.only_post().bodies[0].contains(r#""due":1700000097000"#));
 }

@@ -19,10 +19,9 @@ fn results(snapshot: &Snapshot) -> ResultTimes {
 
 #[test]
 fn sends_are_counted_by_their_outcome() {
-    for (kind, outcome) in [
-        (FaultKind::Refused, SendOutcome::Refused),
-        (FaultKind::ResponseLost, SendOutcome::Unknown),
-    ] {
+    for (kind, outcome) in
+        [(FaultKind::Refused, SendOutcome::Refused), (FaultKind::ReplyLost, SendOutcome::Unknown)]
+    {
         let mut scenario = Scenario::new(config());
         scenario.call(call_once(1));
         let post = scenario.only_post();
@@ -49,7 +48,7 @@ fn a_call_without_a_notifier_counts_as_not_sent() {
 fn resends_are_counted() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
-    scenario.fail_and_pause(FaultKind::ResponseLost);
+    scenario.fail_and_pause(FaultKind::ReplyLost);
     let snapshot = scenario.producer().metrics();
     assert_eq!(snapshot.resends[&QueueName::new(QUEUE).unwrap()], 1);
 }
@@ -65,7 +64,7 @@ fn waits_for_results_are_timed_by_their_outcome() {
         let mut scenario = Scenario::sent(call_with_handle(1));
         assert_eq!(scenario.producer().metrics().calls_waiting, 1);
         let before = results(&scenario.producer().metrics()).of(outcome).clone();
-        scenario.pass(SECOND);
+        scenario.advance(SECOND);
         match end {
             Some(end) => scenario.notice(1, &end),
             None => scenario.feed(Input::Forget(id(1))),

@@ -107,10 +107,10 @@ fn a_notice_ends_the_repetition_of_a_post_whose_reply_was_lost() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
     scenario.notice(1, &done());
     assert!(scenario.only_sent().is_ok());
-    scenario.pass(Duration::from_secs(10));
+    scenario.advance(Duration::from_secs(10));
     assert!(scenario.posts().is_empty());
 }
 
@@ -120,8 +120,8 @@ fn a_post_that_fails_after_its_notice_is_not_repeated() {
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
     scenario.notice(1, &done());
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
-    scenario.pass(Duration::from_secs(10));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
+    scenario.advance(Duration::from_secs(10));
     assert!(scenario.posts().is_empty());
     assert!(scenario.only_sent().is_ok());
 }
@@ -191,8 +191,8 @@ fn a_release_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() 
     let post = scenario.only_post();
     scenario.release_notice(1, &unknown_task());
     assert!(scenario.only_sent().is_ok());
-    scenario.fail(&post, fault(FaultKind::ResponseLost));
-    scenario.pass(Duration::from_secs(10));
+    scenario.fail(&post, fault(FaultKind::ReplyLost));
+    scenario.advance(Duration::from_secs(10));
     assert!(scenario.posts().is_empty(), "no duplicate is posted");
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
@@ -224,7 +224,7 @@ fn an_unknown_outcome_ends_no_wait() {
 fn an_input_before_the_latest_moment_counts_from_that_moment() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
-    scenario.pass(Duration::from_secs(60));
+    scenario.advance(Duration::from_secs(60));
     let latest = scenario.now();
     scenario.set_clock_back();
     scenario.feed(Input::Drain { limit: Duration::from_secs(5) });

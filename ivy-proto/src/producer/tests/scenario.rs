@@ -73,7 +73,7 @@ pub(super) fn connection_lost() -> NotifyFault {
 
 /// A post that the producer requests.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct RequestedPost {
     pub(super) op: OpId,
     pub(super) queue: QueueName,
     pub(super) bodies: Vec<String>,
@@ -157,7 +157,7 @@ impl Scenario {
     }
 
     /// Lets time pass, stopping at each deadline.
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(super) fn advance(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(Deadline { at, .. }) = self.deadline.clone()
             && at <= end
@@ -202,9 +202,9 @@ impl Scenario {
         self.outputs.drain(..).collect()
     }
 
-    pub(super) fn posts(&mut self) -> Vec<Sending> {
+    pub(super) fn posts(&mut self) -> Vec<RequestedPost> {
         self.take(|output| match output {
-            Output::Queue(op, QueueOp::Post { queue, messages }) => Some(Sending {
+            Output::Queue(op, QueueOp::Post { queue, messages }) => Some(RequestedPost {
                 op: *op,
                 queue: queue.clone(),
                 bodies: messages.items().iter().map(|m| m.body.as_str().to_owned()).collect(),
@@ -219,18 +219,18 @@ impl Scenario {
         self.posts().iter().map(|post| post.bodies.len()).collect()
     }
 
-    pub(super) fn only_post(&mut self) -> Sending {
+    pub(super) fn only_post(&mut self) -> RequestedPost {
         let mut posts = self.posts();
         assert_eq!(posts.len(), 1, "{posts:?}");
         posts.remove(0)
     }
 
-    pub(super) fn accept(&mut self, post: &Sending) {
+    pub(super) fn accept(&mut self, post: &RequestedPost) {
         let ids = (0..post.bodies.len()).map(|n| MessageId::new(n.to_string()));
         self.feed(Input::Queue(post.op, Ok(QueueReply::all_posted(ids))));
     }
 
-    pub(super) fn fail(&mut self, post: &Sending, fault: Fault) {
+    pub(super) fn fail(&mut self, post: &RequestedPost, fault: Fault) {
         self.feed(Input::Queue(post.op, Err(fault)));
     }
 

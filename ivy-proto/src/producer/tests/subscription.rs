@@ -63,7 +63,7 @@ fn a_call_without_a_reply_does_not_wait_for_the_subscription() {
 fn without_a_subscription_in_time_nothing_is_sent() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
-    scenario.pass(Duration::from_secs(4));
+    scenario.advance(Duration::from_secs(4));
     scenario.call(call_with_handle(2));
     assert_eq!(scenario.reach_deadline(), Timer::SubscriptionLimit(id(1)));
     assert!(matches!(
@@ -80,7 +80,7 @@ fn the_error_of_a_call_that_waited_too_long_contains_the_last_failure() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
     scenario.feed(Input::SubscriptionLost(connection_lost()));
-    scenario.pass(Duration::from_secs(10));
+    scenario.advance(Duration::from_secs(10));
     match &scenario.send_errors()[..] {
         [SendError::NotifierUnavailable { fault: Some(fault) }] => {
             assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);
@@ -132,7 +132,7 @@ fn recovered_for(duration: Duration) -> Scenario {
     }
     scenario.feed(Input::Subscribed);
     scenario.events();
-    scenario.pass(duration);
+    scenario.advance(duration);
     scenario
 }
 

@@ -153,7 +153,7 @@ fn if_stale_receipts_are_accepted_an_ended_lease_is_neither_revived_nor_used() {
 fn a_failed_task_is_retried_as_the_backend_requires() {
     for retry in [Retry::Release, Retry::Successor] {
         let mut worker = started_with(with(|capabilities| capabilities.retry = retry));
-        worker.deliver_exactly(&plain_body(), 2, 0);
+        worker.deliver_with_exact_counts(&plain_body(), 2, 0);
         let run = worker.runs.pop_front().unwrap();
         assert_eq!(run.attempt, 3);
         worker.fail(&run);

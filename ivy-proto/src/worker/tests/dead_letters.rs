@@ -47,7 +47,7 @@ fn a_copy_whose_reply_was_lost_is_posted_again() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::ResponseLost);
+    worker.faulty(post, FaultKind::ReplyLost);
     worker.advance(Duration::from_secs(1));
     assert!(worker.take_post().is_some());
     assert!(worker.take_deletes().is_none());
@@ -97,7 +97,7 @@ fn from_an_envelope_that_is_too_large_first_the_error_is_dropped_and_then_the_en
 #[test]
 fn a_dead_letter_and_the_callers_notice_contain_the_same_error() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("é".repeat(1000))));
     let (post, (_, copy)) = worker.take_post().unwrap();
     let error = DeadLetter::parse(&copy.body).unwrap().error;

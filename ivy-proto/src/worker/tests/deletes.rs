@@ -107,7 +107,7 @@ fn a_batch_that_may_succeed_later_is_sent_again() {
     let mut worker = with_done(3);
     worker.advance(Duration::from_millis(50));
     let (batch, receipts) = worker.take_deletes().unwrap();
-    worker.faulty(batch, FaultKind::ResponseLost);
+    worker.faulty(batch, FaultKind::ReplyLost);
     assert!(worker.take_deletes().is_none());
     worker.advance(Duration::from_secs(1));
     assert_eq!(worker.take_deletes().unwrap().1, receipts);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::{
-    QUEUE, REPLY_CHANNEL, Scenario, TASK, config, our_body, plain_body, queue, started_with,
+    NOTICE_CHANNEL, QUEUE, Scenario, TASK, config, our_body, plain_body, queue, started_with,
     task_id,
 };
 use crate::event::Event;
@@ -196,12 +196,12 @@ fn a_successor_is_sealed_anew_for_the_same_queue() {
 
 #[test]
 fn notices_including_errors_are_sealed_for_the_reply_channel() {
-    let channel = ChannelName::new(REPLY_CHANNEL).unwrap();
+    let channel = ChannelName::new(NOTICE_CHANNEL).unwrap();
     for policy in STEPS {
         let codec = codec(policy);
         for fails in [false, true] {
             let mut worker = started_with(with_codec(&codec));
-            let body = sealed(policy, &our_body(1, Some(REPLY_CHANNEL)));
+            let body = sealed(policy, &our_body(1, Some(NOTICE_CHANNEL)));
             let run = worker.running(&body);
             if fails {
                 worker.end(&run, JobOutcome::Failed(TaskError::fatal("hunter2")));
@@ -235,11 +235,11 @@ fn peers_of_the_node_package_receive_plaintext_notices() {
 fn a_result_that_is_too_large_once_sealed_is_reported_as_too_large() {
     let codec = codec(Policy::v2());
     let mut worker = started_with(with_codec(&codec));
-    let run = worker.running(&sealed(Policy::v2(), &our_body(1, Some(REPLY_CHANNEL))));
+    let run = worker.running(&sealed(Policy::v2(), &our_body(1, Some(NOTICE_CHANNEL))));
     let large = RawJson::from_value(&"x".repeat(900_000)).unwrap();
     worker.end(&run, JobOutcome::Done(large));
     let (_, publication) = worker.take_publication().unwrap();
-    let channel = ChannelName::new(REPLY_CHANNEL).unwrap();
+    let channel = ChannelName::new(NOTICE_CHANNEL).unwrap();
     let opened = codec.open_notice(publication.payload.as_str().as_bytes(), &channel).unwrap();
     assert_eq!(opened.0.outcome().unwrap(), crate::task::TaskOutcome::ResultTooLarge);
 }

@@ -122,7 +122,7 @@ impl Fixture {
                     let id = self.in_flight.iter().find(|(_, other)| **other == operation);
                     if let Some(id) = id.map(|(id, _)| *id) {
                         self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
-                        let lost = Fault::new(crate::queue::FaultKind::ResponseLost);
+                        let lost = Fault::new(crate::queue::FaultKind::ReplyLost);
                         self.in_flight.remove(&id);
                         self.worker.handle_input(Input::Queue(op, Err(lost)), self.now).unwrap();
                     }

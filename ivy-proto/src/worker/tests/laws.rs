@@ -310,7 +310,7 @@ impl World {
     fn reply(&mut self, op: &QueueOp, how: u8) -> Result<QueueReply, Fault> {
         let kinds = [
             FaultKind::Unreachable,
-            FaultKind::ResponseLost,
+            FaultKind::ReplyLost,
             FaultKind::ServerError,
             FaultKind::Unauthorized,
             FaultKind::LeaseLost,
@@ -351,7 +351,7 @@ impl World {
             0 => ReceivedBody::Missing,
             1 => ReceivedBody::Text(Body::new("nonsense")),
             2 => ReceivedBody::Text(Body::new(r#"{"name":"x","options":{},"args":[]}"#)),
-            3 => ReceivedBody::Text(Body::new(our_body(1, Some(REPLY_CHANNEL)))),
+            3 => ReceivedBody::Text(Body::new(our_body(1, Some(NOTICE_CHANNEL)))),
             _ => ReceivedBody::Text(Body::new(plain_body())),
         };
         ReservedMessage {

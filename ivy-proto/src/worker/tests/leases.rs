@@ -75,7 +75,7 @@ fn an_outcome_reported_after_the_end_of_the_lease_is_discarded() {
     let failed = JobOutcome::Failed(TaskError::new("no luck"));
     for outcome in [JobOutcome::Done(RawJson::null()), failed] {
         let mut worker = started();
-        worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
+        worker.deliver(&[&our_body(1, Some(NOTICE_CHANNEL))]);
         let run = worker.runs.pop_front().unwrap();
         // Its driver is blocked until then, and reports the outcome first.
         worker.now = worker.now + LEASE;
@@ -107,7 +107,7 @@ fn a_release_waits_for_a_touch_in_flight() {
     let mut config = config();
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
-    worker.deliver_exactly(&our_body(1, None), 0, 0);
+    worker.deliver_with_exact_counts(&our_body(1, None), 0, 0);
     let run = worker.runs.pop_front().unwrap();
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
@@ -138,7 +138,7 @@ fn a_touch_whose_reply_was_lost_is_repeated_with_the_old_receipt() {
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
-    worker.faulty(touch, FaultKind::ResponseLost);
+    worker.faulty(touch, FaultKind::ReplyLost);
     worker.advance(Duration::from_millis(1));
     let (again, (receipt, _)) = worker.take_touch().unwrap();
     assert_eq!(receipt.reservation.as_str(), "r1");

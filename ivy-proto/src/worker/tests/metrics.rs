@@ -160,7 +160,7 @@ fn notices_are_counted_by_what_became_of_them() {
         (Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)), NoticeOutcome::Dropped),
     ] {
         let mut worker = started();
-        let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+        let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
         worker.done(&run);
         let (op, _) = worker.take_publication().unwrap();
         worker.published(op, answer);

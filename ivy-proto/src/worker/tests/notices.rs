@@ -33,8 +33,8 @@ fn outcome_in(publication: &Publication) -> TaskOutcome {
 
 #[test]
 fn a_result_is_published_on_the_callers_channel() {
-    let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), done()).unwrap();
-    assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+    let publication = notice_for(&our_body(1, Some(NOTICE_CHANNEL)), done()).unwrap();
+    assert_eq!(publication.channel.as_str(), NOTICE_CHANNEL);
     let expected = TaskOutcome::Done(RawJson::parse("120").unwrap());
     assert_eq!(outcome_in(&publication), expected);
 }
@@ -42,7 +42,7 @@ fn a_result_is_published_on_the_callers_channel() {
 #[test]
 fn the_final_failure_is_published_on_the_callers_channel() {
     let outcome = JobOutcome::Failed(TaskError::fatal("out of paper"));
-    let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome).unwrap();
+    let publication = notice_for(&our_body(1, Some(NOTICE_CHANNEL)), outcome).unwrap();
     let TaskOutcome::Failed(failure) = outcome_in(&publication) else { panic!("not a failure") };
     assert_eq!(failure.kind, "Fatal");
     assert_eq!(failure.message, "out of paper");
@@ -51,7 +51,7 @@ fn the_final_failure_is_published_on_the_callers_channel() {
 
 /// A message of a task that this worker has no handler for.
 fn for_another_worker() -> String {
-    our_body(1, Some(REPLY_CHANNEL)).replace(TASK, "nobody.knows")
+    our_body(1, Some(NOTICE_CHANNEL)).replace(TASK, "nobody.knows")
 }
 
 /// Delivers the message of this id and accepts its release.
@@ -75,7 +75,7 @@ fn the_caller_of_a_task_for_another_worker_is_notified_after_its_release() {
     let (release, _) = worker.take_release().unwrap();
     worker.reply(release, Ok(QueueReply::Released));
     let (op, publication) = worker.take_publication().unwrap();
-    assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+    assert_eq!(publication.channel.as_str(), NOTICE_CHANNEL);
     let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
     assert_eq!((notice.outcome(), notice.task_id()), (None, Some(task_id())));
     let release = notice.task_released().unwrap();
@@ -116,7 +116,7 @@ fn a_failed_release_notifies_nobody() {
 fn a_release_for_this_workers_own_reasons_notifies_nobody() {
     let mut worker = started();
     worker.feed(Input::Pause);
-    worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
+    worker.deliver(&[&our_body(1, Some(NOTICE_CHANNEL))]);
     let (release, _) = worker.take_release().unwrap();
     worker.reply(release, Ok(QueueReply::Released));
     assert!(worker.take_publication().is_none());
@@ -134,13 +134,13 @@ fn only_a_caller_on_a_channel_of_this_prefix_is_notified_of_a_task_for_another_w
 #[test]
 fn an_attempt_that_will_be_retried_is_not_notified() {
     let outcome = JobOutcome::Failed("no".into());
-    assert_eq!(notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome), None);
+    assert_eq!(notice_for(&our_body(1, Some(NOTICE_CHANNEL)), outcome), None);
 }
 
 #[test]
 fn a_failure_is_notified_only_after_the_dead_letter_was_accepted() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
     assert!(worker.take_publication().is_none());
     let (post, _) = worker.take_post().unwrap();
@@ -209,7 +209,7 @@ fn a_channel_outside_this_workers_prefix_is_never_published_to() {
 #[test]
 fn a_result_too_large_for_a_notice_is_reported_as_such() {
     let large = RawJson::from_value(&"x".repeat(1 << 20)).unwrap();
-    let body = our_body(1, Some(REPLY_CHANNEL));
+    let body = our_body(1, Some(NOTICE_CHANNEL));
     let publication = notice_for(&body, JobOutcome::Done(large)).unwrap();
     assert_eq!(outcome_in(&publication), TaskOutcome::ResultTooLarge);
 }
@@ -219,7 +219,7 @@ fn a_result_nested_too_deep_is_reported_as_such_and_its_task_is_done() {
     let deep = RawJson::parse(&("[".repeat(127) + &"]".repeat(127))).unwrap();
     for outcome in [JobOutcome::ResultTooDeep, JobOutcome::Done(deep)] {
         let mut worker = started();
-        let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+        let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
         worker.end(&run, outcome);
         let (_, publication) = worker.take_publication().unwrap();
         assert_eq!(outcome_in(&publication), TaskOutcome::ResultTooDeep);
@@ -240,13 +240,13 @@ fn notice_for_unreadable(config: WorkerConfig, body: &str) -> (Option<Publicatio
 
 #[test]
 fn the_caller_of_an_unparsable_message_is_notified_once_its_copy_was_accepted() {
-    let body = our_body(1, Some(REPLY_CHANNEL));
+    let body = our_body(1, Some(NOTICE_CHANNEL));
     let deep = format!("[{}{}]", "[".repeat(127), "]".repeat(127));
     for (args, kind) in [("{}", "BadArgs"), (deep.as_str(), "TooDeep"), ("[5", "BadJson")] {
         let body = body.replace("[5]", args);
         let (publication, worker) = notice_for_unreadable(config(), &body);
         let publication = publication.unwrap();
-        assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+        assert_eq!(publication.channel.as_str(), NOTICE_CHANNEL);
         let TaskOutcome::Failed(failure) = outcome_in(&publication) else { panic!("{args}") };
         assert_eq!((failure.kind.as_str(), failure.attempts), (kind, 0));
         let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
@@ -279,7 +279,7 @@ fn the_channel_of_an_unparsable_message_is_checked_like_any_other() {
 fn a_plaintext_message_in_an_encrypted_queue_notifies_nobody() {
     let mut config = config();
     config.codec = Codec::legacy(LegacyKey::new("pass").unwrap());
-    let body = our_body(1, Some(REPLY_CHANNEL)).replace("[5]", "{}");
+    let body = our_body(1, Some(NOTICE_CHANNEL)).replace("[5]", "{}");
     let (publication, _) = notice_for_unreadable(config, &body);
     assert!(publication.is_none());
 }
@@ -287,7 +287,7 @@ fn a_plaintext_message_in_an_encrypted_queue_notifies_nobody() {
 #[test]
 fn a_failing_notifier_never_delays_an_ack() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     let (op, _) = worker.take_publication().unwrap();
     worker.published(op, Err(unreachable()));
@@ -298,7 +298,7 @@ fn a_failing_notifier_never_delays_an_ack() {
 #[test]
 fn a_notice_that_was_not_published_is_retried() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     let (op, first) = worker.take_publication().unwrap();
     worker.published(op, Err(unreachable()));
@@ -315,7 +315,7 @@ fn a_notice_that_was_not_published_is_retried() {
 #[test]
 fn a_notice_that_may_have_been_published_is_not_repeated() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     let (op, _) = worker.take_publication().unwrap();
     worker.published(op, Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
@@ -327,7 +327,7 @@ fn a_notice_that_may_have_been_published_is_not_repeated() {
 #[test]
 fn an_unreachable_notifier_is_reported_once_and_costs_the_notice_after_a_minute() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     for _ in 0..1200 {
         while let Some((op, _)) = worker.take_publication() {
@@ -350,7 +350,7 @@ fn a_missing_notifier_is_reported_once_a_caller_needs_it() {
     config.notifier = None;
     let mut worker = started_with(config);
     for _ in 0..3 {
-        let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+        let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
         worker.done(&run);
     }
     let missing = Event::Degraded { part: Part::Notifier, why: DegradedReason::NoNotifier };
@@ -361,7 +361,7 @@ fn a_missing_notifier_is_reported_once_a_caller_needs_it() {
 fn a_paused_notifier_retains_notices_until_it_is_resumed() {
     let mut worker = started();
     worker.feed(Input::PauseNotifier);
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     assert!(worker.take_publication().is_none());
     worker.feed(Input::ResumeNotifier);

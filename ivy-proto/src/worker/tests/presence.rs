@@ -53,7 +53,7 @@ impl Scenario {
     fn end_poll(&mut self) {
         self.advance(SECOND);
         for op in std::mem::take(&mut self.cancelled_ops) {
-            self.faulty(op, FaultKind::ResponseLost);
+            self.faulty(op, FaultKind::ReplyLost);
         }
     }
 }
@@ -190,10 +190,10 @@ fn running_tasks_and_counts_are_reported() {
 fn an_unanswered_record_delays_no_message_and_no_notice() {
     let mut worker = started_with(present());
     let (record, _) = worker.record();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     let (notice, publication) = worker.take_publication().unwrap();
-    assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+    assert_eq!(publication.channel.as_str(), NOTICE_CHANNEL);
     worker.published(notice, Ok(1));
     worker.advance(SECOND);
     let (op, _) = worker.take_deletes().expect("the message is settled");

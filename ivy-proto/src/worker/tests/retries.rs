@@ -9,7 +9,7 @@ use crate::task::{TaskError, TaskSettings, TaskStatus};
 use crate::wire::{DeadLetterReason, Envelope};
 use crate::worker::{JobOutcome, WorkerConfig};
 
-const SHORT: Duration = Duration::ZERO;
+const NO_TIME: Duration = Duration::ZERO;
 
 fn with_retries(max_retries: u32) -> WorkerConfig {
     let mut settings = TaskSettings::in_queue(queue());
@@ -41,7 +41,7 @@ fn attempts(config: WorkerConfig, body: &str, took: Duration) -> Vec<u32> {
 
 #[test]
 fn n_retries_are_n_plus_one_attempts() {
-    assert_eq!(attempts(with_retries(3), &our_body(1, None), SHORT), [1, 2, 3, 4]);
+    assert_eq!(attempts(with_retries(3), &our_body(1, None), NO_TIME), [1, 2, 3, 4]);
 }
 
 #[test]
@@ -52,18 +52,18 @@ fn renewals_do_not_change_the_number_of_attempts() {
 #[test]
 fn the_messages_own_limit_takes_precedence() {
     let body = plain_body().replace("{}", "{\"maxRetries\":1}");
-    assert_eq!(attempts(with_retries(5), &body, SHORT), [1, 2]);
+    assert_eq!(attempts(with_retries(5), &body, NO_TIME), [1, 2]);
 }
 
 #[test]
 fn a_task_without_retries_is_run_once() {
     let body = plain_body().replace("{}", "{\"retry\":false}");
-    assert_eq!(attempts(with_retries(5), &body, SHORT), [1]);
+    assert_eq!(attempts(with_retries(5), &body, NO_TIME), [1]);
 }
 
 #[test]
 fn by_default_there_are_ten_retries() {
-    assert_eq!(attempts(config(), &plain_body(), SHORT).len(), 11);
+    assert_eq!(attempts(config(), &plain_body(), NO_TIME).len(), 11);
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn the_old_message_is_deleted_only_after_its_successor_was_accepted() {
 #[test]
 fn the_events_report_the_status_at_each_step() {
     let mut worker = started();
-    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(1, Some(NOTICE_CHANNEL)));
     worker.fail(&run);
     let (post, _) = worker.take_post().unwrap();
     worker.posted(post);
-    let run = worker.running(&our_body(2, Some(REPLY_CHANNEL)));
+    let run = worker.running(&our_body(2, Some(NOTICE_CHANNEL)));
     worker.done(&run);
     let (op, _) = worker.take_publication().unwrap();
     worker.published(op, Ok(1));
@@ -99,7 +99,7 @@ fn the_events_report_the_status_at_each_step() {
 fn a_successor_is_the_same_task_with_the_next_attempt() {
     let mut worker = started();
     let counts = "\"due\":5,\"lost\":1,\"later\":2,\"requeued\":3,\"id\"";
-    let run = worker.running(&our_body(3, Some(REPLY_CHANNEL)).replace("\"id\"", counts));
+    let run = worker.running(&our_body(3, Some(NOTICE_CHANNEL)).replace("\"id\"", counts));
     worker.fail(&run);
     let (_, (queue_name, message)) = worker.take_post().unwrap();
     assert_eq!(queue_name, queue());
@@ -109,7 +109,7 @@ fn a_successor_is_the_same_task_with_the_next_attempt() {
     assert_eq!((ivy.lost, ivy.later, ivy.requeued), (0, 2, 3));
     let delay = u64::try_from(message.delay.as_millis()).unwrap();
     assert_eq!(ivy.due, Some(1_700_000_000_000 + delay));
-    assert_eq!(ivy.reply.as_deref(), Some(REPLY_CHANNEL));
+    assert_eq!(ivy.reply.as_deref(), Some(NOTICE_CHANNEL));
     assert_eq!(envelope.args.as_str(), "[5]");
 }
 
@@ -119,7 +119,7 @@ fn a_successor_whose_reply_was_lost_is_posted_again() {
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
     let (post, (_, first)) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::ResponseLost);
+    worker.faulty(post, FaultKind::ReplyLost);
     worker.advance(Duration::from_secs(1));
     let (_, (_, second)) = worker.take_post().unwrap();
     assert_eq!(first.body, second.body);
@@ -186,20 +186,20 @@ fn with_exact_counts_a_failed_task_is_released() {
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
     let body = our_body(1, None);
-    for failed in 0..2 {
-        worker.deliver_exactly(&body, failed, 4);
+    for failures in 0..2 {
+        worker.deliver_with_exact_counts(&body, failures, 4);
         let run = worker.runs.pop_front().unwrap();
-        assert_eq!(run.attempt, failed + 1, "lost deliveries are no attempts");
+        assert_eq!(run.attempt, failures + 1, "lost deliveries are no attempts");
         worker.fail(&run);
-        let failed = worker.take(|op| match op {
+        let release = worker.take(|op| match op {
             QueueOp::Release { failed, .. } => Some(*failed),
             _ => None,
         });
-        let (op, failed) = failed.unwrap();
-        assert!(failed, "the release counts as a failed attempt");
+        let (op, counts_as_failed) = release.unwrap();
+        assert!(counts_as_failed, "the release counts as a failed attempt");
         worker.reply(op, Ok(QueueReply::Released));
     }
-    worker.deliver_exactly(&body, 2, 0);
+    worker.deliver_with_exact_counts(&body, 2, 0);
     let run = worker.runs.pop_front().unwrap();
     worker.fail(&run);
     let (_, (queue, _)) = worker.take_post().unwrap();

@@ -206,7 +206,7 @@ impl Scenario {
     }
 
     /// Replies to the poll in flight with this body, from a queue whose counts are exact.
-    pub(super) fn deliver_exactly(&mut self, body: &str, failed: u32, lost: u32) {
+    pub(super) fn deliver_with_exact_counts(&mut self, body: &str, failed: u32, lost: u32) {
         let (op, _) = self.take_poll().unwrap();
         let mut message = self.message(body, 1);
         message.deliveries = DeliveryCount::Exact { failed, lost };
@@ -358,4 +358,4 @@ pub(super) fn task_id() -> TaskId {
     TaskId::from_random([9; 16])
 }
 
-pub(super) const REPLY_CHANNEL: &str = "ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA";
+pub(super) const NOTICE_CHANNEL: &str = "ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA";

@@ -100,7 +100,7 @@ impl World {
     fn take(&mut self, due: Due) {
         let input = match due {
             Due::Response(id, op) => Input::Queue(id, Ok(self.reply(&op))),
-            Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::ResponseLost))),
+            Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::ReplyLost))),
             Due::End(job) => Input::Job(job, JobOutcome::Done(RawJson::parse("1").unwrap())),
         };
         self.feed(input);

@@ -109,7 +109,7 @@ impl World {
                 Output::Queue(op, operation) => {
                     if self.happens(self.fault_rates.lose_request) {
                         let limit = operation.time_limit();
-                        let lost = Err(Fault::new(FaultKind::ResponseLost));
+                        let lost = Err(Fault::new(FaultKind::ReplyLost));
                         self.later(limit, Due::Response(op, lost));
                         continue;
                     }
@@ -160,7 +160,7 @@ impl World {
             }
             let mut response = response.map(QueueReply::from).map_err(Fault::from);
             if self.happens(self.fault_rates.lose_response) {
-                response = Err(Fault::new(FaultKind::ResponseLost));
+                response = Err(Fault::new(FaultKind::ReplyLost));
             }
             let delay = Duration::from_millis(self.rng.up_to(300));
             self.later(delay, Due::Response(op, response));

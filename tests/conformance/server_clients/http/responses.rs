@@ -25,7 +25,7 @@ pub(super) fn a_body_over_the_limit_is_not_read_to_its_end<R: Runtime>() {
     for length in ["Content-Length: 1000000000000", "X-Length: none"] {
         let mut response = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
         response.extend([b'x'; 2 * RESPONSE_LIMIT]);
-        assert_eq!(kind_of::<R>(&response), Err(FaultKind::ResponseLost), "{length}");
+        assert_eq!(kind_of::<R>(&response), Err(FaultKind::ReplyLost), "{length}");
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) fn a_large_response_is_complete<R: Runtime>() {
 
 pub(super) fn a_truncated_response_is_a_lost_response<R: Runtime>() {
     for cut in 0..GOOD.len() {
-        assert_eq!(kind_of::<R>(&GOOD[..cut]), Err(FaultKind::ResponseLost), "cut at {cut}");
+        assert_eq!(kind_of::<R>(&GOOD[..cut]), Err(FaultKind::ReplyLost), "cut at {cut}");
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn a_redirect_is_not_followed<R: Runtime>() {
 }
 
 pub(super) fn up_to_ten_interim_responses_are_skipped<R: Runtime>() {
-    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::ResponseLost))] {
+    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::ReplyLost))] {
         for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
             let mut response = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
             response.extend(GOOD);
@@ -108,6 +108,6 @@ pub(super) fn an_endless_response_fails_after_the_time_limit<R: Runtime>() {
     let (begun, limit) = (Instant::now(), Duration::from_millis(300));
     let request = get(&url).with_time_limit(limit).with_response_limit(1 << 20);
     let fault = send::<R>(&*client::<R>(), request).unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::ResponseLost);
+    assert_eq!(fault.kind(), FaultKind::ReplyLost);
     assert!(begun.elapsed() >= limit);
 }

@@ -34,7 +34,7 @@ fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
     const KINDS: [FaultKind; 13] = [
         FaultKind::Unreachable,
         FaultKind::Tls,
-        FaultKind::ResponseLost,
+        FaultKind::ReplyLost,
         FaultKind::BadResponse,
         FaultKind::ServerError,
         FaultKind::TooManyRequests,

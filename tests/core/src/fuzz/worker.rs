@@ -182,7 +182,7 @@ impl World {
             }
             Step::ReplyTwice => {
                 if let Some(op) = self.last_replied {
-                    let fault = || Err(Fault::new(FaultKind::ResponseLost));
+                    let fault = || Err(Fault::new(FaultKind::ReplyLost));
                     self.misuse(|| Input::Queue(op, fault()), Misuse::UnknownOp(op));
                     self.misuse(|| Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
                 }

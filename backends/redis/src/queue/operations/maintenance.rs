@@ -1,4 +1,4 @@
-//! Maintenance of the queues, which no caller waits for.
+//! Maintenance of the queues, which no requester waits for.
 
 use ivy_proto::QueueName;
 use ivy_proto::backend::Output;
@@ -13,21 +13,21 @@ use crate::queue::command::Command;
 use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::Decoder;
 use crate::queue::encode;
-use crate::queue::maintenance::MaintenanceTask;
+use crate::queue::maintenance::MaintenanceStep;
 use crate::queue::receipt::Reservation;
 use crate::queue::unusable::Unusable;
 
 impl Operations {
-    /// Sends the commands of a maintenance task.
+    /// Sends the commands of a maintenance step.
     pub(super) fn start_maintenance(
         &mut self,
-        task: MaintenanceTask,
+        step: MaintenanceStep,
         commands: Vec<Command>,
         context: &mut Context<'_>,
     ) {
         let batch = CommandBatch::new(commands);
         let id = self.send(&batch, DEFAULT_LIMITS, context);
-        self.in_flight.insert(id, InFlight::Maintenance { task, batch });
+        self.in_flight.insert(id, InFlight::Maintenance { step, batch });
     }
 
     /// Moves an element that no worker can handle to the dead-letter queue. In a dead-letter queue
@@ -43,34 +43,34 @@ impl Operations {
             return warn(why.kept(queue), context);
         }
         let id = self.ids.message_id(self.wall.unix_millis(context.now));
-        let task = self.maintenance.reject(&self.prefix, queue, (reservation, why), id.as_str());
-        if let Some((task, commands)) = task {
-            self.start_maintenance(task, commands, context);
+        let step = self.maintenance.reject(&self.prefix, queue, (reservation, why), id.as_str());
+        if let Some((step, commands)) = step {
+            self.start_maintenance(step, commands, context);
         }
     }
 
-    /// Handles the replies to a maintenance task.
+    /// Handles the replies to a maintenance step.
     pub(super) fn on_maintenance_replies(
         &mut self,
-        task: MaintenanceTask,
+        step: MaintenanceStep,
         replies: Vec<Value>,
         context: &mut Context<'_>,
     ) {
         let decoder = Decoder { address: context.effects.address() };
-        match task {
-            MaintenanceTask::Checks => {
+        match step {
+            MaintenanceStep::Checks => {
                 for warning in checks::warnings(&replies) {
                     warn(warning, context);
                 }
             }
-            MaintenanceTask::Orphans { queue, keys, found } => {
+            MaintenanceStep::Orphans { queue, keys, found } => {
                 match decoder.orphans(super::pending_operation::single_reply(replies)) {
                     Ok((next, count)) => {
                         let found = found.saturating_add(count);
                         if let Some(cursor) = next {
                             let command = encode::orphans(&keys, &cursor);
                             self.start_maintenance(
-                                MaintenanceTask::Orphans { queue, keys, found },
+                                MaintenanceStep::Orphans { queue, keys, found },
                                 vec![command],
                                 context,
                             );
@@ -95,7 +95,7 @@ impl Operations {
                     }
                 }
             }
-            MaintenanceTask::Reject { queue, why } => {
+            MaintenanceStep::Reject { queue, why } => {
                 match replies.into_iter().next_back().map(|reply| decoder.release(reply)) {
                     Some(Ok(_)) => warn(why.moved(&queue), context),
                     Some(Err(fault)) => {
@@ -104,7 +104,7 @@ impl Operations {
                     None => {}
                 }
             }
-            MaintenanceTask::Release => {
+            MaintenanceStep::Release => {
                 let faults: Vec<Fault> =
                     replies.into_iter().filter_map(|reply| decoder.release(reply).err()).collect();
                 for fault in faults {

@@ -50,21 +50,21 @@ pub(crate) struct Operations {
     in_flight: BTreeMap<RequestId, InFlight>,
     /// Reserves that pause before they retry.
     paused: VecDeque<PausedReserve>,
-    /// Waits without a caller, which the server must end once their client id is known.
+    /// Waits without a requester, which the server must end once their client id is known.
     abandoned_waits: Vec<RequestId>,
 }
 
 /// The purpose of a request.
 #[derive(Debug)]
 enum InFlight {
-    /// An operation, whose caller may have been dropped.
+    /// An operation, whose requester may have been dropped.
     Operation { command_id: Option<CommandId>, operation: PendingOperation, batch: CommandBatch },
     /// A reserve that completes immediately.
     Reserve { reserving: Reserving, batch: CommandBatch },
     /// A reserve for which the server waits.
     Wait { reserving: Reserving },
-    /// Maintenance, which no caller waits for.
-    Maintenance { task: super::maintenance::MaintenanceTask, batch: CommandBatch },
+    /// Maintenance, which no requester waits for.
+    Maintenance { step: super::maintenance::MaintenanceStep, batch: CommandBatch },
 }
 
 impl Operations {
@@ -91,8 +91,8 @@ impl Operations {
         op: QueueOp,
         context: &mut Context<'_>,
     ) {
-        if let Some((task, commands)) = self.maintenance.at_start(&self.prefix) {
-            self.start_maintenance(task, commands, context);
+        if let Some((step, commands)) = self.maintenance.at_start(&self.prefix) {
+            self.start_maintenance(step, commands, context);
         }
         let op = match op {
             QueueOp::Reserve { queue, count, lease, wait } => {
@@ -124,7 +124,7 @@ impl Operations {
         }
     }
 
-    /// Cancels an operation whose caller has been dropped.
+    /// Cancels an operation whose requester has been dropped.
     pub(crate) fn cancel(&mut self, command_id: CommandId, context: &mut Context<'_>) {
         self.paused.retain(|paused| paused.reserving.command_id != Some(command_id));
         let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);
@@ -193,8 +193,8 @@ impl Operations {
                 self.on_reserve_replies(reserving, replies, context)
             }
             InFlight::Wait { reserving } => self.on_wait_replies(reserving, replies, context),
-            InFlight::Maintenance { task, .. } => {
-                self.on_maintenance_replies(task, replies, context)
+            InFlight::Maintenance { step, .. } => {
+                self.on_maintenance_replies(step, replies, context)
             }
         }
     }
@@ -246,7 +246,7 @@ impl Operations {
         }
     }
 
-    /// Ends the waits on the server that have no caller any more.
+    /// Ends the waits on the server that have no requester any more.
     fn unblock(&mut self, context: &mut Context<'_>) {
         if self.abandoned_waits.is_empty() {
             return;

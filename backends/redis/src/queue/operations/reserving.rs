@@ -31,7 +31,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A reserve, which may run several scripts in sequence.
 #[derive(Debug)]
 pub(super) struct Reserving {
-    /// `None` if its caller has been dropped.
+    /// `None` if its requester has been dropped.
     pub(super) command_id: Option<CommandId>,
     pub(super) queue: QueueName,
     pub(super) keys: Keys,
@@ -39,7 +39,7 @@ pub(super) struct Reserving {
     pub(super) lease: Duration,
     /// The end of its wait.
     pub(super) until: Moment,
-    /// The unique id of the reserve of the script in flight.
+    /// The id that the script in flight gives its reservations; each script run has a new one.
     pub(super) reserve_id: Option<ReserveId>,
     pub(super) early_ends: EarlyEnds,
 }
@@ -59,7 +59,7 @@ impl EarlyEnds {
     }
 
     /// Records that a wait has ended. Returns whether to pause before the next one.
-    fn are_too_many(&mut self, now: Moment) -> bool {
+    fn wait_ended(&mut self, now: Moment) -> bool {
         if now >= self.early_before {
             self.count = 0;
             return false;
@@ -79,9 +79,9 @@ pub(super) struct PausedReserve {
 impl Operations {
     /// Reserves the available messages, or waits for one if the last reserve left none.
     pub(super) fn reserve(&mut self, mut reserving: Reserving, context: &mut Context<'_>) {
-        let task = self.maintenance.orphan_search(&reserving.queue, &reserving.keys, context.now);
-        if let Some((task, commands)) = task {
-            self.start_maintenance(task, commands, context);
+        let step = self.maintenance.orphan_search(&reserving.queue, &reserving.keys, context.now);
+        if let Some((step, commands)) = step {
+            self.start_maintenance(step, commands, context);
         }
         let left = reserving.until.since(context.now);
         if left >= MIN_WAIT
@@ -90,22 +90,28 @@ impl Operations {
             return self.wait(reserving, report, context);
         }
         let from = if left.is_zero() { Source::Ready } else { Source::Claimed };
-        let make_due_ready = self.maintenance.is_due_check_due(&reserving.queue, context.now);
-        let reserve = self.script(&mut reserving, from, make_due_ready);
+        let make_due_ready =
+            self.maintenance.start_due_check_if_time(&reserving.queue, context.now);
+        let reserve = self.next_script(&mut reserving, from, make_due_ready);
         let batch = CommandBatch::new([reserve.command(&reserving.keys)]);
         let id = self.send(&batch, encode::MESSAGE_LIMITS, context);
         self.in_flight.insert(id, InFlight::Reserve { reserving, batch });
     }
 
-    /// The script of a single attempt.
-    fn script(&mut self, reserving: &mut Reserving, from: Source, make_due_ready: bool) -> Reserve {
+    /// The next script run, with an id of its own.
+    fn next_script(
+        &mut self,
+        reserving: &mut Reserving,
+        from: Source,
+        make_due_ready: bool,
+    ) -> Reserve {
         let reserve_id = self.ids.reserve_id();
         reserving.reserve_id = Some(reserve_id);
         let Reserving { count, lease, .. } = *reserving;
         Reserve { reserve_id, count, lease, from, make_due_ready }
     }
 
-    /// Handles the result of an attempt.
+    /// Handles the reply to a script run.
     pub(super) fn on_reserve_replies(
         &mut self,
         reserving: Reserving,
@@ -114,7 +120,7 @@ impl Operations {
     ) {
         match decode_reserve(&reserving, super::pending_operation::single_reply(replies), context) {
             Ok(ReserveReply::Nothing(due)) => {
-                self.wait(reserving, NextDueReport { at: context.now, due }, context)
+                self.wait(reserving, NextDueReport { at: context.now, due_after: due }, context)
             }
             Ok(ReserveReply::Messages(messages)) => {
                 self.complete_with_messages(reserving, messages, context)
@@ -143,10 +149,10 @@ impl Operations {
                 self.complete_with_messages(reserving, messages, context)
             }
             (Ok(ReserveReply::Nothing(due)), None) => {
-                if reserving.early_ends.are_too_many(context.now) {
+                if reserving.early_ends.wait_ended(context.now) {
                     return self.pause(reserving, context);
                 }
-                self.wait(reserving, NextDueReport { at: context.now, due }, context);
+                self.wait(reserving, NextDueReport { at: context.now, due_after: due }, context);
             }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
@@ -166,16 +172,17 @@ impl Operations {
         if reserving.command_id.is_none() || left < MIN_WAIT {
             return complete(&reserving, Ok(Reserved::default()), context);
         }
-        let due = report.due.unwrap_or(MAX_WAIT);
+        let due = report.due_after.unwrap_or(MAX_WAIT);
         let until = report.at + MAX_WAIT.min(reserving.lease).min(due);
         let time = left.min(until.since(context.now)).max(MIN_WAIT);
         reserving.early_ends.began(time, context.now);
         // A script that gets no message makes due ones ready in any case.
-        let make_due_ready = self.maintenance.is_due_check_due(&reserving.queue, context.now);
+        let make_due_ready =
+            self.maintenance.start_due_check_if_time(&reserving.queue, context.now);
         let reserve = match planted(Bug::WaitWithoutScript) {
             true => Command::new("TIME"),
             false => self
-                .script(&mut reserving, Source::AfterWait, make_due_ready)
+                .next_script(&mut reserving, Source::AfterWait, make_due_ready)
                 .command(&reserving.keys),
         };
         let id: RequestId = self.next_id();
@@ -199,7 +206,7 @@ impl Operations {
         }
     }
 
-    /// Returns the result of a reserve. If its caller has been dropped, the messages are released.
+    /// Returns the result of a reserve. If its requester has been dropped, the messages are released.
     fn complete_with_messages(
         &mut self,
         reserving: Reserving,
@@ -210,7 +217,7 @@ impl Operations {
         if let Some(due) = due {
             // The lease of these messages may be the first one to end.
             let due = Some(due.unwrap_or(reserving.lease).min(reserving.lease));
-            self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due });
+            self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due_after: due });
         }
         for (reservation, why) in &unusable {
             self.reject(&reserving.queue, reservation, *why, context);
@@ -242,7 +249,7 @@ impl Operations {
         let commands: Vec<_> = reservations.into_iter().flatten().rev().map(release).collect();
         if !commands.is_empty() {
             self.start_maintenance(
-                crate::queue::maintenance::MaintenanceTask::Release,
+                crate::queue::maintenance::MaintenanceStep::Release,
                 commands,
                 context,
             );

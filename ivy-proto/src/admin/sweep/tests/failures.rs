@@ -103,7 +103,7 @@ fn one_refused_entry_of_a_batch_costs_no_other() {
                 let fault = match number {
                     1 => return Ok(MessageId::new("1")),
                     2 => FaultKind::Refused,
-                    _ => FaultKind::ResponseLost,
+                    _ => FaultKind::ReplyLost,
                 };
                 Err(Fault::new(fault))
             };

@@ -226,7 +226,7 @@ impl Scenario {
             Fate::NotSent => Err(Fault::new(FaultKind::Unreachable)),
             Fate::ReplyLost => {
                 let _ = self.execute(op);
-                Err(Fault::new(FaultKind::ResponseLost))
+                Err(Fault::new(FaultKind::ReplyLost))
             }
             Fate::Refused(kind) => Err(Fault::new(kind)),
             Fate::Replied(reply) => {

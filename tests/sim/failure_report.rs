@@ -17,8 +17,8 @@ pub(crate) fn report_failure(seed: u64, profile: Profile, breach: &Breach) -> St
     let case = Case { in_words: true, ..Case::from_seed(seed, profile) };
     let outcome = case.run();
     let steps = write(&format!("{seed:#x}.jsonl"), &outcome.trace.to_json_lines());
-    let smallest = shrink(&Case { decisions: Some(outcome.decisions), ..case }, breach.law);
-    let faults = smallest.decisions.as_ref().map_or(0, Vec::len);
+    let smallest = shrink(&Case { faults: Some(outcome.faults), ..case }, breach.law);
+    let fault_count = smallest.faults.as_ref().map_or(0, Vec::len);
     let regression = Regression::of(&smallest, breach);
     let shrunk = write(&format!("{seed:#x}.json"), &regression.to_json());
     let smallest_trace = Case { in_words: true, ..smallest }.run().trace.to_json_lines();
@@ -26,7 +26,7 @@ pub(crate) fn report_failure(seed: u64, profile: Profile, breach: &Breach) -> St
     format!(
         "{breach}\nIVY_SIM_SEED={seed:#x} IVY_SIM_PROFILE={} commit={} step={} \
          cargo test -p ivy-sim replay -- --nocapture\n\
-         steps: {steps}\nwith {faults} faults: {shrunk}, steps: {least_steps}",
+         steps: {steps}\nwith {fault_count} faults: {shrunk}, steps: {least_steps}",
         profile.name(),
         commit(),
         outcome.coverage.events,
@@ -45,16 +45,16 @@ pub(crate) fn shrink(case: &Case, law: &str) -> Case {
     loop {
         let before = smallest.clone();
         // First many at a time, then one by one.
-        let count = smallest.decisions.as_ref().map_or(0, Vec::len);
+        let count = smallest.faults.as_ref().map_or(0, Vec::len);
         let mut size = count.div_ceil(2);
         while size > 0 {
             let mut from = 0;
-            while let Some(decisions) = &smallest.decisions
-                && from < decisions.len()
+            while let Some(faults) = &smallest.faults
+                && from < faults.len()
             {
-                let mut fewer = decisions.clone();
-                fewer.drain(from..(from + size).min(decisions.len()));
-                let trial = Case { decisions: Some(fewer), ..smallest.clone() };
+                let mut fewer = faults.clone();
+                fewer.drain(from..(from + size).min(faults.len()));
+                let trial = Case { faults: Some(fewer), ..smallest.clone() };
                 if still_fails(&trial) { smallest = trial } else { from += size }
             }
             size /= 2;
@@ -66,7 +66,7 @@ pub(crate) fn shrink(case: &Case, law: &str) -> Case {
                 break;
             }
         }
-        if smallest.decisions == before.decisions && smallest.setup == before.setup {
+        if smallest.faults == before.faults && smallest.setup == before.setup {
             return smallest;
         }
     }
@@ -88,8 +88,8 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
         Setup { node_workers: 0, ..setup.clone() },
         Setup { kinds: 1, ..setup.clone() },
         Setup { old_workers: 0, ..setup.clone() },
-        Setup { ignorant_workers: 0, ..setup.clone() },
-        Setup { bytes: false, ..setup.clone() },
+        Setup { workers_of_another_program: 0, ..setup.clone() },
+        Setup { as_bytes: false, ..setup.clone() },
         Setup { encrypted: false, ..setup.clone() },
     ]);
     worlds.retain(|world| world != setup);
