@@ -176,7 +176,9 @@ impl<R: Runtime, M: Counts> DerefMut for Metered<R, M> {
 
 impl<R: Runtime, M: Counts> Drop for Metered<R, M> {
     fn drop(&mut self) {
-        let last = self.machine.metrics(self.clock.now());
+        // Only counts remain, which need no time. The runtime's clock may have ended already: in a
+        // thread-local variable, tokio's runtime outlives it.
+        let last = self.machine.metrics(Moment::EPOCH);
         let mut state = self.meters.lock();
         state.machines.retain(|machine| machine.number != self.number);
         state.ended.add_ended(&last);
@@ -230,6 +232,19 @@ mod tests {
         running.abort();
         let _ = running.await;
         assert_eq!(read(&meters).await, (Some(3), 1));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_outlives_its_runtimes_clock_is_counted() {
+        use tokio::runtime::{Builder, Runtime};
+        thread_local!(static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap());
+        let (meters, clock) = (meters(), Clock::<Tokio>::start());
+        let machine = meters.add(Repeats(5), clock);
+        let in_thread = move || {
+            RUNTIME.with(|runtime| runtime.block_on(async { drop(run(machine)) }));
+        };
+        std::thread::spawn(in_thread).join().unwrap();
+        assert_eq!(read(&meters).await, (Some(5), 0));
     }
 
     #[tokio::test(start_paused = true)]
