@@ -9,7 +9,7 @@ use ivy_async_std::{Ctx, ErrorKind, Ivy, Task, TaskError};
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const LIMITED: Task<(), ()> =
     Task::new("test.limited").queue("test").time_limit(Duration::from_millis(100)).max_retries(0);
-const SOON: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ivy() -> Ivy {
     Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap()
@@ -34,12 +34,14 @@ fn tasks_are_called_and_run_under_smol() {
         let worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
         let calls = (0..10).map(|n| {
             let ivy = ivy.clone();
-            smol::spawn(async move { ivy.call(&DOUBLE, (n,)).await.unwrap().result(SOON).await })
+            smol::spawn(
+                async move { ivy.call(&DOUBLE, (n,)).await.unwrap().result(PATIENCE).await },
+            )
         });
         for (n, call) in calls.collect::<Vec<_>>().into_iter().enumerate() {
             assert_eq!(call.await.unwrap(), 2 * n as u64);
         }
-        worker.drain(SOON).await;
+        worker.drain(PATIENCE).await;
     });
 }
 
@@ -51,7 +53,7 @@ fn time_limits_work_under_smol() {
         let handle = ivy.call(&LIMITED, ()).await.unwrap();
         let error = handle.result(Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert_eq!(handle.result(SOON).await.unwrap_err().kind(), ErrorKind::Failed);
+        assert_eq!(handle.result(PATIENCE).await.unwrap_err().kind(), ErrorKind::Failed);
     });
 }
 
@@ -62,7 +64,7 @@ fn any_executor_can_drive_the_futures() {
         let ivy = ivy();
         let _worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
         let calling = executor.spawn(async move { ivy.call(&DOUBLE, (21,)).await });
-        calling.await.unwrap().result(SOON).await.unwrap()
+        calling.await.unwrap().result(PATIENCE).await.unwrap()
     }));
     assert_eq!(result, 42);
 }

@@ -69,8 +69,9 @@
 //!
 //! # Cancellation
 //!
-//! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is no longer
-//! needed, and it should then return.
+//! A handler cannot be stopped from outside. Its [`Ctx::cancelled`] reports when its result is no
+//! longer needed, because its lease was lost, its time limit has passed, or the worker has drained for
+//! as long as it may. It should then return: until it does, it occupies its thread.
 
 mod net;
 mod reading;

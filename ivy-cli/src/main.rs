@@ -1,5 +1,13 @@
-//! The `ivy` program: commands for operators, `ivy serve`, a local IronMQ v3 server for development
-//! and tests, and `ivy keys`, which creates, lists and rotates keyset files.
+//! The `ivy` program, for the operators of queues and workers.
+//!
+//! `cargo install ivy-cli` installs it. Its commands look into the queues that `IVY_QUEUE_URL` or
+//! `--queue-url` names, and change them: `ivy ls`, `ivy stats`, `ivy dead ls mail`, `ivy dead requeue
+//! mail --all`, `ivy explain mail --task ID`, `ivy workers`, `ivy doctor`. `ivy serve` is a local IronMQ
+//! v3 server for development and tests. `ivy keys` creates, lists and rotates keyset files.
+//!
+//! `ivy --help` lists the commands and the exit codes; `guides/commands.md` of the repository shows how
+//! to use them. The commands contain no logic of their own about messages: it is in
+//! [`ivy_proto::admin`] and [`ivy_proto::inspect`].
 
 mod commands;
 mod connection;

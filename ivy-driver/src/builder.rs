@@ -120,7 +120,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// [`notifier_url`](IvyBuilder::notifier_url), or named by the environment; without one, tasks
     /// can be sent but return no results. An operation that panics, or takes longer than its [time
     /// limit](ivy_proto::queue::QueueOp::time_limit), fails with
-    /// [`ResponseLost`](ivy_proto::queue::FaultKind::ReplyLost).
+    /// [`ReplyLost`](ivy_proto::queue::FaultKind::ReplyLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
         self.config = self.config.custom_queue();
         self.custom_queue = Some(Arc::new(GuardedQueue::<R>::new(Arc::new(queue))));

@@ -12,7 +12,7 @@
 //! [`task`] | what programs write: tasks, call options, handlers, errors
 //! [`producer`], [`worker`], [`broker`] | state machines: calls become messages, messages become results, a queue in memory
 //! [`queue`], [`notify`] | operations, replies, capabilities and faults of queues and notifiers
-//! [`wire`] | the message format and its encryption
+//! [`wire`] | the message format and its encryption, as `PROTOCOL.md` of this crate specifies them
 //! [`backend`] | traits for backends, and how URLs name them
 //! [`connect`], [`text`] | shared code of clients: the order in which addresses are tried, untrusted text escaped
 //! [`config`] | configuration from URLs, the environment and code
@@ -60,7 +60,8 @@
 //! # Limits
 //!
 //! Arguments are a tuple of up to eight values; arguments and results are nested up to 125 levels deep.
-//! The size of a message is limited by its queue ([`queue::Capabilities`]), that of a notice to 1 MiB.
+//! The size of a message is limited by its queue ([`queue::Capabilities`]; 256 KiB in memory), that of a
+//! notice to 1 MiB.
 //! Input from the network never panics, and never allocates or recurses without a bound.
 
 pub mod admin;

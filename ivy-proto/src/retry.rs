@@ -35,7 +35,8 @@ pub struct Backoff {
 impl Backoff {
     /// Failed attempts of a task: 1 s, doubled, at most 300 s.
     pub const ATTEMPTS: Backoff = Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(300));
-    /// Messages that this worker cannot handle now: 5 s, doubled, at most 300 s.
+    /// Messages that another worker may be able to handle, for instance of an unknown task or with an
+    /// unknown key: 5 s, doubled, at most 300 s.
     pub const UNDECIDED: Backoff =
         Backoff::new(Duration::from_secs(5), 2, Duration::from_secs(300));
     /// Requests to a queue that failed: 0.1 s, times four, at most 6.4 s.

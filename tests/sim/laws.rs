@@ -100,7 +100,7 @@ struct StartedHandler {
     task: usize,
     attempt: u32,
     /// Its message was lost or released meanwhile: its outcome does not count.
-    orphaned: bool,
+    outcome_is_void: bool,
 }
 
 pub(crate) struct LawChecker {

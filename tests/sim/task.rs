@@ -156,7 +156,7 @@ pub(crate) struct Task {
     pub(crate) called: Option<Moment>,
     /// When each attempt is due by its messages, and whether the clock of their writer was correct.
     dues: BTreeMap<(u32, Option<u64>), bool>,
-    /// How often it was deferred and returned, by its first message.
+    /// How often it was postponed and requeued, by its first message.
     counts: Option<(u32, u32)>,
     /// Messages accepted from its sender.
     pub(crate) accepted: u32,

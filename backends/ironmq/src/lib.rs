@@ -67,7 +67,7 @@
 //! a delay | 7 days, in whole seconds, rounded up
 //! a lease | 1 s to 24 h, in whole seconds; IronMQ documents 30 s as the shortest, and a shorter one comes with a warning
 //! the wait of a reserve | 30 s
-//! a response | the size that its operation can require; the rest is not read
+//! a response | the size that its operation can require; a larger one is not read to its end and fails with `BadResponse`
 //! a redirect | not followed, because it would forward the token
 //! `Retry-After` | respected up to 60 s
 //!
@@ -108,6 +108,9 @@
 //! 3xx | `Redirected`
 //! another 4xx | `Refused`
 //! anything else, including a success response that does not confirm the operation | `BadResponse`: it may have taken effect
+//! none: no connection | `Unreachable`
+//! none: no secure connection | `Tls`
+//! none in time, or one that was cut off | `ReplyLost`: it may have taken effect
 //!
 //! An invalid configuration returns a [`BadConfig`], in a
 //! [`ConfigError`](ivy_proto::config::ConfigError) that names the source of the part.

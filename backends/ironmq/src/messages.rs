@@ -48,37 +48,37 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn response(self) -> Option<Vec<Message<'a>>> {
-        let (key, at) = self.key(self.scanner.take(0, b'{')?)?;
+        let (key, at) = self.key(self.scanner.skip_token(0, b'{')?)?;
         if key != "messages" {
             return None;
         }
-        let (messages, at) = self.messages(self.scanner.take(at, b'[')?)?;
-        let end = self.scanner.token(self.scanner.take(at, b'}')?);
+        let (messages, at) = self.messages(self.scanner.skip_token(at, b'[')?)?;
+        let end = self.scanner.skip_whitespace(self.scanner.skip_token(at, b'}')?);
         (end == self.text.len()).then_some(messages)
     }
 
     fn messages(self, mut at: usize) -> Option<(Vec<Message<'a>>, usize)> {
         let mut messages = Vec::new();
-        if let Some(end) = self.scanner.take(at, b']') {
+        if let Some(end) = self.scanner.skip_token(at, b']') {
             return Some((messages, end));
         }
         while messages.len() < MAX_MESSAGES {
             let (message, end) = self.message(at)?;
             messages.push(message);
-            match self.scanner.take(end, b',') {
+            match self.scanner.skip_token(end, b',') {
                 Some(next) => at = next,
-                None => return Some((messages, self.scanner.take(end, b']')?)),
+                None => return Some((messages, self.scanner.skip_token(end, b']')?)),
             }
         }
         None
     }
 
     fn message(self, at: usize) -> Option<(Message<'a>, usize)> {
-        let mut at = self.scanner.take(at, b'{')?;
+        let mut at = self.scanner.skip_token(at, b'{')?;
         let mut message = Message::default();
         loop {
             let (key, start) = self.key(at)?;
-            let end = self.scanner.pass(start)?;
+            let end = self.scanner.skip_value(start)?;
             let field = match key {
                 "id" => Some(&mut message.id),
                 "body" => Some(&mut message.body),
@@ -92,19 +92,19 @@ impl<'a> Reader<'a> {
                     return None;
                 }
             }
-            match self.scanner.take(end, b',') {
+            match self.scanner.skip_token(end, b',') {
                 Some(next) => at = next,
-                None => return Some((message, self.scanner.take(end, b'}')?)),
+                None => return Some((message, self.scanner.skip_token(end, b'}')?)),
             }
         }
     }
 
     /// A key without escapes, and the position of its value.
     fn key(self, at: usize) -> Option<(&'a str, usize)> {
-        let start = self.scanner.token(at);
+        let start = self.scanner.skip_whitespace(at);
         let end = self.scanner.plain_string(start)?;
         let key = self.text.get(start + 1..end - 1)?;
-        Some((key, self.scanner.token(self.scanner.take(end, b':')?)))
+        Some((key, self.scanner.skip_whitespace(self.scanner.skip_token(end, b':')?)))
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! Programs configure a Redis server by a URL, through one of the adapters `ivy-tokio`,
 //! `ivy-async-std` and `ivy-blocking`, whose feature `redis` includes this crate. [`RedisSession`]
-//! implements [`Session`](ivy_proto::backend::Session); an executor opens its connections. With `IVY_QUEUE_URL=redis://HOST` alone, tasks and their results use the same
-//! server.
+//! implements [`Session`](ivy_proto::backend::Session): the adapter opens its connections, and
+//! carries bytes between them and the session. With `IVY_QUEUE_URL=redis://HOST` alone, tasks and
+//! their results use the same server.
 //!
 //! A queue needs Redis 6.2 or later, or Valkey, with or without replicas. It is tested with Redis
 //! 7.0 and Valkey 8.0. A cluster is not supported as a queue. A notifier needs Redis 2.8.
@@ -13,7 +14,8 @@
 //!
 //! `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=PREFIX]`, by default port 6379.
 //! `rediss://` is the same over TLS, with the system's root certificates and those of the program.
-//! The prefix begins the names of all keys of a queue; the default is `ivy`.
+//! The names of all keys of a queue begin with the prefix, by default `ivy`, and the number of the
+//! format of the stored data, `1`: `ivy1:`, or `shop1:` with `?prefix=shop`.
 //!
 //! ```
 //! use ivy_proto::config::{Config, Environment};
@@ -56,8 +58,9 @@
 //!     +time +unlink +publish +subscribe +ping +select +client|id +client|unblock
 //! ```
 //!
-//! `+info +config|get +exists ~ivy2:queues` allow the session to check the server at its start;
-//! without them it skips the check. A notifier alone needs `+subscribe +publish +ping` and the
+//! With another prefix, `~shop1:*` takes the place of `~ivy1:*`. `+info +config|get +exists
+//! ~ivy2:queues` allow the session to check the server at its start, and whether programs of a later
+//! version store queues there in the next format; without them it skips the check. A notifier alone needs `+subscribe +publish +ping` and the
 //! channels. If the server does not accept the user name together with the password, the password
 //! alone is tried.
 //!
@@ -134,7 +137,7 @@
 //! --- | --- | ---
 //! no connection, too many clients, another protocol | `Unreachable` | `Unreachable`
 //! no secure connection | `Tls` | `Tls`
-//! the connection ended, or no reply came in time | `ResponseLost`: it may have taken effect | `ConnectionLost`: it may have been published
+//! the connection ended, or no reply came in time | `ReplyLost`: it may have taken effect | `ConnectionLost`: it may have been published
 //! `NOAUTH`, `WRONGPASS` | `Unauthorized` | `Unauthorized`
 //! `NOPERM` | `Unauthorized` | `NoPermission`, with the required permissions
 //! `LOADING`, `MASTERDOWN`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `NOREPLICAS`, `MISCONF`, `OOM` | `Unavailable`: it had no effect and is retried after a second | `Refused`

@@ -32,7 +32,7 @@ enum Fate {
     /// It does not reach the queue.
     Unreachable,
     /// It is stored, and the reply is lost.
-    ResponseLost,
+    ReplyLost,
     /// It is stored, and the reply comes a second later.
     ResponseLate,
 }
@@ -57,7 +57,7 @@ impl Queue for Flaky {
             match fate {
                 None => done.await,
                 Some(Fate::Unreachable) => Err(Fault::new(FaultKind::Unreachable)),
-                Some(Fate::ResponseLost) => {
+                Some(Fate::ReplyLost) => {
                     done.await?;
                     Err(Fault::new(FaultKind::ReplyLost))
                 }
@@ -128,7 +128,7 @@ async fn a_call_to_an_unreachable_queue_fails_as_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_may_have_been_sent_still_gets_its_result() {
-    let ivy = with_fates([Fate::ResponseLost]);
+    let ivy = with_fates([Fate::ReplyLost]);
     let _worker = worker(&ivy).await;
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
@@ -150,7 +150,7 @@ async fn a_result_may_arrive_before_the_reply_to_the_post() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_converts_to_a_handle_of_its_own_task_only() {
-    let ivy = with_fates([Fate::ResponseLost]);
+    let ivy = with_fates([Fate::ReplyLost]);
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert!(error.into_handle(&DOUBLE).is_none());
 }
@@ -172,7 +172,7 @@ async fn several_callers_may_wait_for_one_result_each_with_its_own_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_task_is_sent_again_if_the_reply_is_lost() {
-    let ivy = with_fates([Fate::ResponseLost]);
+    let ivy = with_fates([Fate::ReplyLost]);
     let mut events = ivy.events();
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     let _worker = worker(&ivy).await;

@@ -81,7 +81,7 @@ impl Requeue {
         self
     }
 
-    /// Sets how long the messages stay invisible in their queue.
+    /// Sets how long the queue delays the messages.
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;

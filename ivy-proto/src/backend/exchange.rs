@@ -26,7 +26,7 @@ pub const MAX_REQUESTS: usize = 4;
 /// requests per operation, follows no redirect, and reports a request that failed or a response
 /// that it could not receive as a [`Fault`] of its own:
 /// [`Unreachable`](crate::queue::FaultKind::Unreachable), [`Tls`](crate::queue::FaultKind::Tls) or
-/// [`ResponseLost`](crate::queue::FaultKind::ReplyLost).
+/// [`ReplyLost`](crate::queue::FaultKind::ReplyLost).
 pub trait Exchange: Any + fmt::Debug + Send + Sync {
     /// What the backend supports. Read once, when a machine is created.
     fn capabilities(&self) -> Capabilities;

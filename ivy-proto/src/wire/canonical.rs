@@ -124,7 +124,7 @@ impl<'t> Text<'t> {
         if !self.0.starts_with('[') {
             return None;
         }
-        let (end, shape) = Scanner::new(self.0).value(0)?;
+        let (end, shape) = Scanner::new(self.0).measure_value(0)?;
         let (text, behind) = self.0.split_at_checked(end)?;
         self.0 = behind;
         Some(Array { text, shape })

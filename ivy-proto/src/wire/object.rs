@@ -288,7 +288,7 @@ pub(super) fn offset_of_error(text: &str, error: &serde_json::Error) -> usize {
 fn read(text: &str) -> Option<Vec<Entry<'_>>> {
     let mut reader = Reader::new(text);
     let end = reader.object(0, 1)?;
-    (reader.scanner.token(end) == text.len()).then_some(reader.entries)
+    (reader.scanner.skip_whitespace(end) == text.len()).then_some(reader.entries)
 }
 
 /// Reads entries. Like those of a [`Scanner`], its methods take a position and return the next one.
@@ -304,21 +304,21 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, at: usize, level: usize) -> Option<usize> {
-        let mut at = self.scanner.take(at, b'{')?;
-        if let Some(end) = self.scanner.take(at, b'}') {
+        let mut at = self.scanner.skip_token(at, b'{')?;
+        if let Some(end) = self.scanner.skip_token(at, b'}') {
             return Some(end);
         }
         loop {
             at = self.entry(at, level)?;
-            match self.scanner.take(at, b',') {
+            match self.scanner.skip_token(at, b',') {
                 Some(next) => at = next,
-                None => return self.scanner.take(at, b'}'),
+                None => return self.scanner.skip_token(at, b'}'),
             }
         }
     }
 
     fn entry(&mut self, at: usize, level: usize) -> Option<usize> {
-        let start = self.scanner.token(at);
+        let start = self.scanner.skip_whitespace(at);
         let (end, key) = match self.scanner.plain_string(start) {
             Some(end) => (end, Key::Plain(unquoted(self.text.get(start..end)?))),
             None => {
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
                 (end, Key::escaped(self.text.get(start..end)?))
             }
         };
-        let start = self.scanner.token(self.scanner.take(end, b':')?);
+        let start = self.scanner.skip_whitespace(self.scanner.skip_token(end, b':')?);
         let place = self.entries.len();
         self.entries.push(Entry { key, text: "", kind: Kind::Other, inside: 0 });
         let (end, kind) = match self.scanner.byte(start)? {
@@ -339,9 +339,9 @@ impl<'a> Reader<'a> {
                 (entry.kind, entry.inside) = (Kind::Object, inside);
                 (end?, Kind::Object)
             }
-            b'{' => (self.scanner.value(start)?.0, Kind::Other),
+            b'{' => (self.scanner.measure_value(start)?.0, Kind::Other),
             b'[' => {
-                let (end, shape) = self.scanner.value(start)?;
+                let (end, shape) = self.scanner.measure_value(start)?;
                 (end, Kind::Array(shape))
             }
             _ => match self.scanner.plain_string(start) {

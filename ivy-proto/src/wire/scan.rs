@@ -21,7 +21,7 @@ impl<'a> Scanner<'a> {
     /// The position of the next byte that is not white space.
     #[inline]
     #[must_use]
-    pub fn token(self, mut at: usize) -> usize {
+    pub fn skip_whitespace(self, mut at: usize) -> usize {
         while matches!(self.byte(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             at += 1;
         }
@@ -30,15 +30,15 @@ impl<'a> Scanner<'a> {
 
     /// Skips this byte.
     #[inline]
-    pub(super) fn skip(self, at: usize, byte: u8) -> Option<usize> {
+    pub(super) fn skip_byte(self, at: usize, byte: u8) -> Option<usize> {
         (self.byte(at) == Some(byte)).then_some(at + 1)
     }
 
     /// Skips white space and this byte.
     #[inline]
     #[must_use]
-    pub fn take(self, at: usize, token: u8) -> Option<usize> {
-        self.skip(self.token(at), token)
+    pub fn skip_token(self, at: usize, token: u8) -> Option<usize> {
+        self.skip_byte(self.skip_whitespace(at), token)
     }
 
     #[inline]
@@ -55,13 +55,13 @@ impl<'a> Scanner<'a> {
     #[inline]
     #[must_use]
     pub fn plain_string(self, at: usize) -> Option<usize> {
-        let at = self.skip(at, b'"')?;
-        self.skip(at + unescaped_run(self.0.get(at..)?), b'"')
+        let at = self.skip_byte(at, b'"')?;
+        self.skip_byte(at + unescaped_run(self.0.get(at..)?), b'"')
     }
 
     #[cold]
     fn any_string(self, at: usize) -> Option<usize> {
-        let mut at = self.skip(at, b'"')?;
+        let mut at = self.skip_byte(at, b'"')?;
         loop {
             at += unescaped_run(self.0.get(at..)?);
             match self.byte(at)? {
@@ -75,28 +75,28 @@ impl<'a> Scanner<'a> {
     /// Skips any value.
     #[inline]
     #[must_use]
-    pub fn pass(self, at: usize) -> Option<usize> {
+    pub fn skip_value(self, at: usize) -> Option<usize> {
         match self.byte(at)? {
-            b'[' | b'{' => self.value(at).map(|(end, _)| end),
+            b'[' | b'{' => self.measure_value(at).map(|(end, _)| end),
             _ => self.scalar(at),
         }
     }
 
     /// Skips any value, and measures it.
-    pub(super) fn value(self, at: usize) -> Option<(usize, Shape)> {
+    pub(super) fn measure_value(self, at: usize) -> Option<(usize, Shape)> {
         let mut nest = Nest::default();
         let mut at = at;
         loop {
             // A value begins at this position.
             nest.count();
-            at = self.token(at);
+            at = self.skip_whitespace(at);
             match self.byte(at)? {
                 open @ (b'[' | b'{') => {
                     let container = if open == b'[' { Container::Array } else { Container::Object };
                     nest.enter(container);
-                    at = self.token(at + 1);
+                    at = self.skip_whitespace(at + 1);
                     if self.byte(at)? != container.close() {
-                        at = self.element(at, container)?;
+                        at = self.skip_key(at, container)?;
                         continue;
                     }
                 }
@@ -105,11 +105,11 @@ impl<'a> Scanner<'a> {
             // The value has ended, or its end is next. The same may apply to its containers.
             loop {
                 let Some(container) = nest.innermost() else { return Some((at, nest.shape)) };
-                at = self.token(at);
+                at = self.skip_whitespace(at);
                 let byte = self.byte(at)?;
                 at += 1;
                 if byte == b',' {
-                    at = self.element(at, container)?;
+                    at = self.skip_key(at, container)?;
                     break;
                 }
                 if byte != container.close() {
@@ -132,12 +132,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Skips the text before an element of such a container.
+    /// Skips the key, if the elements of such a container have keys.
     #[inline]
-    fn element(self, at: usize, container: Container) -> Option<usize> {
+    fn skip_key(self, at: usize, container: Container) -> Option<usize> {
         match container {
             Container::Array => Some(at),
-            Container::Object => self.take(self.string(self.token(at))?, b':'),
+            Container::Object => self.skip_token(self.string(self.skip_whitespace(at))?, b':'),
         }
     }
 
@@ -154,13 +154,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn number(self, at: usize) -> Option<usize> {
-        let at = self.skip(at, b'-').unwrap_or(at);
-        let mut at = self.skip(at, b'0').or_else(|| self.digits(at))?;
-        if let Some(fraction) = self.skip(at, b'.') {
+        let at = self.skip_byte(at, b'-').unwrap_or(at);
+        let mut at = self.skip_byte(at, b'0').or_else(|| self.digits(at))?;
+        if let Some(fraction) = self.skip_byte(at, b'.') {
             at = self.digits(fraction)?;
         }
-        if let Some(exponent) = self.skip(at, b'e').or_else(|| self.skip(at, b'E')) {
-            let sign = self.skip(exponent, b'+').or_else(|| self.skip(exponent, b'-'));
+        if let Some(exponent) = self.skip_byte(at, b'e').or_else(|| self.skip_byte(at, b'E')) {
+            let sign = self.skip_byte(exponent, b'+').or_else(|| self.skip_byte(exponent, b'-'));
             at = self.digits(sign.unwrap_or(exponent))?;
         }
         Some(at)
@@ -239,7 +239,7 @@ impl Nest {
 
 /// Measures a text that is known to be valid JSON.
 pub(super) fn measure(json: &str) -> Shape {
-    Scanner::new(json).value(0).map(|(_, shape)| shape).unwrap_or_default()
+    Scanner::new(json).measure_value(0).map(|(_, shape)| shape).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -321,9 +321,9 @@ mod tests {
 
     fn scanned(text: &str) -> Option<(&str, Shape)> {
         let scanner = Scanner::new(text);
-        let start = scanner.token(0);
-        let (end, shape) = scanner.value(start)?;
-        (scanner.token(end) == text.len()).then_some((&text[start..end], shape))
+        let start = scanner.skip_whitespace(0);
+        let (end, shape) = scanner.measure_value(start)?;
+        (scanner.skip_whitespace(end) == text.len()).then_some((&text[start..end], shape))
     }
 
     fn as_serde_does(text: &str) {

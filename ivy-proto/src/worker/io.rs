@@ -85,7 +85,7 @@ pub enum Output {
     /// Send this request to the queue, and feed the reply back as [`Input::Queue`].
     Queue(OpId, QueueOp),
     /// Cancel this request. Feed back a fault of kind
-    /// [`ResponseLost`](crate::queue::FaultKind::ReplyLost), or the reply if it arrived first.
+    /// [`ReplyLost`](crate::queue::FaultKind::ReplyLost), or the reply if it arrived first.
     CancelQueue(OpId),
     /// Publish a notice or a presence record, and feed the reply back as [`Input::Published`].
     Publish(OpId, Publication),

@@ -364,7 +364,7 @@ impl Worker {
                 }
                 // The queues are polled after each input.
                 Timer::Coalesced => {}
-                Timer::Publish => self.notices.on_pause_ended(&mut self.fx),
+                Timer::Publish => self.notices.on_backoff_ended(&mut self.fx),
                 Timer::Presence => self.presence_is_due(),
                 Timer::Standstill => self.report_standstill(),
                 Timer::DrainPolls => self.cancel_polls(),

@@ -56,10 +56,11 @@ pub(super) struct Notices {
     waiting_bytes: usize,
     in_flight: SortedHashMap<OpId, PublishedNotice>,
     in_flight_bytes: usize,
-    paused: bool,
+    /// The driver has paused publications: see [`Input::PauseNotifier`](super::Input::PauseNotifier).
+    paused_by_driver: bool,
     failures: u32,
-    /// Whether the notifier failed and is paused until a timer ends.
-    has_failed: bool,
+    /// Whether the notifier failed and publications wait until a timer ends.
+    is_backing_off: bool,
     /// Whether the missing notifier was reported.
     reported_missing: bool,
 }
@@ -68,10 +69,8 @@ pub(super) struct Notices {
 #[derive(Debug)]
 struct PublishedNotice {
     notice: OutgoingNotice,
-    /// When it was written.
-    since: Moment,
-    /// When it was published.
-    at: Moment,
+    written_at: Moment,
+    published_at: Moment,
 }
 
 impl Notices {
@@ -83,9 +82,9 @@ impl Notices {
             waiting_bytes: 0,
             in_flight: SortedHashMap::new(),
             in_flight_bytes: 0,
-            paused: false,
+            paused_by_driver: false,
             failures: 0,
-            has_failed: false,
+            is_backing_off: false,
             reported_missing: false,
         }
     }
@@ -123,17 +122,16 @@ impl Notices {
     }
 
     pub(super) fn pause(&mut self) {
-        self.paused = true;
+        self.paused_by_driver = true;
     }
 
     pub(super) fn resume(&mut self, fx: &mut Effects) {
-        self.paused = false;
+        self.paused_by_driver = false;
         self.flush(fx);
     }
 
-    /// The pause after a failure has ended.
-    pub(super) fn on_pause_ended(&mut self, fx: &mut Effects) {
-        self.has_failed = false;
+    pub(super) fn on_backoff_ended(&mut self, fx: &mut Effects) {
+        self.is_backing_off = false;
         self.flush(fx);
     }
 
@@ -149,9 +147,9 @@ impl Notices {
         fx: &mut Effects,
     ) {
         let Some(published) = self.in_flight.remove(&op) else { return };
-        let PublishedNotice { notice, since, at } = published;
+        let PublishedNotice { notice, written_at, published_at } = published;
         let outcome = RequestOutcome::of_notifier(&result);
-        fx.requests.ended(RequestKind::Publish, outcome, fx.now.micros_since(at));
+        fx.requests.ended(RequestKind::Publish, outcome, fx.now.micros_since(published_at));
         self.in_flight_bytes -= notice.size();
         match result {
             Ok(receivers) => {
@@ -172,7 +170,7 @@ impl Notices {
                 });
             }
             Err(fault) => {
-                self.failed(notice, since, &fault, fx);
+                self.failed(notice, written_at, &fault, fx);
                 fx.event(Event::NotifierError { fault });
             }
         }
@@ -181,9 +179,9 @@ impl Notices {
 
     /// The worker drains: waiting notices are tried once more immediately, or dropped.
     pub(super) fn drain(&mut self, fx: &mut Effects) {
-        self.paused = false;
+        self.paused_by_driver = false;
         fx.timers.stop(&Timer::Publish);
-        self.on_pause_ended(fx);
+        self.on_backoff_ended(fx);
     }
 
     /// The drain limit has passed. Publications in flight may still end.
@@ -197,7 +195,7 @@ impl Notices {
     fn failed(
         &mut self,
         notice: OutgoingNotice,
-        since: Moment,
+        written_at: Moment,
         fault: &NotifyFault,
         fx: &mut Effects,
     ) {
@@ -207,25 +205,25 @@ impl Notices {
             fx.report_degraded(Part::Notifier, why);
         }
         // A notice that may have been published is not published twice.
-        if fault.surely_not_published() && fx.now.since(since) < RETRIED_FOR {
+        if fault.surely_not_published() && fx.now.since(written_at) < RETRIED_FOR {
             self.waiting_bytes += notice.size();
-            self.waiting.push_front((notice, since));
+            self.waiting.push_front((notice, written_at));
         } else {
             dropped(notice, NoticeDropReason::NotifierFailed, fx);
         }
-        if !self.has_failed {
-            self.has_failed = true;
+        if !self.is_backing_off {
+            self.is_backing_off = true;
             let delay = Backoff::NOTIFIER.delay(self.failures - 1, &mut fx.rng);
             fx.set_timer(Timer::Publish, delay);
         }
     }
 
     fn flush(&mut self, fx: &mut Effects) {
-        while !self.paused && !self.has_failed && self.may_publish_next() {
-            let Some((notice, since)) = self.take_first() else { return };
+        while !self.paused_by_driver && !self.is_backing_off && self.may_publish_next() {
+            let Some((notice, written_at)) = self.take_first() else { return };
             let op = fx.publish(notice.publication.clone());
             self.in_flight_bytes += notice.size();
-            self.in_flight.insert(op, PublishedNotice { notice, since, at: fx.now });
+            self.in_flight.insert(op, PublishedNotice { notice, written_at, published_at: fx.now });
         }
     }
 

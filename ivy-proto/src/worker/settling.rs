@@ -1,4 +1,5 @@
-//! Settling: deletes, retries, dead-letters or releases each message.
+//! Executes the decision about each message: deletes it, posts its next attempt, dead-letters it, or
+//! releases it.
 //!
 //! The copy is posted first and the message is deleted second: a message is deleted only when its
 //! task is done, or when the queue has accepted its successor or its dead-letter copy.

@@ -15,11 +15,11 @@ pub(crate) struct HeldMessage {
 impl LawChecker {
     /// The messages that are held on a connection.
     pub(crate) fn held_on(&self, connection: ConnectionKey) -> Vec<HeldMessage> {
-        let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
+        let held = self.messages.iter().enumerate().filter_map(|(index, message)| {
             let holder =
                 message.holder.as_ref().filter(|holder| holder.connection == connection)?;
             let receipt =
-                Receipt { message: self.ids.id_at(at), reservation: holder.reservation.clone() };
+                Receipt { message: self.ids.id_at(index), reservation: holder.reservation.clone() };
             Some(HeldMessage { queue: message.queue.clone(), receipt })
         });
         held.collect()
@@ -29,12 +29,12 @@ impl LawChecker {
     pub(crate) fn lose_held(&mut self, connection: ConnectionKey) -> Vec<HeldMessage> {
         let held = self.held_on(connection);
         for HeldMessage { receipt, .. } in &held {
-            let Some(at) = self.ids.index_of(&receipt.message) else { continue };
-            let message = &mut self.messages[at];
+            let Some(index) = self.ids.index_of(&receipt.message) else { continue };
+            let message = &mut self.messages[index];
             message.holder = None;
             message.lost += 1;
             let (task, attempt) = (message.task, message.attempt_info.attempt);
-            self.grants.remove(&(connection.0, at));
+            self.grants.remove(&(connection.0, index));
             if let Some(task) = task {
                 let task = &mut self.tasks[task];
                 *task.lost.entry(attempt).or_default() += 1;
@@ -51,16 +51,16 @@ impl LawChecker {
         connection: ConnectionKey,
         receipt: &Receipt,
     ) -> Option<HeldMessage> {
-        let at = self.ids.index_of(&receipt.message)?;
-        let message = self.messages.get_mut(at)?;
+        let index = self.ids.index_of(&receipt.message)?;
+        let message = self.messages.get_mut(index)?;
         let holder = message.holder.as_ref()?;
         if holder.connection != connection || holder.reservation != receipt.reservation {
             return None;
         }
         message.holder = None;
-        self.grants.remove(&(connection.0, at));
-        self.released_unchanged(at);
-        let queue = self.messages[at].queue.clone();
+        self.grants.remove(&(connection.0, index));
+        self.released_unchanged(index);
+        let queue = self.messages[index].queue.clone();
         Some(HeldMessage { queue, receipt: receipt.clone() })
     }
 
@@ -69,9 +69,9 @@ impl LawChecker {
         let lost = lost.iter().map(|receipt| &receipt.message);
         let mut lost = lost.filter(|message| !self.may_be_duplicated(message));
         let runs = |message: &&MessageId| {
-            let at = self.ids.index_of(message);
+            let index = self.ids.index_of(message);
             let mut started = self.started.iter().filter(|((by, _), _)| *by == who);
-            started.any(|(_, started)| Some(started.message) == at && !started.orphaned)
+            started.any(|(_, started)| Some(started.message) == index && !started.outcome_is_void)
         };
         lost.find(runs).cloned()
     }

@@ -18,8 +18,12 @@ impl LawChecker {
     pub(crate) fn run(&mut self, who: ProcessId, run: &Run) -> Option<usize> {
         let at = self.ids.index_of(&run.message)?;
         let number = self.messages.get(at)?.task?;
-        let started =
-            StartedHandler { message: at, task: number, attempt: run.attempt, orphaned: false };
+        let started = StartedHandler {
+            message: at,
+            task: number,
+            attempt: run.attempt,
+            outcome_is_void: false,
+        };
         self.started.insert((who, run.job), started);
         let message = &mut self.messages[at];
         message.runs += 1;
@@ -74,9 +78,9 @@ impl LawChecker {
     }
 
     /// A handler was cancelled, because its message is no longer held.
-    pub(crate) fn orphaned(&mut self, who: ProcessId, job: JobId, cause: Option<Cause>) {
+    pub(crate) fn outcome_is_void(&mut self, who: ProcessId, job: JobId, cause: Option<Cause>) {
         let Some(started) = self.started.get_mut(&(who, job)) else { return };
-        started.orphaned = true;
+        started.outcome_is_void = true;
         let task = started.task;
         if let Some(cause) = cause {
             self.tasks[task].causes.add(cause);
@@ -93,7 +97,7 @@ impl LawChecker {
         now: Moment,
     ) {
         let Some(started) = self.started.remove(&(who, job)) else { return };
-        if started.orphaned {
+        if started.outcome_is_void {
             return;
         }
         let task = &mut self.tasks[started.task];

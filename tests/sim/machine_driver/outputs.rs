@@ -107,7 +107,7 @@ impl World {
                 // A lost lease is not a cause in itself: something must have led to it.
                 if reason != CancelReason::TimeLimit {
                     let cause = (reason == CancelReason::Drain).then_some(Cause::Shutdown);
-                    self.checker.orphaned(who, job, cause);
+                    self.checker.outcome_is_void(who, job, cause);
                 }
                 self.stop_handler(who, job);
             }

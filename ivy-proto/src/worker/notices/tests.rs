@@ -107,7 +107,7 @@ fn waiting_notices_are_published_as_replies_arrive() {
     scenario.complete(Ok(1));
     assert_eq!(scenario.numbers_in_flight(), [2, 3]);
     scenario.complete(Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
-    scenario.notices.on_pause_ended(&mut scenario.fx);
+    scenario.notices.on_backoff_ended(&mut scenario.fx);
     scenario.take_outputs();
     assert_eq!(scenario.numbers_in_flight(), [3, 4]);
     scenario.complete(Ok(1));
