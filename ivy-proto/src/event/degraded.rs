@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{DegradedReason, Part};
 
-/// The most parts that are remembered: names of tasks come from messages.
-const MOST: usize = 100;
+/// How many parts are remembered. Bounded because peers choose the names of tasks.
+const MAX_PARTS: usize = 100;
 
 /// The parts of a machine that are degraded now.
 #[derive(Debug, Default)]
@@ -17,7 +17,8 @@ pub(crate) struct DegradedParts {
 impl DegradedParts {
     /// A part keeps failing.
     pub(crate) fn add(&mut self, part: &Part, why: &DegradedReason) {
-        if self.parts.len() < MOST && self.parts.insert(part.clone(), why.clone()).is_none() {
+        let has_room = self.parts.len() < MAX_PARTS || self.parts.contains_key(part);
+        if has_room && self.parts.insert(part.clone(), why.clone()).is_none() {
             self.changes = self.changes.wrapping_add(1);
         }
     }
