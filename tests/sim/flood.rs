@@ -12,6 +12,12 @@ use crate::world::{Due, World};
 /// When the first burst comes if valid work must have been done before.
 const AFTER_WORK: Duration = Duration::from_secs(10);
 
+/// How long a valid task may wait in addition to what the messages in front of it take: while the
+/// queue is left to other workers, and for a slot.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How long such a message takes of each slot: its request, its response, and the worker's pause.
+const PER_MESSAGE: Duration = Duration::from_millis(43);
+
 /// Bursts of this many messages of a kind, repeated during the fault phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flood {
@@ -76,6 +82,11 @@ impl FloodKind {
 }
 
 impl Flood {
+    /// Whether its messages are tasks of another program.
+    fn is_of_another_program(self) -> bool {
+        matches!(self.kind, FloodKind::UnknownTask | FloodKind::UnknownTasks)
+    }
+
     /// When the first burst comes.
     pub(crate) fn starts_at(self) -> Moment {
         Moment::EPOCH + if self.from_the_start { Duration::ZERO } else { AFTER_WORK }
@@ -126,6 +137,27 @@ impl World {
             let flood = self.setup.flood;
             self.checker.broken("L6", || {
                 format!("during {flood:?}, {done} of {count} valid tasks are done, {dead} dead")
+            });
+        }
+        self.check_waits_behind_flood();
+    }
+
+    /// A valid task behind tasks of another program was done as soon as the worker had received
+    /// those.
+    fn check_waits_behind_flood(&mut self) {
+        let is_checked = |flood: &Flood| flood.from_the_start && flood.is_of_another_program();
+        let Some(flood) = self.setup.flood.filter(is_checked) else { return };
+        let slots = self.setup.concurrency.min(self.setup.max_batch) as u32;
+        let limit = MAX_WAIT + PER_MESSAGE * flood.burst as u32 / slots;
+        let now = self.now;
+        let tasks = self.checker.tasks.iter();
+        let tasks = tasks.filter(|task| matches!(task.sender, Sender::Producer(_)));
+        let waits =
+            tasks.filter_map(|task| Some(task.finished_at.unwrap_or(now).since(task.sent_at?)));
+        let longest = waits.max().unwrap_or_default();
+        if longest > limit {
+            self.checker.broken("L8", || {
+                format!("during {flood:?}, a valid task waited for {longest:?} of {limit:?}")
             });
         }
     }

@@ -30,6 +30,7 @@
 //! | L5 | when there is no work, machines wait only for the next poll and presence record | `World::check_quiet` |
 //! | L6 | valid work keeps half of its rate during a flood of messages that no worker can process | `World::check_progress` |
 //! | L7 | among workers that do not know a task, the one that knows it gets it soon | `World::check_waits` |
+//! | L8 | a valid task behind tasks of another program is done as soon as the worker has received those | `World::check_waits_behind_flood` |
 //! | P10 | no panic | `run` |
 //!
 //! A run ends at the first breach; `failure_report` reports it and searches for the fewest faults that lead

@@ -11,7 +11,6 @@ use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
 use super::Worker;
-use super::admission::Rejection;
 use super::io::{CancelReason, JobOutcome, Timer};
 use super::job::{DeadLettering, Job, JobWithoutLease, Scheduled, Settlement, Stage};
 use super::poller::PauseReason;
@@ -52,7 +51,7 @@ impl Worker {
             JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
                 return self.settle_as(job, Settlement::Delete);
             }
-            JobOutcome::BadArgs(message) => return self.reject(job, Rejection::mismatch(message)),
+            JobOutcome::BadArgs(message) => return self.reject_mismatch(job, message),
             JobOutcome::NotRun => return self.release_not_run(job),
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),

@@ -35,9 +35,13 @@ impl Worker {
         let may_wait = rejection.may_be_run_elsewhere()
             || consequence.longest_delay && rejection.fault == FaultSource::Worker;
         if consequence.must_be_kept || may_wait && released < max_releases(&rejection) {
-            // The longer they are delayed, the sooner the messages behind them are reached.
-            let round = if consequence.longest_delay { u32::MAX } else { released };
-            if rejection.fault == FaultSource::Program {
+            // The longer they are delayed, the sooner the messages behind them are reached. Those of
+            // another program that this worker came across without work of its own are delayed only
+            // briefly at first, because that program may be about to receive them.
+            let is_foreign = rejection.fault == FaultSource::Program;
+            let is_brief = is_foreign && released == 0 && !self.has_work(&queue);
+            let round = if consequence.longest_delay && !is_brief { u32::MAX } else { released };
+            if is_foreign {
                 self.note_foreign_message(&queue);
             }
             self.release_undecided(job, rejection, Backoff::UNDECIDED.ceiling(round));
@@ -46,7 +50,15 @@ impl Worker {
             let dead_lettering = DeadLettering { reason, message, attempts, bare: false };
             self.settle_as(job, Settlement::DeadLetter(dead_lettering));
         }
-        self.yield_if_due(&queue);
+    }
+
+    /// Releases or dead-letters a message whose handler did not accept its arguments.
+    pub(super) fn reject_mismatch(&mut self, job: JobId, mismatch: String) {
+        let queue = self.jobs.get(&job).map(|held| held.queue.clone());
+        self.reject(job, Rejection::mismatch(mismatch));
+        if let Some(queue) = queue {
+            self.yield_if_due(&queue);
+        }
     }
 
     /// Releases a message that another worker, or this one later, may be able to run.
@@ -81,11 +93,16 @@ impl Worker {
         Some(Rejection::mismatch(mismatch.to_owned()))
     }
 
-    /// Records a message of another program, unless the queue is paused already.
     fn note_foreign_message(&mut self, queue: &QueueName) {
-        if let Some(served) = self.poller.queue(queue).filter(|served| !served.is_paused()) {
+        if let Some(served) = self.poller.queue(queue) {
             served.unprocessable.saw_foreign_message(self.fx.now);
         }
+    }
+
+    /// Whether a task of this worker was in the queue within the last minute.
+    fn has_work(&mut self, queue: &QueueName) -> bool {
+        let now = self.fx.now;
+        self.poller.queue(queue).is_some_and(|served| served.unprocessable.has_work(now))
     }
 
     /// Yields the queue to others if its messages are for them and this worker has no work.

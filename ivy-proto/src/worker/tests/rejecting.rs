@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{DegradedReason, Event, Part, ReleaseReason};
+use crate::id::OpId;
 use crate::name::TaskName;
 use crate::queue::{QueueOp, QueueReply, Reserved};
 use crate::time::Moment;
@@ -157,7 +158,9 @@ fn twenty_mismatches_in_a_row_pause_their_task_and_nothing_else() {
     assert!(worker.events.contains(&degraded));
     assert!(degraded.to_string().contains(MISMATCH), "{degraded}");
     worker.until_polled();
-    worker.deliver(&[&plain_body(), &plain_body(), UNKNOWN]);
+    let again = |number| worker.numbered(number, &plain_body(), 2);
+    let messages = vec![again(0), again(1), worker.numbered(20, UNKNOWN, 1)];
+    worker.deliver_messages(messages);
     let tried = worker.runs.pop_front().unwrap();
     assert!(worker.runs.is_empty(), "one message a second is tried");
     worker.end(&tried, JobOutcome::BadArgs(MISMATCH.to_owned()));
@@ -213,10 +216,9 @@ fn a_worker_without_work_yields_the_queue_after_a_task_of_another_program() {
     let mut worker = started();
     worker.deliver(&[UNKNOWN]);
     take_released(&mut worker);
+    worker.advance(Duration::from_millis(2_499));
     assert!(worker.take_poll().is_none());
-    worker.advance(Duration::from_secs(5));
-    assert!(worker.take_poll().is_none(), "it is available again, and other workers come first");
-    worker.advance(Duration::from_secs(5));
+    worker.advance(Duration::from_millis(2_501));
     let wait_of_poll = |op: &QueueOp| match op {
         QueueOp::Reserve { wait, .. } => Some(*wait),
         _ => None,
@@ -353,48 +355,78 @@ fn a_worker_with_a_superfluous_key_does_not_empty_a_plaintext_queue() {
     assert_eq!(dead_lettered, 19, "none after twenty in a row");
 }
 
-/// Plays a queue with this many messages of unknown tasks in front of a valid one, and returns how
-/// long the valid one waits.
-fn wait_behind(unknown: usize) -> Duration {
-    let mut worker = started();
-    let mut hidden: Vec<(Moment, usize)> = (0..unknown).map(|_| (Moment::EPOCH, 0)).collect();
-    let started_at = worker.now;
-    let valid = plain_body();
-    loop {
-        let now = worker.now;
-        let Some((poll, count)) = worker.take_poll() else {
-            worker.advance(Duration::from_secs(1));
-            continue;
-        };
+/// A queue of unknown tasks, played for a worker until a moment.
+struct UnknownTasks {
+    worker: Scenario,
+    /// When each of them is available again, and how often it was delivered.
+    hidden: Vec<(Moment, u32)>,
+    /// Whether a valid message is behind them.
+    valid: bool,
+    polls: usize,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+impl UnknownTasks {
+    fn new(count: usize, concurrency: usize, valid: bool) -> Self {
+        let worker = started_with(config().with_concurrency(concurrency));
+        UnknownTasks { worker, hidden: vec![(Moment::EPOCH, 0); count], valid, polls: 0 }
+    }
+
+    /// Lets this much time pass in these steps, or less if the valid message is reached.
+    fn play(&mut self, time: Duration, step: Duration) {
+        let end = self.worker.now + time;
+        while self.worker.now < end && self.worker.runs.is_empty() {
+            match self.worker.take_poll() {
+                Some((poll, count)) => self.reply(poll, count),
+                None => self.worker.advance(step),
+            }
+        }
+    }
+
+    fn reply(&mut self, poll: OpId, count: usize) {
+        self.polls += 1;
+        let now = self.worker.now;
         let mut messages = Vec::new();
-        for (index, (visible_at, deliveries)) in hidden.iter_mut().enumerate() {
+        for (index, (visible_at, deliveries)) in self.hidden.iter_mut().enumerate() {
             if *visible_at <= now && messages.len() < count {
                 *deliveries += 1;
-                messages.push(worker.numbered(index, UNKNOWN, *deliveries as u32));
+                messages.push(self.worker.numbered(index, UNKNOWN, *deliveries));
             }
         }
-        if messages.len() < count {
-            messages.push(worker.numbered(unknown, &valid, 1));
+        if self.valid && messages.len() < count {
+            messages.push(self.worker.numbered(self.hidden.len(), &plain_body(), 1));
         }
-        let reserved = Reserved { messages, unusable: 0 };
-        worker.reply(poll, Ok(QueueReply::Reserved(reserved)));
-        while let Some((op, (receipt, delay))) = worker.take_release_of() {
+        self.worker.reply(poll, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+        while let Some((op, (receipt, delay))) = self.worker.take_release_of() {
             let index: usize = receipt.message.as_str().parse().unwrap();
-            if let Some(message) = hidden.get_mut(index) {
-                message.0 = worker.now + delay;
+            if let Some(message) = self.hidden.get_mut(index) {
+                message.0 = self.worker.now + delay;
             }
-            worker.reply(op, Ok(QueueReply::Released));
-        }
-        if !worker.runs.is_empty() {
-            return worker.now.since(started_at);
+            self.worker.reply(op, Ok(QueueReply::Released));
         }
     }
 }
 
 #[test]
-fn a_valid_message_is_reached_behind_any_number_of_unknown_tasks() {
-    for unknown in [19, 40, 130, 1000] {
-        let waited = wait_behind(unknown);
-        assert!(waited <= Duration::from_secs(420), "{waited:?} behind {unknown}");
+fn a_valid_message_behind_unknown_tasks_is_reached_after_as_many_requests_as_they_fill() {
+    for (unknown, concurrency) in [(19, 10), (1_000, 1), (1_000, 10), (1_000, 100), (4_000, 50)] {
+        let mut queue = UnknownTasks::new(unknown, concurrency, true);
+        queue.play(MINUTE, MILLISECOND);
+        let what = format!("{unknown} unknown tasks, {concurrency} slots");
+        assert_eq!(queue.worker.runs.len(), 1, "{what}");
+        let waited = queue.worker.now.since(Moment::EPOCH);
+        assert!(waited <= MILLISECOND * unknown as u32, "{waited:?}, {what}");
+        let polls = unknown / concurrency + 1;
+        assert!(queue.polls <= polls, "{} polls, {what}", queue.polls);
     }
+}
+
+#[test]
+fn unknown_tasks_without_any_other_work_cause_few_requests() {
+    let mut queue = UnknownTasks::new(1_000, 10, false);
+    queue.play(MINUTE * 60, MILLISECOND * 100);
+    let deliveries: u32 = queue.hidden.iter().map(|(_, deliveries)| deliveries).sum();
+    assert!(deliveries <= 15_000, "{deliveries} deliveries of a thousand in an hour");
+    assert!(queue.polls <= 3_000, "{} polls in an hour", queue.polls);
 }

@@ -207,11 +207,9 @@ impl Scenario {
 
     /// Replies to the poll in flight with this body, from a queue whose counts are exact.
     pub(super) fn deliver_with_exact_counts(&mut self, body: &str, failed: u32, lost: u32) {
-        let (op, _) = self.take_poll().unwrap();
         let mut message = self.message(body, 1);
         message.deliveries = DeliveryCount::Exact { failed, lost };
-        let reserved = Reserved { messages: vec![message], unusable: 0 };
-        self.reply(op, Ok(QueueReply::Reserved(reserved)));
+        self.deliver_messages(vec![message]);
     }
 
     /// Replies to this poll with these bodies and their delivery counts.
@@ -220,13 +218,17 @@ impl Scenario {
         self.reply(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
+    /// Replies to the poll in flight with these messages.
+    pub(super) fn deliver_messages(&mut self, messages: Vec<ReservedMessage>) {
+        let (op, _) = self.take_poll().unwrap();
+        self.reply(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+    }
+
     /// Replies to the poll in flight with the message of this id, which may be a redelivery.
     pub(super) fn deliver_again(&mut self, id: &str, body: &str, count: u32) {
-        let (op, _) = self.take_poll().unwrap();
         let mut message = self.message(body, count);
         message.receipt.message = MessageId::new(id);
-        let messages = vec![message];
-        self.reply(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+        self.deliver_messages(vec![message]);
     }
 
     /// Lets time pass until the queue is polled again.

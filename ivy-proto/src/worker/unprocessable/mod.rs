@@ -54,7 +54,8 @@ pub(super) enum UnprocessableCause<'a> {
 /// The reaction to an unprocessable message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consequence {
-    /// Release it with the longest delay.
+    /// Release it with the longest delay. That of a task which another program may be about to
+    /// receive is brief at first.
     pub(super) longest_delay: bool,
     /// It must not be dead-lettered, because this worker may be at fault.
     pub(super) must_be_kept: bool,
@@ -122,7 +123,7 @@ impl UnprocessableMessages {
         is_recent(self.processed_at, now)
     }
 
-    /// Records the release of a message of another program, while the queue is polled.
+    /// Records the release of a message of another program.
     pub(super) fn saw_foreign_message(&mut self, now: Moment) {
         self.yielding.saw_foreign_message(now);
     }
@@ -143,17 +144,21 @@ impl UnprocessableMessages {
         self.yielding.pause_between_short_polls(rng)
     }
 
-    /// How long to leave the queue to others, if the worker is to yield now. Call it only while the
-    /// queue is polled.
+    /// How long to leave the queue to others, if the worker is to yield now. Call it after each reply
+    /// that did not pause the queue.
     pub(super) fn yields(&mut self, rng: &mut Rng) -> Option<Duration> {
         self.yielding.yield_for(rng)
+    }
+
+    /// Whether a handler accepted its arguments within the last minute.
+    pub(super) fn has_work(&self, now: Moment) -> bool {
+        self.yielding.worked_recently(now)
     }
 
     /// Whether to report now, once, that another program uses the queue as well: its tasks arrive,
     /// and none of this worker's.
     pub(super) fn reports_sharing(&mut self, now: Moment) -> bool {
-        let has_work = self.yielding.worked_recently(now);
-        !has_work && !std::mem::replace(&mut self.reported_sharing, true)
+        !self.has_work(now) && !std::mem::replace(&mut self.reported_sharing, true)
     }
 }
 

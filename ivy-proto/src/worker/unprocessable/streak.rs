@@ -7,7 +7,7 @@
 //! Before the first processable message, a worker that lacks a key cannot be distinguished from one
 //! that started behind the messages of another program. So in a backlog the first pauses are short,
 //! and more messages are tried after each: valid messages behind a thousand others are found within
-//! a minute.
+//! ten seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const MAX_LIMIT: usize = 10_240;
 /// The factor by which the limit grows after each pause in a backlog.
 const GROWTH: usize = 4;
 /// How long the queue is paused in a backlog.
-const PAUSES_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, PAUSE);
+const PAUSES_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(1), 2, PAUSE);
 
 #[derive(Debug)]
 pub(super) struct Streak {
@@ -140,7 +140,7 @@ mod tests {
             }
         }
         assert_eq!(tried, [20, 100, 420, 1_700, 6_820]);
-        assert_eq!(pauses, [5, 10, 20, 40, 60].map(Duration::from_secs));
+        assert_eq!(pauses, [1, 2, 4, 8, 16].map(Duration::from_secs));
         streak.end();
         assert_eq!(add(&mut streak, 0..20, BACKLOG).pause, Some(PAUSES_IN_BACKLOG.ceiling(0)));
     }

@@ -4,13 +4,12 @@
 //! that waits for it. A worker without work of its own always waits, so it receives most of the
 //! messages that it cannot process: if only one of ten workers knows a task, its messages would be
 //! released again and again. Therefore a worker that receives tasks of others, and has had none of
-//! its own for a minute, yields: it stops polling until the released messages are available again,
-//! and then polls a few times without waiting. Workers that wait receive each message first;
-//! messages for which no worker waits are still found. The worker yields
+//! its own for a minute, yields: it pauses, and then polls a few times without waiting. Workers that
+//! wait receive each message first; messages for which no worker waits are still found. It pauses
 //!
-//! * when it has received everything, because nothing of its own is behind it;
-//! * in a backlog, after it has received its limit of such messages. The limit grows each time,
-//!   because its own messages may be behind them.
+//! * for some seconds when it has received everything, because nothing of its own is behind it;
+//! * in a backlog only to limit the rate at which it receives such messages, because its own may be
+//!   behind them.
 
 use std::time::Duration;
 
@@ -19,36 +18,26 @@ use crate::time::Moment;
 
 use super::is_recent;
 
-/// How long to stop polling: at least until the first released message is available again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
-/// The pause between two short polls: at most as long as for a backend without long polls.
-const BETWEEN_SHORT_POLLS: (Duration, Duration) =
-    (Duration::from_millis(2_500), Duration::from_secs(5));
+/// The pause when everything was received, and between two short polls: at most as long as for a
+/// backend without long polls.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2_500), Duration::from_secs(5));
+/// The pause in a backlog for each message of another program: that program's workers get a share of
+/// the messages, and a message of its own behind a thousand of them waits for a second.
+const PAUSE_PER_MESSAGE: Duration = Duration::from_millis(1);
 /// How many short polls precede the next long poll: they cover a minute, in which nine other
 /// workers can receive the message in turn.
 const SHORT_POLLS: u32 = 15;
-/// The factor by which the limit of other programs' messages in a backlog grows.
-const GROWTH: u32 = 4;
-const MAX_FOREIGN: u32 = 16_384;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Yielding {
     /// When a handler last accepted its arguments.
     worked_at: Option<Moment>,
-    /// How many messages of other programs were received since the worker last yielded.
+    /// How many messages of other programs were received since the last pause.
     foreign: u32,
-    /// The maximum number of such messages in a backlog.
-    max_foreign: u32,
     /// Whether the last reply contained as many messages as requested, without a wait.
     backlog: bool,
     /// How many short polls remain before the next long poll.
     short_polls: u32,
-}
-
-impl Default for Yielding {
-    fn default() -> Self {
-        Yielding { worked_at: None, foreign: 0, max_foreign: 1, backlog: false, short_polls: 0 }
-    }
 }
 
 impl Yielding {
@@ -71,7 +60,6 @@ impl Yielding {
     pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
         if !backlog {
-            self.max_foreign = 1;
             self.short_polls = self.short_polls.saturating_sub(1);
         }
     }
@@ -83,21 +71,18 @@ impl Yielding {
 
     /// The pause after a short poll that returned nothing.
     pub(super) fn pause_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
-        let (shortest, longest) = BETWEEN_SHORT_POLLS;
-        self.polls_without_waiting().then(|| rng.between(shortest, longest))
+        self.polls_without_waiting().then(|| rng.between(PAUSE.0, PAUSE.1))
     }
 
-    /// Yields if it is time. Returns how long to stop polling.
+    /// Yields if messages of other programs were received. Returns how long to pause.
     pub(super) fn yield_for(&mut self, rng: &mut Rng) -> Option<Duration> {
-        let continues = self.backlog && self.foreign < self.max_foreign;
-        if self.foreign == 0 || continues {
+        let foreign = std::mem::take(&mut self.foreign);
+        if foreign == 0 {
             return None;
         }
-        (self.foreign, self.short_polls) = (0, SHORT_POLLS);
-        if self.backlog {
-            self.max_foreign = (self.max_foreign * GROWTH).min(MAX_FOREIGN);
-        }
-        Some(rng.between(PAUSE.0, PAUSE.1))
+        self.short_polls = SHORT_POLLS;
+        let is_all = !self.backlog;
+        Some(if is_all { rng.between(PAUSE.0, PAUSE.1) } else { PAUSE_PER_MESSAGE * foreign })
     }
 }
 
@@ -119,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_worker_yields_until_the_message_is_available_again_and_then_polls_without_waiting() {
+    fn an_idle_worker_pauses_after_a_task_of_another_program_and_then_polls_without_waiting() {
         let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
         assert_eq!(yield_for(&mut yielding), None);
         assert!(!yielding.polls_without_waiting());
-        assert!(meet(&mut yielding, now).unwrap() >= 5 * SECOND);
+        assert!(meet(&mut yielding, now).unwrap() >= 2 * SECOND);
         for _ in 0..SHORT_POLLS {
             assert!(yielding.polls_without_waiting());
             yielding.on_reply(false);
@@ -142,14 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn messages_behind_a_backlog_of_other_programs_are_reached_soon() {
+    fn in_a_backlog_the_pauses_are_as_long_as_the_number_of_messages_requires() {
         let mut yielding = Yielding::default();
-        let mut away = Duration::ZERO;
-        for _ in 0..1_000 {
+        let mut paused = Duration::ZERO;
+        for count in [1, 10, 100, 889] {
             yielding.on_reply(true);
-            yielding.saw_foreign_message(Moment::EPOCH);
-            away += yield_for(&mut yielding).unwrap_or_default();
+            (0..count).for_each(|_| yielding.saw_foreign_message(Moment::EPOCH));
+            paused += yield_for(&mut yielding).unwrap();
+            assert!(yielding.polls_without_waiting(), "released messages are left to others");
         }
-        assert!(away <= 60 * SECOND, "{away:?}");
+        assert_eq!(paused, SECOND);
+        yielding.on_reply(false);
+        assert_eq!(yield_for(&mut yielding), None, "nothing more of other programs");
     }
 }
