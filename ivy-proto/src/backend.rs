@@ -117,7 +117,8 @@ pub enum SubscriptionEvent {
     Notice {
         /// The channel that it arrived on.
         channel: ChannelName,
-        /// The published bytes.
+        /// The published bytes. Empty if they are more than those of any notice, so that they are
+        /// ignored as an invalid notice.
         payload: Vec<u8>,
     },
     /// The subscription failed or has ended.

@@ -7,7 +7,7 @@ use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
 use crate::error_reply::{RedisError, not_redis};
-use crate::frame::{BadFrame, Frames, Limits};
+use crate::frame::{BadFrame, Frames, Limits, LongStrings};
 use crate::handshake::Handshake;
 use crate::value;
 
@@ -16,6 +16,7 @@ use crate::value;
 pub(crate) const DEFAULT_LIMITS: Limits = Limits {
     line: 1024,
     bulk: (1 << 20) + 1024,
+    long_strings: LongStrings::Refused,
     array: 1024,
     depth: 4,
     frame: (1 << 20) + 64 * 1024,

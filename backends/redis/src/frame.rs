@@ -12,6 +12,8 @@ pub(crate) struct Limits {
     pub(crate) line: usize,
     /// The bytes of one string.
     pub(crate) bulk: usize,
+    /// What becomes of a longer one.
+    pub(crate) long_strings: LongStrings,
     /// The elements of one array.
     pub(crate) array: usize,
     /// The nesting depth of arrays.
@@ -19,6 +21,20 @@ pub(crate) struct Limits {
     /// The bytes of a whole frame.
     pub(crate) frame: usize,
 }
+
+/// What becomes of a string that is longer than the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LongStrings {
+    /// Its frame is refused.
+    Refused,
+    /// Its bytes are skipped as they arrive, and it is decoded as no value.
+    Skipped,
+}
+
+/// The longest string that is skipped: the longest that Redis stores by default.
+const LONGEST_SKIPPED: usize = 512 << 20;
+/// No value, as it is decoded, without the line break.
+const NO_VALUE: &[u8] = b"$-1";
 
 /// The capacity kept for the next frames. The memory of a larger frame is freed.
 const RETAINED_CAPACITY: usize = 64 * 1024;
@@ -34,6 +50,8 @@ pub(crate) struct Frames {
     at: usize,
     /// The number of missing elements for each array that is open in it.
     open: Vec<usize>,
+    /// How many bytes of a string are still to be skipped, after [`NO_VALUE`] in its place.
+    skipped: usize,
 }
 
 /// These bytes are not a frame, or exceed the limits.
@@ -52,7 +70,7 @@ pub(crate) enum BadFrame {
 
 impl Frames {
     pub(crate) fn new() -> Self {
-        Frames { buffer: Vec::new(), start: 0, at: 0, open: Vec::new() }
+        Frames { buffer: Vec::new(), start: 0, at: 0, open: Vec::new(), skipped: 0 }
     }
 
     /// Appends bytes that arrived.
@@ -79,11 +97,19 @@ impl Frames {
 
     fn find(&mut self, limits: &Limits) -> Result<Option<Range<usize>>, BadFrame> {
         loop {
+            if !self.skip() {
+                return Ok(None);
+            }
             let Some(element) = self.element(limits)? else {
                 let is_too_large = self.buffer.len() - self.start > limits.frame;
                 return if is_too_large { Err(BadFrame::TooLarge) } else { Ok(None) };
             };
             match element {
+                Element::LongString { line, length } => {
+                    self.buffer.splice(self.at..self.at + line, NO_VALUE.iter().copied());
+                    self.skipped = length;
+                    continue;
+                }
                 Element::Array(elements) => self.open.push(elements),
                 Element::Leaf => {
                     while let Some(missing) = self.open.last_mut() {
@@ -106,9 +132,22 @@ impl Frames {
         }
     }
 
-    /// Reads the element at the current position and moves behind it; `None` if it is incomplete.
+    /// Removes what has arrived of a string that is skipped. Returns whether that is all of it. The
+    /// line break behind it then ends the line of [`NO_VALUE`].
+    fn skip(&mut self) -> bool {
+        if self.skipped > 0 {
+            let from = self.at + NO_VALUE.len();
+            let arrived = self.skipped.min(self.buffer.len() - from);
+            self.buffer.drain(from..from + arrived);
+            self.skipped -= arrived;
+        }
+        self.skipped == 0
+    }
+
+    /// Reads the element at the current position and moves behind it, unless it is a string to be
+    /// skipped; `None` if it is incomplete.
     fn element(&mut self, limits: &Limits) -> Result<Option<Element>, BadFrame> {
-        let &Limits { line, bulk, array, depth, .. } = limits;
+        let &Limits { line, bulk, long_strings, array, depth, .. } = limits;
         let unread = &self.buffer[self.at..];
         let Some(&kind) = unread.first() else { return Ok(None) };
         if !b"+-:$*".contains(&kind) {
@@ -122,7 +161,14 @@ impl Frames {
         let (length, element) = match kind {
             b'$' => match length(&unread[1..end])? {
                 None => (0, Element::Leaf),
-                Some(length) if length > bulk => return Err(BadFrame::TooLarge),
+                Some(length) if length > bulk => {
+                    let is_skipped = long_strings == LongStrings::Skipped;
+                    return if is_skipped && length <= LONGEST_SKIPPED {
+                        Ok(Some(Element::LongString { line: after_line, length }))
+                    } else {
+                        Err(BadFrame::TooLarge)
+                    };
+                }
                 Some(length) => match unread.get(after_line + length..after_line + length + 2) {
                     None => return Ok(None),
                     Some(b"\r\n") => (length + 2, Element::Leaf),
@@ -152,6 +198,8 @@ impl fmt::Debug for Frames {
 enum Element {
     /// An element without elements of its own.
     Leaf,
+    /// The beginning of a string to be skipped: the bytes of its first line, and its length.
+    LongString { line: usize, length: usize },
     /// The beginning of an array of this many elements.
     Array(usize),
 }
@@ -182,10 +230,25 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { line: 64, bulk: 1000, array: 100, depth: 3, frame: 2000 };
+    const LIMITS: Limits = Limits {
+        line: 64,
+        bulk: 1000,
+        long_strings: LongStrings::Refused,
+        array: 100,
+        depth: 3,
+        frame: 2000,
+    };
+    const SKIPPING: Limits = Limits { long_strings: LongStrings::Skipped, ..LIMITS };
 
     /// The frames in these pieces, up to the first error.
     fn frames<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
+        frames_within(&LIMITS, pieces)
+    }
+
+    fn frames_within<'a>(
+        limits: &Limits,
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
         let mut reader = Frames::new();
@@ -193,12 +256,14 @@ mod tests {
         for piece in pieces {
             reader.push(piece);
             loop {
-                match reader.next(&LIMITS) {
+                match reader.next(limits) {
                     Ok(Some(frame)) => found.push(frame.to_vec()),
                     Ok(None) => break,
                     Err(bad) => return (found, Err(bad)),
                 }
             }
+            let buffered = reader.buffer.len();
+            assert!(buffered <= limits.frame + piece.len(), "{buffered} bytes are buffered");
         }
         (found, Ok(()))
     }
@@ -241,6 +306,44 @@ mod tests {
         }
     }
 
+    /// A notice with a string of this length.
+    fn notice(length: usize) -> Vec<u8> {
+        let text = "x".repeat(length);
+        format!("*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n${length}\r\n{text}\r\n").into_bytes()
+    }
+
+    #[test]
+    fn a_long_string_is_skipped_in_pieces_of_any_size_and_decoded_as_no_value() {
+        let long = [notice(5000), b"+OK\r\n".to_vec(), notice(1001), notice(1)].concat();
+        let skipped = b"*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$-1\r\n".to_vec();
+        let expected = vec![skipped.clone(), b"+OK\r\n".to_vec(), skipped, notice(1)];
+        for cut in 0..=long.len() {
+            let (found, end) = frames_within(&SKIPPING, [&long[..cut], &long[cut..]]);
+            assert_eq!((found, end), (expected.clone(), Ok(())), "cut at {cut}");
+        }
+        for size in [1, 7, 1000] {
+            assert_eq!(frames_within(&SKIPPING, long.chunks(size)), (expected.clone(), Ok(())));
+        }
+    }
+
+    #[test]
+    fn a_skipped_string_that_is_longer_than_announced_is_damage() {
+        let damaged = format!("$1001\r\n{}\r\n", "x".repeat(1002));
+        let (_, end) = frames_within(&SKIPPING, damaged.as_bytes().chunks(100));
+        assert_eq!(end, Err(BadFrame::Damaged));
+    }
+
+    #[test]
+    fn a_string_that_redis_cannot_store_is_not_skipped() {
+        for announced in
+            ["$536870913\r\n", "$18446744073709551615\r\n", "$99999999999999999999\r\n"]
+        {
+            let (_, end) = frames_within(&SKIPPING, [announced.as_bytes()]);
+            assert_eq!(end, Err(BadFrame::TooLarge), "{announced}");
+        }
+        assert_eq!(frames_within(&SKIPPING, [&b"$536870912\r\nx"[..]]), (vec![], Ok(())));
+    }
+
     #[test]
     fn a_frame_that_grows_beyond_the_limits_is_refused() {
         assert_eq!(whole(&[b'+'; 64]).1, Err(BadFrame::TooLarge));
@@ -274,6 +377,9 @@ mod tests {
             piece in 1usize..40,
         ) {
             prop_assert_eq!(frames(bytes.chunks(piece)), whole(&bytes));
+            let skipping = Limits { bulk: 3, ..SKIPPING };
+            let in_pieces = frames_within(&skipping, bytes.chunks(piece));
+            prop_assert_eq!(in_pieces, frames_within(&skipping, [&bytes[..]]));
         }
 
         #[test]

@@ -19,6 +19,8 @@ const PASSWORD: &str = "Zq7Secret7Zq";
 
 /// One byte more than the largest notice that is parsed.
 const TOO_LARGE: usize = 1024 * 1024 + 1;
+/// More bytes than those that are received of a notice: it is skipped.
+const SKIPPED: usize = 2 * 1024 * 1024;
 
 /// The error replies of a server that accepts no commands, and whether an operator must fix the
 /// cause.
@@ -91,6 +93,7 @@ pub(crate) fn invalid_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
         b"no JSON".to_vec(),
         b"\xff\xfe".to_vec(),
         vec![b'x'; TOO_LARGE],
+        vec![b'x'; SKIPPED],
         b"{}".to_vec(),
         b"[1]".to_vec(),
         notice("unknown", "AAAAAAAAAAAAAAAAAAAAAA").to_string().into_bytes(),

@@ -12,10 +12,15 @@ use crate::COMMAND_LIMIT;
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
 use crate::error_reply::redis_error;
+use crate::frame::{Limits, LongStrings};
 
 /// The silence after which the server is pinged: a connection that a firewall has dropped is
 /// silent, and so is one without notices.
 const SILENCE: Duration = Duration::from_secs(20);
+
+/// The limits of what a subscription receives. Anyone who can publish can publish a notice that is
+/// larger than any of ivy; it costs neither memory nor the subscription.
+const LIMITS: Limits = Limits { long_strings: LongStrings::Skipped, ..DEFAULT_LIMITS };
 
 /// A connection that is opened, subscribes, and delivers notices.
 #[derive(Debug)]
@@ -65,8 +70,14 @@ impl SubscribedConnection {
         now: Moment,
     ) -> Option<SubscriptionEvent> {
         loop {
-            let event = match self.connection.next_step(&DEFAULT_LIMITS) {
-                Ok(ConnectionStep::Wait) => return None,
+            let event = match self.connection.next_step(&LIMITS) {
+                Ok(ConnectionStep::Wait) => {
+                    // A large notice may take longer to arrive than the reply to a ping.
+                    if !matches!(self.stage, Stage::Opening { .. }) {
+                        self.listen(now);
+                    }
+                    return None;
+                }
                 Ok(ConnectionStep::Send(command)) => {
                     effects.send(self.connection_id, command);
                     None
@@ -144,7 +155,12 @@ impl SubscribedConnection {
                 self.listen(now);
                 let channel = parts.next().and_then(bytes)?;
                 let channel = ChannelName::new(std::str::from_utf8(&channel).ok()?).ok()?;
-                let payload = parts.next().and_then(bytes)?;
+                let payload = match parts.next()? {
+                    Value::BulkString(payload) => payload,
+                    // It was skipped because of its size.
+                    Value::Nil => Vec::new(),
+                    _ => return None,
+                };
                 Some(SubscriptionEvent::Notice { channel, payload })
             }
             _ => {

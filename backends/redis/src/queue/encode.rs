@@ -14,7 +14,7 @@ use super::receipt::{Reservation, ReserveId, shared_lease};
 use super::scripts::Script;
 use super::short_text::ShortText;
 use super::unusable::Unusable;
-use crate::frame::Limits;
+use crate::frame::{Limits, LongStrings};
 
 /// The largest element that is accepted from a server, in bytes. Other programs may post larger
 /// messages than ivy does.
@@ -27,6 +27,7 @@ pub(crate) const REPLY_TARGET: usize = 4 << 20;
 pub(crate) const MESSAGE_LIMITS: Limits = Limits {
     line: 1024,
     bulk: MAX_ELEMENT + 1024,
+    long_strings: LongStrings::Refused,
     array: 128,
     depth: 2,
     frame: REPLY_TARGET + MAX_ELEMENT + 64 * 1024,

@@ -72,6 +72,20 @@ fn a_notice_may_arrive_in_any_pieces() {
 }
 
 #[test]
+fn a_notice_that_is_too_large_is_skipped_and_the_subscription_continues() {
+    let mut harness = subscribed();
+    let large = notice(&"x".repeat(3 << 20));
+    for piece in large.as_bytes().chunks(1 << 20) {
+        // All of it takes longer than the reply to a ping may take.
+        harness.pass(Duration::from_secs(10));
+        harness.receive(std::str::from_utf8(piece).unwrap());
+    }
+    harness.receive(&notice("{}"));
+    assert_eq!(harness.notices(), ["", "{}"]);
+    assert_eq!((harness.opened.len(), harness.closed.len()), (1, 0));
+}
+
+#[test]
 fn other_messages_are_skipped() {
     let mut harness = subscribed();
     for text in ["+OK\r\n", ":1\r\n", "*0\r\n", "*-1\r\n", "*1\r\n$7\r\nmessage\r\n", A] {

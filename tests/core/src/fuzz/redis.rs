@@ -38,6 +38,7 @@ enum Step {
         which: u8,
         piece: u8,
     },
+    /// A notice of this size, or of [`TOO_LARGE`] bytes if that is the largest number.
     Notice {
         which: u8,
         channel: u8,
@@ -80,6 +81,9 @@ pub fn redis_session(input: &[u8]) {
 }
 
 const MAX_STEPS: usize = 300;
+
+/// More bytes than those of any notice.
+const TOO_LARGE: usize = (1 << 20) + 2000;
 
 /// More outputs than any input can cause.
 const MAX_OUTPUTS: usize = 10_000;
@@ -178,7 +182,8 @@ impl World {
             }
             Step::Notice { which, channel: number, size } => {
                 if let Some(line) = self.line(which, true) {
-                    let (channel, payload) = (channel(number), "x".repeat(size.into()));
+                    let size = if size == u8::MAX { TOO_LARGE } else { size.into() };
+                    let (channel, payload) = (channel(number), "x".repeat(size));
                     let notice = array(&["message", channel.as_str(), &payload]);
                     self.receive(line, notice.as_bytes());
                 }
