@@ -9,9 +9,9 @@ use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::backend::{Notifier, SubscriptionEvent};
 use ivy_proto::event::Event;
-use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, STABLE_AFTER};
 use ivy_proto::presence::{Heard, Listener};
-use ivy_proto::{Backoff, Cause};
+use ivy_proto::{Backoff, Cause, Moment};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -29,7 +29,9 @@ pub struct WorkerWatch<R> {
     notifier: Arc<dyn Notifier>,
     listener: Listener,
     subscription: Option<BoxStream<'static, SubscriptionEvent>>,
-    /// Subscriptions that failed in a row, and the last reason.
+    /// When the subscription came up, if it is up.
+    up_since: Option<Moment>,
+    /// Subscriptions that failed or did not last, in a row, and the last reason.
     failures: u32,
     fault: Option<NotifyFault>,
     clock: Clock<R>,
@@ -45,6 +47,7 @@ impl<R: Runtime> Ivy<R> {
             notifier,
             listener: listener.map_err(Error::config)?,
             subscription: None,
+            up_since: None,
             failures: 0,
             fault: None,
             clock: self.clock(),
@@ -95,7 +98,7 @@ impl<R: Runtime> WorkerWatch<R> {
         let now = self.clock.now();
         match event {
             SubscriptionEvent::Subscribed => {
-                self.failures = 0;
+                self.up_since = Some(now);
                 self.listener.subscribed(now);
             }
             SubscriptionEvent::Notice { payload, .. } => {
@@ -107,6 +110,9 @@ impl<R: Runtime> WorkerWatch<R> {
                 self.listener.lost(now);
                 self.events.emit(Event::NotifierError { fault: fault.clone() });
                 (self.subscription, self.fault) = (None, Some(fault));
+                if self.up_since.take().is_some_and(|since| now.since(since) >= STABLE_AFTER) {
+                    self.failures = 0;
+                }
                 let rest = Backoff::NOTIFIER.ceiling(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 return Err(rest);

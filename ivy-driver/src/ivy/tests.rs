@@ -244,6 +244,34 @@ impl Notifier for UnreliableNotifier {
     }
 }
 
+/// A notifier whose subscriptions end as soon as they are up.
+#[derive(Clone, Debug, Default)]
+struct ShortLived {
+    subscriptions: Arc<Mutex<u32>>,
+}
+
+impl Notifier for ShortLived {
+    fn publish(&self, _: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
+        async { Ok(0) }.boxed()
+    }
+
+    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<'static, SubscriptionEvent> {
+        *self.subscriptions.lock().unwrap() += 1;
+        let lost = SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
+        stream::iter([SubscriptionEvent::Subscribed, lost]).boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_subscriptions_do_not_last_renews_them_less_and_less_often() {
+    let notifier = ShortLived::default();
+    let ivy = ivy(flaky([]), Some(Arc::new(notifier.clone())));
+    let mut watch = ivy.watch_workers().unwrap();
+    let _ = watch.hear(SOON).await;
+    let subscriptions = *notifier.subscriptions.lock().unwrap();
+    assert!((5..=20).contains(&subscriptions), "{subscriptions} in a minute");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_subscription_is_renewed() {
     let notifier = UnreliableNotifier::new(false);

@@ -8,8 +8,14 @@ mod fault;
 
 pub use fault::{NotifyFault, NotifyFaultKind};
 
+use std::time::Duration;
+
 use crate::name::ChannelName;
 use crate::queue::Body;
+
+/// A subscription that is lost sooner than this counts as one more consecutive failure, so that a
+/// server that accepts and then disconnects is not retried without a pause.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// A payload to be published on a notification channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

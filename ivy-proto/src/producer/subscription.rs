@@ -1,18 +1,13 @@
 //! The subscription to the channels on which results arrive, and the calls that wait for it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::id::TaskId;
 use crate::name::{ChannelName, InvalidName, QueueName};
-use crate::notify::NotifyFault;
+use crate::notify::{NotifyFault, STABLE_AFTER};
 use crate::time::Moment;
 
 use super::outbox::OutgoingMessage;
-
-/// A subscription that ends sooner than this counts as one more consecutive failure, so that a
-/// server that accepts and then disconnects is not retried without a pause.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The reply channel of a producer: the shared channel's name and 128 random bits.
 pub(super) fn reply_channel(
