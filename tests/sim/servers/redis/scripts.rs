@@ -37,12 +37,12 @@ pub enum Script {
 /// All scripts, each with the SHA-1 of the text that its function below models.
 pub const MODELLED: [(Script, &str); 8] = [
     (Script::Post, "0592f5b3febcdec493ffbab8bcca084d4597b2ea"),
-    (Script::Reserve, "a29bb0a95bcfc0bea24a1411eb974f72363ed718"),
-    (Script::Peek, "015153e30566b9010c7d81129988bf1b552963d6"),
+    (Script::Reserve, "c5f6a64f9e6a6f6e5b53556ec2a61b3f9647e00d"),
+    (Script::Peek, "79982eaf19dfacad75a442d48b5c5d08932b55a2"),
     (Script::Touch, "63426c62607efc3dbd3e150effd08c29f51abbc7"),
     (Script::Release, "fb4b7050e9759d6b6c00ccf88eb6a9df98363522"),
     (Script::Reject, "6bddb9a777c855a4c756cfb04fa7a82767a86957"),
-    (Script::Orphans, "678e82ad92909903032c7669a8360101b8bfc0d6"),
+    (Script::Orphans, "d5d2a27d2cb37fd8b0668b4bef9d57a7b2d6c3b7"),
     (Script::Get, "099f00d3f249db172ef97760ce9ae42b1ae12334"),
 ];
 

@@ -10,7 +10,8 @@ end
 
 -- Makes due messages ready: delayed ones, and those whose leases have ended. Each is written to its new place
 -- before it is removed from the old one, so that none is lost if a command fails. Returns whether there were
--- any.
+-- any. Leases of nothing, as another program may have written, are removed until one has held a message, a
+-- hundred at a time.
 local function make_due_ready()
   local stamp = format('%.0f', now)
   local due = call('ZRANGEBYSCORE', delayed, '-inf', stamp, 'LIMIT', '0', '100')
@@ -18,22 +19,31 @@ local function make_due_ready()
     for i = #due, 1, -1 do call('LPUSH', ready, due[i]) end
     call('ZREM', delayed, unpack(due))
   end
-  local ended = call('ZRANGEBYSCORE', leases, '-inf', stamp, 'LIMIT', '0', '10')
-  for i = 1, #ended do
-    put_back(fields_of(ended[i]))
-    call('ZREM', leases, ended[i])
+  local is_any = #due > 0
+  for _ = 1, 10 do
+    local ended = call('ZRANGEBYSCORE', leases, '-inf', stamp, 'LIMIT', '0', '10')
+    for i = 1, #ended do
+      is_any = put_back(fields_of(ended[i])) or is_any
+      call('ZREM', leases, ended[i])
+    end
+    if is_any or #ended < 10 then break end
   end
-  return #due > 0 or #ended > 0
+  return is_any
 end
 
+-- Whether a nudge was removed.
+local is_nudged = false
+
 -- The first elements of a list. A nudge, an empty element that wakes a waiting reserve, is not a message.
+-- Another program may have written many.
 local function first(list, last)
-  for _ = 1, 10 do
+  for _ = 1, 100 do
     local found = call('LRANGE', list, '0', last)
     if found[1] ~= '' then return found end
     local nudges = 1
     while found[nudges + 1] == '' do nudges = nudges + 1 end
     call('LTRIM', list, tostring(nudges), '-1')
+    is_nudged = true
   end
   return {}
 end

@@ -44,7 +44,7 @@ local is_any_due = makes_due_ready and make_due_ready()
 local from_claimed, from_ready = 0, 0
 if where ~= 'ready' then from_claimed = choose(claimed) end
 -- A cancelled wait that claimed nothing must not take messages from those that come after it.
-if taken < most and (where ~= 'wait' or taken > 0 or is_any_due) then from_ready = choose(ready) end
+if taken < most and (where ~= 'wait' or taken > 0 or is_any_due or is_nudged) then from_ready = choose(ready) end
 if taken == 0 and where == 'ready' then from_claimed = choose(claimed) end
 if taken == 0 and not makes_due_ready and make_due_ready() then from_ready = choose(ready) end
 -- The next wait need not look at the queue first. Computed before anything is written, because it may fail.

@@ -126,20 +126,25 @@ fn is_leased(
     Ok(calls.texts("ZMSCORE", &names)?.iter().any(Option::is_some))
 }
 
-/// Puts what these fields hold back to the head of the queue, with one lost delivery more.
+/// Puts what these fields hold back to the head of the queue, with one lost delivery more. Returns
+/// whether they held anything.
 pub(super) fn put_back(
     calls: &mut Calls<'_>,
     queue: &Queue<'_>,
     fields: &[Vec<u8>],
-) -> Result<(), ScriptError> {
+) -> Result<bool, ScriptError> {
     let mut named = vec![queue.held.to_vec()];
     named.extend_from_slice(fields);
     let elements = calls.texts("HMGET", &named)?;
+    let mut is_any = false;
     for element in elements.into_iter().rev().flatten() {
         calls.call("LPUSH", &[queue.ready, &increment(element, LOST)])?;
+        is_any = true;
     }
-    calls.call("HDEL", &named)?;
-    Ok(())
+    if is_any {
+        calls.call("HDEL", &named)?;
+    }
+    Ok(is_any)
 }
 
 /// The element with one more in the count that begins at this position. A count stops at ff. An

@@ -28,13 +28,15 @@ pub(super) fn reserve(
         pairs: Vec::new(),
         reply: Vec::new(),
         bytes: 0,
+        is_nudged: false,
     };
     let is_any_due = makes_due_ready && make_due_ready(calls, &queue, now)?;
     let (mut from_claimed, mut from_ready) = (0, 0);
     if source != b"ready" {
         from_claimed = selection.select(calls, claimed)?;
     }
-    let may_take_ready = source != b"wait" || !selection.reply.is_empty() || is_any_due;
+    let may_take_ready =
+        source != b"wait" || !selection.reply.is_empty() || is_any_due || selection.is_nudged;
     if selection.reply.len() < selection.max && may_take_ready {
         from_ready = selection.select(calls, queue.ready)?;
     }
@@ -81,7 +83,7 @@ pub(super) fn peek(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Rep
     let max_size = usize::try_from(input.number(2)?).map_err(|_| ScriptError::nil("size"))?;
     let reply_target = usize::try_from(input.number(3)?).map_err(|_| ScriptError::nil("size"))?;
     let (mut reply, mut bytes) = (Vec::new(), 0);
-    for element in first(calls, queue.ready, input.argument(1)?)? {
+    for element in first(calls, queue.ready, input.argument(1)?)?.0 {
         if bytes >= reply_target {
             break;
         }
@@ -103,13 +105,16 @@ struct Selection<'a> {
     pairs: Vec<Vec<u8>>,
     reply: Vec<Vec<u8>>,
     bytes: usize,
+    /// Whether a nudge was removed.
+    is_nudged: bool,
 }
 
 impl Selection<'_> {
     /// Chooses what comes first in a list. Returns how many of its elements that covers.
     fn select(&mut self, calls: &mut Calls<'_>, list: &[u8]) -> Result<usize, ScriptError> {
         let last = (self.max - self.reply.len() - 1).to_string();
-        let found = first(calls, list, last.as_bytes())?;
+        let (found, is_nudged) = first(calls, list, last.as_bytes())?;
+        self.is_nudged |= is_nudged;
         let all = found.len();
         for (position, element) in found.into_iter().enumerate() {
             if element.is_empty() {
@@ -160,8 +165,8 @@ fn next_due(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<String
     Ok(soonest.map_or_else(String::new, |soonest| left(soonest).to_string()))
 }
 
-/// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns
-/// whether there was anything.
+/// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. If they
+/// held nothing, the next 10 follow, up to 100. Returns whether there was anything.
 fn make_due_ready(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, ScriptError> {
     let delayed = due(calls, queue.delayed, now, b"100")?;
     if !delayed.is_empty() {
@@ -172,14 +177,20 @@ fn make_due_ready(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<
         removed.extend(delayed.iter().map(Vec::as_slice));
         calls.call("ZREM", &removed)?;
     }
-    let ended = due(calls, queue.leases, now, b"10")?;
-    for lease in &ended {
-        if shared(lease).is_some() || !planted(Bug::DueSkipsTouched) {
-            put_back(calls, queue, &fields_of(lease))?;
+    let mut is_any = !delayed.is_empty();
+    for _ in 0..10 {
+        let ended = due(calls, queue.leases, now, b"10")?;
+        for lease in &ended {
+            if shared(lease).is_some() || !planted(Bug::DueSkipsTouched) {
+                is_any |= put_back(calls, queue, &fields_of(lease))?;
+            }
+            calls.call("ZREM", &[queue.leases, lease])?;
         }
-        calls.call("ZREM", &[queue.leases, lease])?;
+        if is_any || ended.len() < 10 {
+            break;
+        }
     }
-    Ok(!delayed.is_empty() || !ended.is_empty())
+    Ok(is_any)
 }
 
 /// The first members whose time has come.
@@ -211,16 +222,21 @@ fn shared(lease: &[u8]) -> Option<(&[u8], usize)> {
     Some((&lease[..slash], std::str::from_utf8(size).ok()?.parse().ok()?))
 }
 
-/// The first elements of a list, without the nudges in front, which are removed.
-fn first(calls: &mut Calls<'_>, list: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, ScriptError> {
-    for _ in 0..10 {
+/// The first elements of a list, without the nudges in front, which are removed, and whether there
+/// were any.
+fn first(
+    calls: &mut Calls<'_>,
+    list: &[u8],
+    last: &[u8],
+) -> Result<(Vec<Vec<u8>>, bool), ScriptError> {
+    for round in 0..100 {
         let found = calls.texts("LRANGE", &[list, b"0", last])?;
         let found: Vec<Vec<u8>> = found.into_iter().flatten().collect();
         let nudges = found.iter().take_while(|element| element.is_empty()).count();
         if nudges == 0 {
-            return Ok(found);
+            return Ok((found, round > 0));
         }
         trim(calls, list, nudges)?;
     }
-    Ok(Vec::new())
+    Ok((Vec::new(), true))
 }
