@@ -48,12 +48,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the worker starts: a signal in between would end the process without a drain.
     let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
-    let worker = Ivy::from_env()?
-        .worker()
-        .register(&task, factorial)
-        .concurrency(options.concurrency)
-        .start()?;
-    let events = worker.events();
+    let ivy = Ivy::from_env()?;
+    // Those of the worker, and those about the queue's server.
+    let events = ivy.events();
     thread::spawn(move || {
         for event in events {
             if event.level() == Level::Warn {
@@ -61,6 +58,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             }
         }
     });
+    let worker =
+        ivy.worker().register(&task, factorial).concurrency(options.concurrency).start()?;
     println!("serving {} from queue {}; Ctrl-C stops it", task.name(), options.queue);
     stop.recv()?;
     println!("draining");

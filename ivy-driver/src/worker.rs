@@ -68,7 +68,8 @@ impl<R> Worker<R> {
         self.post(Input::ResumeNotifier);
     }
 
-    /// The events of this worker from now on.
+    /// The events of this worker from now on. Those about the server of the queue are only among
+    /// `Ivy::events`.
     #[must_use]
     pub fn events(&self) -> Events<R> {
         self.events.watch()

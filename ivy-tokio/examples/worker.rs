@@ -47,13 +47,9 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the worker starts: a signal in between would end the process without a drain.
     let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
-    let worker = Ivy::from_env()?
-        .worker()
-        .register(&task, factorial)
-        .concurrency(options.concurrency)
-        .start()
-        .await?;
-    let mut events = worker.events();
+    let ivy = Ivy::from_env()?;
+    // Those of the worker, and those about the queue's server.
+    let mut events = ivy.events();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             if event.level() == Level::Warn {
@@ -61,6 +57,8 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             }
         }
     });
+    let worker =
+        ivy.worker().register(&task, factorial).concurrency(options.concurrency).start().await?;
     println!("serving {} from queue {}; Ctrl-C stops it", task.name(), options.queue);
     stop.await;
     println!("draining");

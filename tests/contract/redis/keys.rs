@@ -102,6 +102,68 @@ async fn scores_of_another_program_hide_no_message() {
     }
 }
 
+/// How many scripts a server has run.
+async fn scripts_run(server: &RedisServer) -> usize {
+    let info: String = server.query(redis::cmd("INFO").arg("commandstats")).await;
+    let calls = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0,");
+        line.split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    calls("cmdstat_evalsha:calls=") + calls("cmdstat_eval:calls=")
+}
+
+/// Far fewer than the elements of another program in the tests below.
+const FEW_SCRIPTS: usize = 60;
+
+#[tokio::test]
+async fn a_message_behind_empty_elements_of_another_program_is_reached_by_few_scripts() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg(vec![""; 3000])).await;
+    queue.post("behind", Duration::ZERO).await.unwrap();
+    let reserved = queue.reserve(20 * SECOND).await.unwrap();
+    assert_eq!(text(&reserved.messages[0]), "behind");
+    assert!(scripts_run(&server).await < FEW_SCRIPTS);
+}
+
+#[tokio::test]
+async fn a_message_behind_leases_of_another_program_is_reached_by_few_scripts() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    let mut leases = redis::cmd("ZADD");
+    leases.arg("ivy1:{mail}:l");
+    for number in 0..3000 {
+        leases.arg(1).arg(format!("other{number}/1"));
+    }
+    // They have ended earlier than that of the message.
+    server.query::<u64>(leases.arg(2).arg("reserved-once-/1")).await;
+    let held = ["reserved-once-00", "AbCdEfG012345678900000lost"];
+    server.query::<u64>(redis::cmd("HSET").arg("ivy1:{mail}:h").arg(&held)).await;
+    let reserved = queue.reserve(20 * SECOND).await.unwrap();
+    assert_eq!(text(&reserved.messages[0]), "lost");
+    assert!(scripts_run(&server).await < FEW_SCRIPTS);
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_that_another_program_uses_loses_no_element() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    server.query::<()>(redis::cmd("SET").arg("ivy1:{mail.dead}:r").arg("another program's")).await;
+    server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg("hello")).await;
+    let mut events = queue.ivy.events();
+    assert_eq!(queue.reserve(Duration::ZERO).await.unwrap().unusable, 1);
+    let key_is_named = async {
+        while let Some(event) = events.next().await {
+            if event.to_string().contains("the key ivy1:{mail.dead}:r contains other data") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, key_is_named).await.expect("the key is named");
+    let held: Vec<String> = server.query(redis::cmd("HVALS").arg("ivy1:{mail}:h")).await;
+    assert_eq!(held, ["hello"]);
+}
+
 #[tokio::test]
 async fn messages_whose_leases_have_vanished_are_put_back() {
     let server = RedisServer::start().await;

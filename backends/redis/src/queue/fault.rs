@@ -19,7 +19,7 @@ const READ_ONLY: &str =
 const BUSY: &str = "another script has been running for too long: see SCRIPT KILL";
 const REPLICAS: &str = "too few replicas are connected: see the setting min-replicas-to-write";
 const GRANT: &str = "grant the user the permissions that the documentation of ivy-redis lists";
-const OTHER_KIND: &str = "a key of the queue contains other data: choose another queue name, or another prefix with ?prefix=";
+const OTHER_KIND: &str = "a key of the queue contains other data: find it with TYPE ivy1:{QUEUE}:r, :d, :h, :l and :p and rename it, or choose another queue name, or another prefix with ?prefix=";
 const VERSION: &str = "a queue needs Redis 6.2 or later, or a compatible server";
 const CLUSTER: &str =
     "a cluster is not supported as a queue: use a standalone server, or a proxy of the cluster";
@@ -47,6 +47,11 @@ pub(crate) fn is_read_only(error: &str) -> bool {
 /// Whether the error means that the server does not know a script's hash, so that it had no effect.
 pub(crate) fn is_unknown_script(error: &str) -> bool {
     error.starts_with("NOSCRIPT")
+}
+
+/// Whether the error means that a key contains another kind of data.
+pub(crate) fn is_of_another_kind(error: &str) -> bool {
+    code(error) == "WRONGTYPE"
 }
 
 /// The fault of an operation whose connection is unusable, depending on whether it was sent.

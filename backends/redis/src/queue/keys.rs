@@ -113,6 +113,11 @@ impl Keys {
     }
 }
 
+/// The name of a key, to be shown.
+pub(crate) fn shown(key: Key<'_>) -> String {
+    String::from_utf8_lossy(&key.concat()).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +125,7 @@ mod tests {
     fn ready(queue: &str) -> String {
         let prefix = Prefix::of(None).unwrap();
         let keys = prefix.keys(&QueueName::new(queue).unwrap());
-        String::from_utf8(keys.ready().concat()).unwrap()
+        shown(keys.ready())
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub(crate) enum MaintenanceStep {
     Checks,
     /// Put back messages without a lease; `found` were put back so far.
     Orphans { queue: QueueName, keys: Keys, found: u64 },
-    /// Move an element that no worker can handle to the dead-letter queue.
-    Reject { queue: QueueName, why: Unusable },
+    /// Move an element that no worker can handle to the dead-letter queue, with these keys.
+    Reject { queue: QueueName, dead: Keys, why: Unusable },
     /// Release messages without a requester.
     Release,
 }
@@ -94,7 +94,7 @@ impl Maintenance {
         let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
         let commands =
             vec![encode::list(prefix, &dead), encode::reject(&from, &to, reservation, why, id)];
-        Some((MaintenanceStep::Reject { queue: queue.clone(), why }, commands))
+        Some((MaintenanceStep::Reject { queue: queue.clone(), dead: to, why }, commands))
     }
 }
 

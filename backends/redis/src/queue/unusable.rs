@@ -34,6 +34,15 @@ impl Unusable {
         )
     }
 
+    /// The warning that it could not be moved to the dead-letter queue, because this key contains
+    /// something other than a list.
+    pub(crate) fn refused_by(self, queue: &QueueName, key: &str) -> String {
+        format!(
+            "queue {queue}: {self} could not be moved to the dead-letter queue, because the key {key} contains \
+             other data; rename that key, and the element is moved after its lease has ended"
+        )
+    }
+
     /// The warning that it stays in this dead-letter queue.
     pub(crate) fn kept(self, queue: &QueueName) -> String {
         format!(

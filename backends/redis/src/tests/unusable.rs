@@ -69,10 +69,23 @@ fn a_message_with_a_large_body_is_moved_to_the_dead_letter_queue_as_it_is() {
 
 #[test]
 fn an_element_that_cannot_be_moved_to_the_dead_letter_queue_is_reported() {
+    for (error, advice) in [
+        ("WRONGTYPE Operation against a key", "rename that key"),
+        ("NOPERM this user has no permissions", "grant the user"),
+    ] {
+        let mut harness = reserved_from("mail", &["hello"], "more");
+        harness.receive(&format!(":1\r\n-{error}\r\n"));
+        let warning = warning(&harness);
+        assert!(warning.contains("could not be moved") && warning.contains(advice), "{warning}");
+    }
+}
+
+#[test]
+fn a_dead_letter_queue_of_another_kind_is_named_by_its_key() {
     let mut harness = reserved_from("mail", &["hello"], "more");
     harness.receive(":1\r\n-WRONGTYPE Operation against a key\r\n");
-    assert!(warning(&harness).contains("could not be moved"), "{}", warning(&harness));
-    assert!(warning(&harness).contains("?prefix="), "{}", warning(&harness));
+    let warning = warning(&harness);
+    assert!(warning.contains("the key ivy1:{mail.dead}:r contains other data"), "{warning}");
 }
 
 #[test]

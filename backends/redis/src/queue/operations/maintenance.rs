@@ -11,8 +11,10 @@ use crate::connection::DEFAULT_LIMITS;
 use crate::queue::checks;
 use crate::queue::command::Command;
 use crate::queue::command_batch::CommandBatch;
-use crate::queue::decode::Decoder;
+use crate::queue::decode::{Decoder, error_text};
 use crate::queue::encode;
+use crate::queue::fault::is_of_another_kind;
+use crate::queue::keys::shown;
 use crate::queue::maintenance::MaintenanceStep;
 use crate::queue::receipt::Reservation;
 use crate::queue::unusable::Unusable;
@@ -95,13 +97,19 @@ impl Operations {
                     }
                 }
             }
-            MaintenanceStep::Reject { queue, why } => {
-                match replies.into_iter().next_back().map(|reply| decoder.release(reply)) {
-                    Some(Ok(_)) => warn(why.moved(&queue), context),
-                    Some(Err(fault)) => {
-                        report_failure(&fault, || why.not_moved(&queue, &fault), context);
+            MaintenanceStep::Reject { queue, dead, why } => {
+                let Some(reply) = replies.into_iter().next_back() else { return };
+                let is_other_data =
+                    error_text(&reply).is_some_and(|text| is_of_another_kind(&text));
+                match decoder.release(reply) {
+                    Ok(_) => warn(why.moved(&queue), context),
+                    Err(fault) => {
+                        let warning = || match is_other_data {
+                            true => why.refused_by(&queue, &shown(dead.ready())),
+                            false => why.not_moved(&queue, &fault),
+                        };
+                        report_failure(&fault, warning, context);
                     }
-                    None => {}
                 }
             }
             MaintenanceStep::Release => {
