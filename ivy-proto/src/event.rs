@@ -2,10 +2,12 @@
 
 mod degraded;
 mod limit;
+mod release_reason;
 mod text;
 
 pub(crate) use degraded::DegradedParts;
 pub use limit::{LogLimit, LogLine};
+pub use release_reason::ReleaseReason;
 
 use std::time::Duration;
 
@@ -415,49 +417,6 @@ fn what_to_check(reason: DeadLetterReason) -> &'static str {
         "the clock of this host or of the callers may be wrong; check and set them"
     } else {
         "check this worker's handlers and encryption key"
-    }
-}
-
-/// Why a message was released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum ReleaseReason {
-    /// Another worker may be able to handle it.
-    Undecided(DeadLetterReason),
-    /// The handler failed, and the task will be retried.
-    Retry,
-    /// The worker is draining.
-    Drain,
-    /// The worker is paused.
-    Paused,
-    /// Its remaining lease was too short to start the handler.
-    LeaseTooShort,
-    /// The queue returned more messages than there was room for.
-    NoRoom,
-    /// The queue refused the message of its next attempt.
-    SuccessorRefused,
-    /// The queue refused its dead-letter copy.
-    DeadLetterRefused,
-    /// The system provided no thread to run the handler. The attempt does not count.
-    NoThread,
-}
-
-impl ReleaseReason {
-    /// The reason's name, for labels: if the worker could not decide on the message, what prevented
-    /// it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ReleaseReason::Undecided(reason) => reason.as_str(),
-            ReleaseReason::Retry => "Retry",
-            ReleaseReason::Drain => "Drain",
-            ReleaseReason::Paused => "Paused",
-            ReleaseReason::LeaseTooShort => "LeaseTooShort",
-            ReleaseReason::NoRoom => "NoRoom",
-            ReleaseReason::SuccessorRefused => "SuccessorRefused",
-            ReleaseReason::DeadLetterRefused => "DeadLetterRefused",
-            ReleaseReason::NoThread => "NoThread",
-        }
     }
 }
 

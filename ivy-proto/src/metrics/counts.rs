@@ -172,6 +172,8 @@ pub struct TaskCounts {
     pub executed: Executions,
     /// Failed attempts that will be retried.
     pub retried: u64,
+    /// Messages released.
+    pub released: BTreeMap<ReleaseReason, u64>,
     /// Messages moved to the dead-letter queue.
     pub dead: BTreeMap<DeadLetterReason, u64>,
     /// Leases lost.
@@ -189,6 +191,7 @@ impl Default for TaskCounts {
             started: 0,
             executed: Executions::default(),
             retried: 0,
+            released: BTreeMap::new(),
             dead: BTreeMap::new(),
             leases_lost: 0,
             wait: Histogram::new(Scale::Tasks),
@@ -201,7 +204,13 @@ impl TaskCounts {
     /// How many messages were moved to the dead-letter queue, for any reason.
     #[must_use]
     pub fn all_dead(&self) -> u64 {
-        self.dead.values().fold(0, |sum, count| sum.saturating_add(*count))
+        total(&self.dead)
+    }
+
+    /// How many messages were released, for any reason.
+    #[must_use]
+    pub fn all_released(&self) -> u64 {
+        total(&self.released)
     }
 
     /// What was counted since an earlier state of the same counts.
@@ -218,6 +227,7 @@ impl Combine for TaskCounts {
         self.started = combine(self.started, other.started);
         self.executed.combine(&other.executed, combine);
         self.retried = combine(self.retried, other.retried);
+        combine_maps(&mut self.released, &other.released, combine);
         combine_maps(&mut self.dead, &other.dead, combine);
         self.leases_lost = combine(self.leases_lost, other.leases_lost);
         self.wait.combine(&other.wait, combine);
@@ -258,6 +268,11 @@ impl QueueCounts {
         self.longest_running = self.longest_running.max(other.longest_running);
     }
 
+    /// Adds what was counted for a task of the queue.
+    pub(super) fn add_task(&mut self, task: &TaskCounts) {
+        combine_maps(&mut self.released, &task.released, u64::saturating_add);
+    }
+
     /// Clears what describes the present.
     pub(super) fn clear_gauges(&mut self) {
         (self.running, self.held, self.longest_running) = (0, 0, Duration::ZERO);
@@ -293,6 +308,10 @@ impl Combine for ResultTimes {
             times.combine(other, combine);
         }
     }
+}
+
+fn total<Key>(counts: &BTreeMap<Key, u64>) -> u64 {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 fn combine_maps<Key: Copy + Ord>(

@@ -153,7 +153,7 @@ impl Meter {
     }
 
     pub(crate) fn released(&mut self, row: Row, reason: ReleaseReason) {
-        let Some(counts) = self.queue(row) else { return };
+        let Some(counts) = self.task(row) else { return };
         let count = counts.released.entry(reason).or_default();
         *count = count.saturating_add(1);
     }
@@ -176,11 +176,14 @@ impl Meter {
         self.rows.iter().map(|row| (&row.key, &row.counts))
     }
 
-    /// The counts of all queues.
+    /// The counts of all queues, including what was counted for their tasks.
     pub(crate) fn by_queue(&self) -> BTreeMap<QueueName, QueueCounts> {
         let mut counts = BTreeMap::<QueueName, QueueCounts>::new();
         for row in &self.queues {
             counts.entry(row.label.clone()).or_default().add(&row.counts);
+        }
+        for TaskRow { key, counts: task } in &self.rows {
+            counts.entry(key.queue.clone()).or_default().add_task(task);
         }
         counts
     }
@@ -240,6 +243,23 @@ mod tests {
         assert_eq!((counted.started, counted.executed.of(Execution::Panic)), (2, 2));
         assert_eq!((counted.wait.count(), counted.run.sum()), (2, Duration::from_secs(4)));
         assert_eq!(meter.by_queue()[&queues[1]].reserved, 3);
+    }
+
+    #[test]
+    fn releases_are_counted_by_task_and_added_by_queue() {
+        let (queues, tasks) = (queues(1), tasks(1));
+        let mut meter = Meter::new(queues.iter(), tasks.iter());
+        for (task, reason) in [
+            (Some(0), ReleaseReason::Drain),
+            (None, ReleaseReason::Drain),
+            (None, ReleaseReason::Undecided(DeadLetterReason::UnknownTask)),
+        ] {
+            let row = reserved(&mut meter, &queues[0], task);
+            meter.released(row, reason);
+        }
+        assert_eq!(counts(&meter, "q000", "t000").all_released(), 1);
+        assert_eq!(counts(&meter, "q000", OTHER).all_released(), 2);
+        assert_eq!(meter.by_queue()[&queues[0]].released[&ReleaseReason::Drain], 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const LONGEST: (usize, usize) = (20, 3 * 1024);
 /// How many tasks are counted one by one, at most.
 const BUSIEST: usize = 50;
 /// The room for the counts of all other tasks, however large.
-const OTHERS: usize = 3 * 1024;
+const OTHERS: usize = 4 * 1024;
 
 impl Record {
     /// Leaves out what does not fit, so that its text is at most [`TEXT_CAP`] bytes long. The first

@@ -38,6 +38,8 @@ mod sealing;
 mod short_text;
 mod text;
 
+use std::time::Duration;
+
 pub use activity::QueueActivity;
 pub use bad_presence::BadPresence;
 pub use identity::{Identity, WorkerId};
@@ -45,6 +47,9 @@ pub use listener::{FORGOTTEN_AFTER, Heard, HeardWorker, Listener, Liveness, SILE
 pub use rates::Rates;
 pub use record::{Degraded, More, QueuePresence, Record, RunningTask, WorkerState};
 pub use short_text::ShortText;
+
+/// How long to listen to hear every worker: each publishes at least every 15 s.
+pub const LISTEN_FOR: Duration = Duration::from_secs(16);
 
 /// The limit of a published record, in bytes, in any form.
 pub const PRESENCE_CAP: usize = 32 * 1024;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Part, TaskRef};
+use crate::event::{Part, ReleaseReason, TaskRef};
 use crate::id::TaskId;
 use crate::metrics::{Execution, Histogram, OTHER, Scale, TaskCounts, TaskKey};
 use crate::name::{ChannelName, QueueName, TaskName};
@@ -81,14 +81,20 @@ prop_compose! {
 prop_compose! {
     fn counts()(
         numbers in any::<[u64; 4]>(),
-        dead in proptest::collection::btree_map(0..DeadLetterReason::ALL.len(), 1_u64.., 0..5),
+        reasons in proptest::collection::vec(
+            proptest::collection::btree_map(0..DeadLetterReason::ALL.len(), 1_u64.., 0..5), 2,
+        ),
         wait in histograms(),
         run in histograms(),
     ) -> TaskCounts {
         let [started, retried, leases_lost, panics] = numbers;
-        let dead = dead.into_iter().map(|(at, count)| (DeadLetterReason::ALL[at], count)).collect();
-        let executed = Default::default();
-        let mut counts = TaskCounts { started, executed, retried, dead, leases_lost, wait, run };
+        let reason = |(at, count): (&usize, &u64)| (DeadLetterReason::ALL[*at], *count);
+        let dead = reasons[0].iter().map(reason).collect();
+        let undecided = |(reason, count)| (ReleaseReason::Undecided(reason), count);
+        let released = reasons[1].iter().map(reason).map(undecided).collect();
+        let mut counts = TaskCounts {
+            started, retried, released, dead, leases_lost, wait, run, ..TaskCounts::default()
+        };
         counts.executed.add(Execution::Panic, panics);
         counts
     }
@@ -124,6 +130,7 @@ prop_compose! {
         counts in proptest::collection::vec(((names(), names()), counts()), 0..most),
     ) -> Record {
         let [seq, started, slots, running, held] = numbers;
+        let seq = seq.max(1);
         let mut identity = Identity::new("1.2.3", "tokio");
         if let Some((host, pid)) = process {
             identity = identity.with_process(host.as_deref(), pid);
@@ -284,6 +291,7 @@ fn what_is_no_record_is_refused() {
         text.replace("web-3", &"x".repeat(256)),
         text.replace("mail.send", ""),
         text.replace("{\"name\":\"mail\"}", ""),
+        text.replace("\"seq\":1", "\"seq\":0"),
         text.replace("\"seq\":1", "\"seq\":-1"),
         text.replace("\"seq\":1", "\"seq\":1,\"seq\":1"),
         "[".repeat(20_000),
@@ -294,6 +302,31 @@ fn what_is_no_record_is_refused() {
     let large = format!("{text}{}", " ".repeat(PRESENCE_CAP));
     let refused = Record::open(large.as_bytes(), &channel(), &Codec::plain());
     assert!(matches!(refused, Err(BadPresence::TooLarge(_))));
+}
+
+#[test]
+fn the_counts_of_all_other_tasks_fit_however_large_they_are() {
+    let most = u64::MAX;
+    let mut others =
+        TaskCounts { started: most, retried: most, leases_lost: most, ..TaskCounts::default() };
+    for reason in DeadLetterReason::ALL {
+        others.dead.insert(reason, most);
+        others.released.insert(ReleaseReason::Undecided(reason), most);
+    }
+    for outcome in Execution::ALL {
+        others.executed.add(*outcome, most);
+    }
+    for times in [&mut others.wait, &mut others.run] {
+        *times = Histogram::from_parts(Scale::Tasks, &[most; 21], most).unwrap();
+    }
+    let mut large = record(1, 1);
+    for number in 0..100 {
+        large.counts.insert(key(&format!("t{number}")), others.clone());
+    }
+    let fitted = large.fitted();
+    assert!(fitted.to_text().len() <= TEXT_CAP, "{}", fitted.to_text().len());
+    let others = TaskKey { queue: queue(OTHER), task: task(OTHER) };
+    assert_eq!(fitted.counts[&others].all_released(), most);
 }
 
 #[test]

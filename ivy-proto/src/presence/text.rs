@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Part, TaskRef};
+use crate::event::{Part, ReleaseReason, TaskRef};
 use crate::metrics::{Execution, Histogram, Scale, TaskCounts, TaskKey};
 use crate::name::{InvalidName, QueueName, TaskName};
 
@@ -135,6 +135,8 @@ pub(super) struct WireCounts<'a> {
     #[serde(default, skip_serializing_if = "is_zero")]
     retried: u64,
     #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    released: BTreeMap<Cow<'a, str>, u64>,
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
     dead: BTreeMap<Cow<'a, str>, u64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     lost: u64,
@@ -189,6 +191,10 @@ impl<'a> WireRecord<'a> {
             host: self.host.as_deref().map(short).transpose()?,
             pid: self.pid,
         };
+        // Without it, a gap could not be recognised.
+        if self.seq == 0 {
+            return Err(BadPresence::Invalid("its number is 0, and the first record is number 1"));
+        }
         // It determines how the record must be protected.
         if self.queues.is_empty() {
             return Err(BadPresence::Invalid("it names no queue"));
@@ -284,6 +290,7 @@ impl<'a> WireRunning<'a> {
 impl<'a> WireCounts<'a> {
     pub(super) fn of(key: &'a TaskKey, counts: &TaskCounts) -> Self {
         let executed = counts.executed.iter().filter(|(_, count)| *count > 0);
+        let released = counts.released.iter().filter(|(_, count)| **count > 0);
         let dead = counts.dead.iter().filter(|(_, count)| **count > 0);
         WireCounts {
             queue: key.queue.as_str().into(),
@@ -291,6 +298,7 @@ impl<'a> WireCounts<'a> {
             started: counts.started,
             executed: executed.map(|(outcome, count)| (outcome.as_str().into(), count)).collect(),
             retried: counts.retried,
+            released: released.map(|(reason, count)| (reason.as_str().into(), *count)).collect(),
             dead: dead.map(|(reason, count)| (reason.as_str().into(), *count)).collect(),
             lost: counts.leases_lost,
             wait: histogram(&counts.wait),
@@ -315,6 +323,11 @@ impl<'a> WireCounts<'a> {
         for outcome in Execution::ALL {
             let count = self.executed.get(outcome.as_str()).copied();
             counts.executed.add(*outcome, count.unwrap_or_default());
+        }
+        for (reason, count) in &self.released {
+            if let Some(reason) = ReleaseReason::from_name(reason) {
+                counts.released.insert(reason, *count);
+            }
         }
         for (reason, count) in &self.dead {
             if let Ok(reason) = reason.parse() {
