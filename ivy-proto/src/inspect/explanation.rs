@@ -1,5 +1,6 @@
 //! Why a message does not run: evidence first, and guesses marked as such.
 
+mod visibility;
 mod workers;
 
 use std::fmt;
@@ -9,13 +10,14 @@ use crate::presence::Heard;
 use crate::text::{Counted, Escaped};
 use crate::wire::{DeadLetterReason, Protection};
 
+pub use visibility::Visibility;
+use workers::Runner;
+
 use super::description::{DescribedLetter, DescribedTask, Description, Unreadable};
 use super::times::{Timestamp, Wait};
 
 /// The number of retries if neither the message nor the worker specifies it.
 const USUAL_RETRIES: u32 = crate::wire::DEFAULT_MAX_RETRIES;
-/// How many deliveries are usual. More are worth a line.
-const USUAL_DELIVERIES: u32 = 5;
 
 /// What is known about a message that is to be explained.
 #[derive(Clone, Debug)]
@@ -40,19 +42,6 @@ impl Evidence {
     fn is_in_dead_letter_queue(&self) -> bool {
         self.queue.of_dead_letters().is_some()
     }
-}
-
-/// Whether workers can reserve a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Visibility {
-    /// It is among the messages that are ready, at this place, from 1.
-    Ready(usize),
-    /// It is not among the messages that are ready, and all of them were seen.
-    NotReady,
-    /// It is not among the first messages that are ready. There are more than could be seen.
-    NotAmongFirst(usize),
-    /// The message was not looked up in a queue.
-    Unknown,
 }
 
 /// How certain a fact is.
@@ -125,9 +114,11 @@ impl Explanation {
             }
             None => {
                 explanation.visibility(evidence);
-                if let Some(heard) = &evidence.heard {
-                    explanation.workers(evidence, heard);
-                }
+                let runner = match &evidence.heard {
+                    Some(heard) => explanation.workers(evidence, heard),
+                    None => Runner::Unknown,
+                };
+                explanation.why_not_visible(evidence, runner);
             }
         }
         match (task, unreadable) {
@@ -181,56 +172,6 @@ impl Explanation {
         self.next.push(format!(
             "when the cause is fixed: ivy dead requeue {dead} --id {message}; to discard it: ivy dead delete {dead} --id {message}"
         ));
-    }
-
-    fn visibility(&mut self, evidence: &Evidence) {
-        let wait = evidence.description.wait(evidence.now);
-        match evidence.visibility {
-            Visibility::Ready(place) => {
-                self.known(format!(
-                    "it is ready: number {place} of the messages that workers can reserve{}",
-                    of_all(evidence)
-                ));
-                if evidence.heard.is_none() {
-                    self.likely(
-                        "no worker serves this queue, or all slots of those that do are occupied, or they pause",
-                    );
-                    self.next.push(format!(
-                        "listen for workers with --workers, and check that one serves queue {}; on a busy queue, add workers",
-                        evidence.queue
-                    ));
-                }
-            }
-            Visibility::NotReady | Visibility::NotAmongFirst(_)
-                if matches!(wait, Some(Wait::Until(_))) =>
-            {
-                self.known("it is not among the messages that workers can reserve");
-                self.likely("it is delayed: its attempt is not due yet");
-            }
-            Visibility::NotReady => {
-                self.known("it is not visible to workers: it is delayed or reserved, and the queue does not report which");
-                self.likely("a worker runs it now, or has crashed and the message returns when its lease ends");
-                self.next.push(
-                    "wait for a lease of its worker, by default 30 s, and look again".to_owned(),
-                );
-            }
-            Visibility::NotAmongFirst(seen) => {
-                self.unknown(format!(
-                    "whether it is ready: it is not among the first {seen} messages{}, and the queue shows no more",
-                    of_all(evidence)
-                ));
-            }
-            Visibility::Unknown => self.unknown("where it is: it was not looked up in a queue"),
-        }
-        if let Some(count) = evidence.reserved_count.filter(|count| *count > 0) {
-            let times = Counted(count, "time", "times");
-            self.known(format!(
-                "it was reserved {times}; some queues count renewals and releases too"
-            ));
-            if count > USUAL_DELIVERIES {
-                self.likely("it crashes its workers, its handler outlives many leases, or it is not for the workers that reserve it");
-            }
-        }
     }
 
     fn task(&mut self, evidence: &Evidence, task: &DescribedTask) {
@@ -300,11 +241,6 @@ impl Explanation {
     }
 }
 
-/// The size of the queue, as a remark.
-fn of_all(evidence: &Evidence) -> String {
-    evidence.size.map(|size| format!(" (of {size} in the queue)")).unwrap_or_default()
-}
-
 fn what(evidence: &Evidence) -> String {
     let Description { message, bytes, task, .. } = &evidence.description;
     let place = format!("message {message} of queue {}", evidence.queue);
@@ -330,14 +266,20 @@ mod tests {
     use crate::MessageId;
     use crate::inspect::Redaction;
     use crate::queue::{Body, ReceivedBody};
+    use crate::wire::crypto::samples::both;
+    use crate::wire::crypto::{EntropyPool, Policy};
     use crate::wire::{Codec, Content, DeadLetter};
 
-    const NOW: u64 = 1_764_421_331_000;
+    pub(super) const NOW: u64 = 1_764_421_331_000;
 
     pub(super) fn evidence(queue: &str, body: &str, visibility: Visibility) -> Evidence {
+        read_by(&Codec::plain(), queue, body, visibility)
+    }
+
+    fn read_by(codec: &Codec, queue: &str, body: &str, visibility: Visibility) -> Evidence {
         let queue = QueueName::new(queue).unwrap();
         let body = ReceivedBody::Text(Body::new(body));
-        let content = Content::read(&body, &queue, &Codec::plain());
+        let content = Content::read(&body, &queue, codec);
         let description =
             Description::of(MessageId::new("6114"), &body, &content, &Redaction::new());
         let (reserved_count, size, heard) = (None, Some(1), None);
@@ -350,13 +292,13 @@ mod tests {
         )
     }
 
-    fn texts(evidence: &Evidence) -> Vec<String> {
+    pub(super) fn texts(evidence: &Evidence) -> Vec<String> {
         let Explanation { what, facts, next } = Explanation::of(evidence);
         let facts = facts.iter().map(Fact::to_string);
         [what].into_iter().chain(facts).chain(next).collect()
     }
 
-    fn says(evidence: &Evidence, text: &str) {
+    pub(super) fn says(evidence: &Evidence, text: &str) {
         let texts = texts(evidence);
         assert!(texts.iter().any(|line| line.contains(text)), "{text}: {texts:#?}");
     }
@@ -369,34 +311,6 @@ mod tests {
             explained.what,
             "message 6114 of queue mail: task mail.send (BwcHBwcHBwcHBwcHBwcHBw), attempt 2 of 4, due 2025-11-29 13:04:21 UTC (in 2m 10s)"
         );
-    }
-
-    #[test]
-    fn a_ready_message_waits_for_a_worker() {
-        let evidence = evidence("mail", &task(""), Visibility::Ready(3));
-        says(
-            &evidence,
-            "it is ready: number 3 of the messages that workers can reserve (of 1 in the queue)",
-        );
-        says(&evidence, "probably no worker serves this queue");
-        says(&evidence, "check that one serves queue mail");
-    }
-
-    #[test]
-    fn an_invisible_message_is_delayed_if_it_is_not_due_and_else_probably_reserved() {
-        let due = format!(r#","due":{}"#, NOW + 1);
-        says(&evidence("mail", &task(&due), Visibility::NotReady), "probably it is delayed");
-        says(&evidence("mail", &task(""), Visibility::NotReady), "probably a worker runs it now");
-    }
-
-    #[test]
-    fn what_cannot_be_known_is_said() {
-        let unseen = evidence("mail", &task(""), Visibility::NotAmongFirst(100));
-        says(
-            &unseen,
-            "not known: whether it is ready: it is not among the first 100 messages (of 1 in the queue)",
-        );
-        says(&evidence("mail", &task(""), Visibility::Unknown), "not known: where it is");
     }
 
     #[test]
@@ -472,6 +386,25 @@ mod tests {
         says(&sealed, "its task cannot be read here: NoKey");
         says(&sealed, "with a keyset that contains the key k1");
         says(&evidence("mail", "<html>", Visibility::Ready(1)), "a worker moves such a message to");
+    }
+
+    #[test]
+    fn a_form_that_the_policy_refuses_is_explained_by_the_policy() {
+        let with = |policy| Codec::new(&both().with_policy(policy)).unwrap();
+        let plain = ReceivedBody::Text(Body::new(task("")));
+        let queue = QueueName::new("mail").unwrap();
+        let Content::Task(envelope) = Content::read(&plain, &queue, &Codec::plain()) else {
+            panic!("it is a task")
+        };
+        let mut pool = EntropyPool::from_seed(&[3; 32]);
+        let legacy = with(Policy::legacy()).seal(&envelope, &queue, &mut pool);
+        for body in [legacy.as_str(), &task("")] {
+            let refused = read_by(&with(Policy::v2()), "mail", body, Visibility::Ready(1));
+            says(&refused, "its task cannot be read here: Downgrade");
+            says(&refused, "the policy of the keyset does not accept messages of this form");
+            let texts = texts(&refused);
+            assert!(!texts.iter().any(|text| text.contains("run this again")), "{texts:#?}");
+        }
     }
 
     #[test]
