@@ -20,7 +20,7 @@ use crate::environment::environment;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::guarded_backend::{GuardedNotifier, GuardedQueue};
-use crate::ivy::{Ivy, Parts};
+use crate::ivy::{Addresses, Ivy, Parts};
 use crate::runtime::Runtime;
 use crate::tls::{self, OwnRoots};
 
@@ -238,6 +238,10 @@ impl<R: Runtime> IvyBuilder<R> {
             Some(named) => Some(factory.notifier(named)?),
             None => custom_notifier,
         };
+        let addresses = Addresses {
+            queue: config.queue.as_ref().and_then(QueueConfig::address).map(str::to_owned),
+            notifier: config.notifier.as_ref().and_then(NotifierConfig::address).map(str::to_owned),
+        };
         let backends = Backends::new(
             config.queue.as_ref().map_or(CUSTOM, QueueConfig::name),
             notifier
@@ -253,6 +257,7 @@ impl<R: Runtime> IvyBuilder<R> {
             node_compatible,
             node_peers,
             backends,
+            addresses,
             clock,
             events,
             sources: config.sources,

@@ -75,9 +75,17 @@ pub(crate) struct Parts<R> {
     pub(crate) node_peers: bool,
     /// The names of the backends.
     pub(crate) backends: Backends,
+    pub(crate) addresses: Addresses,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
     pub(crate) sources: Sources,
+}
+
+/// Where the servers are: URLs without credentials, as far as the backends say so.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    pub(crate) queue: Option<String>,
+    pub(crate) notifier: Option<String>,
 }
 
 impl<R: Runtime> Ivy<R> {
@@ -241,6 +249,20 @@ impl<R: Runtime> Ivy<R> {
     #[must_use]
     pub fn sources(&self) -> Sources {
         self.shared.parts.sources
+    }
+
+    /// Where the queue's server is, for people: a URL without credentials. `None` if the backend does
+    /// not say so.
+    #[must_use]
+    pub fn queue_address(&self) -> Option<&str> {
+        self.shared.parts.addresses.queue.as_deref()
+    }
+
+    /// Where the notifier's server is, for people: a URL without credentials. `None` if the backend
+    /// does not say so, or there is no notifier.
+    #[must_use]
+    pub fn notifier_address(&self) -> Option<&str> {
+        self.shared.parts.addresses.notifier.as_deref()
     }
 
     /// The notification channel that all producers share, and the prefix of the reply channels.

@@ -28,7 +28,8 @@ fn found(environment: &Environment<'_>) -> Result<Option<QueueBackend>, ConfigEr
 }
 
 fn backend((address, token): (Address, Token)) -> QueueBackend {
-    let backend = QueueBackend::exchange(IronMq::new(&address, token));
+    let shown = IronMqUrl::without_token(&address).expose();
+    let backend = QueueBackend::exchange(IronMq::new(&address, token)).with_address(shown);
     if !address.is_exposed() {
         return backend;
     }

@@ -31,6 +31,17 @@ impl IronMqUrl {
         parts(url).map_err(|problem| url.refuse(problem))
     }
 
+    /// The URL of a project, without a token.
+    #[must_use]
+    pub fn without_token(address: &Address) -> Self {
+        IronMqUrl {
+            scheme: address.scheme(),
+            token: None,
+            server: Some((address.host(), address.port())),
+            project: Some((address.prefix().to_vec(), address.project().to_owned())),
+        }
+    }
+
     /// The URL including the token: a secret.
     #[must_use]
     pub fn expose(&self) -> String {

@@ -1,5 +1,7 @@
 //! `RedisAddress`, parsed from a URL.
 
+use std::fmt;
+
 use ivy_proto::Secret;
 use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
 use ivy_proto::config::ConfigError;
@@ -56,6 +58,14 @@ impl RedisAddress {
             url.push_str(&format!("/{database}"));
         }
         url
+    }
+}
+
+/// Shows the URL without the credentials.
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = RedisAddress { user: None, password: None, ..self.clone() };
+        f.write_str(&shown.expose())
     }
 }
 

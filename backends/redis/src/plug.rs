@@ -23,9 +23,14 @@ pub const fn plug() -> Plug {
 fn queue(url: &BackendUrl, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
     let address = address(url, environment)?;
     let prefix = Prefix::of(url.query("prefix")).map_err(|problem| url.refuse(problem))?;
+    let mut shown = address.to_string();
+    if let Some(prefix) = url.query("prefix") {
+        shown.push_str(&format!("?prefix={prefix}"));
+    }
     let make = move |start| RedisSession::with_prefix(address.clone(), prefix.clone(), start);
     let is_secure = url.scheme() == "rediss";
-    Ok(QueueBackend::session(capabilities(), is_secure, make).and_notifier())
+    let backend = QueueBackend::session(capabilities(), is_secure, make).and_notifier();
+    Ok(backend.with_address(shown))
 }
 
 fn notifier(
@@ -33,8 +38,9 @@ fn notifier(
     environment: &Environment<'_>,
 ) -> Result<NotifierBackend, ConfigError> {
     let address = address(url, environment)?;
+    let shown = address.to_string();
     let make = move |start| RedisSession::new(address.clone(), start);
-    Ok(NotifierBackend::session(url.scheme() == "rediss", make))
+    Ok(NotifierBackend::session(url.scheme() == "rediss", make).with_address(shown))
 }
 
 fn address(url: &BackendUrl, environment: &Environment<'_>) -> Result<RedisAddress, ConfigError> {

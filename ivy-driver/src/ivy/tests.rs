@@ -90,6 +90,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         node_peers: true,
         backends: Backends::new("memory", None),
         events: EventSink::new(clock),
+        addresses: Addresses::default(),
         sources: sources(),
     };
     Ivy::new(parts).unwrap()

@@ -15,6 +15,7 @@ pub const CUSTOM: &str = "custom";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueBackend {
     name: &'static str,
+    address: Option<String>,
     implementation: QueueImpl,
     is_notifier: bool,
     warnings: Vec<String>,
@@ -55,13 +56,32 @@ impl QueueBackend {
     }
 
     fn new(implementation: QueueImpl) -> Self {
-        QueueBackend { name: CUSTOM, implementation, is_notifier: false, warnings: Vec::new() }
+        QueueBackend {
+            name: CUSTOM,
+            address: None,
+            implementation,
+            is_notifier: false,
+            warnings: Vec::new(),
+        }
     }
 
     /// Gives it the name of its plug.
     pub(crate) fn of(mut self, plug: &Plug) -> Self {
         self.name = plug.label();
         self
+    }
+
+    /// Sets where its server is: the URL that a user would write, without credentials.
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Where its server is, for people.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
     }
 
     /// The name of the backend, in lower case, for the labels of metrics.
@@ -84,7 +104,8 @@ impl QueueBackend {
         match &self.implementation {
             QueueImpl::Session(sessions, _) if self.is_notifier => {
                 let implementation = NotifierImpl::Session(sessions.clone());
-                Some(NotifierBackend { name: self.name, implementation })
+                let (name, address) = (self.name, self.address.clone());
+                Some(NotifierBackend { name, address, implementation })
             }
             _ => None,
         }
@@ -169,6 +190,7 @@ impl fmt::Debug for SessionFactory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierBackend {
     name: &'static str,
+    address: Option<String>,
     implementation: NotifierImpl,
 }
 
@@ -185,8 +207,24 @@ pub enum NotifierImpl {
 impl NotifierBackend {
     /// A notifier that implements [`Notifier`].
     pub fn notifier(notifier: impl Notifier) -> Self {
-        let implementation = NotifierImpl::Notifier(Arc::new(notifier));
-        NotifierBackend { name: CUSTOM, implementation }
+        NotifierBackend::new(NotifierImpl::Notifier(Arc::new(notifier)))
+    }
+
+    fn new(implementation: NotifierImpl) -> Self {
+        NotifierBackend { name: CUSTOM, address: None, implementation }
+    }
+
+    /// Sets where its server is: the URL that a user would write, without credentials.
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Where its server is, for people.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
     }
 
     /// Gives it the name of its plug.
@@ -207,8 +245,7 @@ impl NotifierBackend {
         is_secure: bool,
         make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        let implementation = NotifierImpl::Session(SessionFactory::new(is_secure, make));
-        NotifierBackend { name: CUSTOM, implementation }
+        NotifierBackend::new(NotifierImpl::Session(SessionFactory::new(is_secure, make)))
     }
 
     /// The implementation.

@@ -46,6 +46,8 @@ use crate::secret::Secret;
 use crate::wire::Codec;
 use crate::wire::crypto::{Encryption, InvalidEncryption};
 
+/// The URL of the queue and the notifier in memory.
+const MEMORY_URL: &str = "memory://";
 /// The shared channel of the Node package, and the default prefix of reply channels.
 const DEFAULT_CHANNEL: &str = "ivy-notifier";
 
@@ -68,6 +70,15 @@ impl QueueConfig {
             QueueConfig::Backend(backend) => backend.name(),
         }
     }
+
+    /// Where its server is: a URL without credentials. `None` if its backend does not say so.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            QueueConfig::Memory => Some(MEMORY_URL),
+            QueueConfig::Backend(backend) => backend.address(),
+        }
+    }
 }
 
 /// The notifier of a configuration.
@@ -87,6 +98,15 @@ impl NotifierConfig {
         match self {
             NotifierConfig::Memory => MEMORY,
             NotifierConfig::Backend(backend) => backend.name(),
+        }
+    }
+
+    /// Where its server is: a URL without credentials. `None` if its backend does not say so.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            NotifierConfig::Memory => Some(MEMORY_URL),
+            NotifierConfig::Backend(backend) => backend.address(),
         }
     }
 }

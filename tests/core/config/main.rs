@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod addresses;
 mod custom_backends;
 mod generated;
 mod iron_sources;
