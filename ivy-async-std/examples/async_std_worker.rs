@@ -16,12 +16,13 @@
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_signal::{Signal, Signals};
 use clap::Parser;
 use futures_util::StreamExt;
-use ivy_async_std::event::Level;
+use ivy_async_std::event::{Event, Level};
+use ivy_async_std::ivy_proto::inspect::Timestamp;
 use ivy_async_std::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the signal.
@@ -55,7 +56,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     async_std::task::spawn(async move {
         while let Some(event) = events.next().await {
             if event.level() == Level::Warn {
-                eprintln!("{event}");
+                log(&event);
             }
         }
     });
@@ -66,6 +67,13 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     println!("draining");
     worker.drain(DRAIN_LIMIT).await;
     Ok(())
+}
+
+/// Prints an event with its time.
+fn log(event: &Event) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    eprintln!("{now} {event}");
 }
 
 /// Registers the handlers of the signals. The future completes with the first signal.

@@ -17,10 +17,11 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use ivy_blocking::event::Level;
+use ivy_blocking::event::{Event, Level};
+use ivy_blocking::ivy_proto::inspect::Timestamp;
 use ivy_blocking::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the signal.
@@ -54,7 +55,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         for event in events {
             if event.level() == Level::Warn {
-                eprintln!("{event}");
+                log(&event);
             }
         }
     });
@@ -65,6 +66,13 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     println!("draining");
     worker.drain(DRAIN_LIMIT);
     Ok(())
+}
+
+/// Prints an event with its time.
+fn log(event: &Event) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    eprintln!("{now} {event}");
 }
 
 /// Registers the handlers of the signals, which send to the receiver.

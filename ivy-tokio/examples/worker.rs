@@ -16,10 +16,11 @@
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use ivy_tokio::event::Level;
+use ivy_tokio::event::{Event, Level};
+use ivy_tokio::ivy_proto::inspect::Timestamp;
 use ivy_tokio::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the signal.
@@ -53,7 +54,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             if event.level() == Level::Warn {
-                eprintln!("{event}");
+                log(&event);
             }
         }
     });
@@ -64,6 +65,13 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     println!("draining");
     worker.drain(DRAIN_LIMIT).await;
     Ok(())
+}
+
+/// Prints an event with its time.
+fn log(event: &Event) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    eprintln!("{now} {event}");
 }
 
 /// Registers the handlers of the signals. The future completes with the first signal.
