@@ -138,8 +138,11 @@ impl From<serve::ServeError> for Failure {
 
 fn exit_of(error: &Error) -> Exit {
     match error.kind() {
-        ErrorKind::Config | ErrorKind::BadArgs | ErrorKind::TooDeep => Exit::WrongCall,
-        ErrorKind::NoNotifier => Exit::Unsupported,
+        ErrorKind::Config
+        | ErrorKind::BadArgs
+        | ErrorKind::TooDeep
+        // A setting is missing.
+        | ErrorKind::NoNotifier => Exit::WrongCall,
         ErrorKind::TimedOut => Exit::TimedOut,
         ErrorKind::Failed => Exit::TaskFailed,
         ErrorKind::Unknown => Exit::DoneInPart,
@@ -172,6 +175,7 @@ mod tests {
     #[test]
     fn the_kind_of_an_error_determines_the_exit_code() {
         assert_eq!(exit(Cause::config("wrong")), Exit::WrongCall);
+        assert_eq!(exit(Cause::NoNotifier), Exit::WrongCall);
         assert_eq!(exit(Fault::new(FaultKind::NoQueue)), Exit::NothingFound);
         assert_eq!(exit(Fault::new(FaultKind::NoMessage)), Exit::NothingFound);
         let unsupported = FaultKind::Unsupported { what: "list queues", instead: "name them" };

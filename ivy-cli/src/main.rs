@@ -71,8 +71,8 @@ fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     match cli.command {
-        Command::Ls(options) => interruptible(&options.common, ls::run(&options)),
-        Command::Stats(options) => interruptible(&options.common, stats::run(&options)),
+        Command::Ls(options) => interruptible(&options.overview.common, ls::run(&options)),
+        Command::Stats(options) => interruptible(&options.overview.common, stats::run(&options)),
         Command::Peek(options) => interruptible(&options.common, peek::run(&options)),
         Command::Show(options) => interruptible(&options.common, show::run(&options)),
         Command::Explain(options) => interruptible(&options.common, explain::run(&options)),

@@ -10,7 +10,7 @@ use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_tokio::Ivy;
 use serde::Serialize;
 
-use super::heard::ListenOptions;
+use super::heard::{ListenOptions, note_unheard};
 use super::time::now;
 use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
@@ -53,9 +53,16 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         (None, Some(task)) => of_task(&ivy, queue, *task).await?,
         (None, None) => return Err(Failure::wrong_call("name a message, or give --task")),
     };
-    let evidence = Evidence { heard: listen.hear(&ivy).await?, ..evidence };
+    let (heard, unheard) = match listen.hear(&ivy, &output).await {
+        Ok(heard) => (heard, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let evidence = Evidence { heard, ..evidence };
     output.show(&Explained(Explanation::of(&evidence)))?;
-    Ok(Exit::Done)
+    match unheard {
+        Some(failure) => note_unheard(&failure, &output),
+        None => Ok(Exit::Done),
+    }
 }
 
 async fn of_message(ivy: &Ivy, queue: &QueueName, id: &str) -> Result<Evidence, Failure> {

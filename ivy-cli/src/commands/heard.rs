@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use ivy_proto::inspect::Span;
-use ivy_proto::presence::Heard;
+use ivy_proto::presence::{Heard, LISTEN_FOR};
 use ivy_tokio::{Ivy, WorkerWatch};
-use tokio::sync::Mutex;
 
 use crate::duration;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::output::{Note, Output};
 
-/// How long to listen by default: a worker publishes at least every 15 s.
+/// How long to listen by default: [`LISTEN_FOR`].
 pub(super) const LISTEN: &str = "16s";
 
 /// What a worker that is not heard may be doing.
@@ -21,7 +21,8 @@ notification channel or key; with an older version; or without a connection to i
 /// Whether to listen for workers beside another command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListenOptions {
-    /// Listen for workers as well, for 16s by default, and show what they do
+    /// Listen for workers as well, for 16s by default, and show what they do. In a shorter time some
+    /// may not be heard
     #[arg(
         long,
         value_name = "DURATION",
@@ -35,44 +36,69 @@ pub(crate) struct ListenOptions {
 
 impl ListenOptions {
     /// Prepares to listen, if that was requested.
-    pub(super) fn start(&self, ivy: &Ivy) -> Result<Option<Listening>, Failure> {
-        let Some(duration) = self.workers else { return Ok(None) };
-        let subscription = Subscription { watch: ivy.watch_workers()?, remaining: duration };
-        Ok(Some(Listening(Mutex::new(subscription))))
+    pub(super) fn start(&self, ivy: &Ivy, output: &Output) -> Listening {
+        let Some(duration) = self.workers else { return Listening(None) };
+        warn_if_short(duration, output);
+        let watch = ivy.watch_workers().map_err(Failure::from);
+        Listening(Some(Subscription { watch, remaining: duration }))
     }
 
     /// Listens, if that was requested.
-    pub(super) async fn hear(&self, ivy: &Ivy) -> Result<Option<Heard>, Failure> {
-        heard(self.start(ivy)?.as_ref()).await
+    pub(super) async fn hear(&self, ivy: &Ivy, output: &Output) -> Result<Option<Heard>, Failure> {
+        self.start(ivy, output).hear(Duration::ZERO).await
     }
 }
 
-/// A subscription that remembers what was heard, for commands that repeat.
+/// Listens for workers and remembers what it heard, if that was requested.
 #[derive(Debug)]
-pub(super) struct Listening(Mutex<Subscription>);
+pub(super) struct Listening(Option<Subscription>);
 
 #[derive(Debug)]
 struct Subscription {
-    watch: WorkerWatch,
-    /// How long the next call listens: only the first one waits.
+    watch: Result<WorkerWatch, Failure>,
+    /// How long to listen before the first result is shown.
     remaining: Duration,
 }
 
 impl Listening {
-    /// What was heard: the first time after the requested duration, and then at once.
-    pub(super) async fn heard(&self) -> Result<Heard, Failure> {
-        let mut subscription = self.0.lock().await;
-        let duration = std::mem::take(&mut subscription.remaining);
-        Ok(subscription.watch.listen(duration).await?)
+    /// Waits for this long, the first time for as long as was requested, and listens meanwhile.
+    /// Returns all that was heard so far; `None` if nobody was to listen.
+    pub(super) async fn hear(&mut self, wait: Duration) -> Result<Option<Heard>, Failure> {
+        match &mut self.0 {
+            Some(Subscription { watch: Ok(watch), remaining }) => {
+                let wait = std::mem::take(remaining).max(wait);
+                Ok(Some(watch.listen(wait).await?))
+            }
+            Some(Subscription { watch: Err(failure), .. }) => {
+                tokio::time::sleep(wait).await;
+                Err(failure.clone())
+            }
+            None => {
+                tokio::time::sleep(wait).await;
+                Ok(None)
+            }
+        }
     }
 }
 
-/// What was heard, if somebody listened.
-pub(super) async fn heard(listening: Option<&Listening>) -> Result<Option<Heard>, Failure> {
-    match listening {
-        Some(listening) => listening.heard().await.map(Some),
-        None => Ok(None),
+/// Warns that some workers are not heard in so short a time.
+pub(super) fn warn_if_short(duration: Duration, output: &Output) {
+    if duration < LISTEN_FOR {
+        output.note_aside(&Note::new(format!(
+            "within {} not every worker is heard: each publishes at least every 15 s; listen for {LISTEN} or longer",
+            Span(duration)
+        )));
     }
+}
+
+/// Prints why a result contains nothing about workers. Returns the exit code of a command whose
+/// result is complete otherwise.
+pub(super) fn note_unheard(failure: &Failure, output: &Output) -> Result<Exit, Failure> {
+    output.note(&Note::new(format!("nothing is shown of workers: {failure}")))?;
+    Ok(match failure.exit {
+        Exit::WrongCall => Exit::WrongCall,
+        _ => Exit::DoneInPart,
+    })
 }
 
 /// Publications on the presence channel that could not be read, if there are any.
@@ -92,5 +118,15 @@ pub(super) fn summary(heard: &Heard) -> String {
         0 => format!("no worker was heard in {listened}"),
         1 => format!("1 worker was heard in {listened}"),
         workers => format!("{workers} workers were heard in {listened}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_every_worker_is_heard() {
+        assert_eq!(duration::parse(LISTEN), Ok(LISTEN_FOR));
     }
 }

@@ -6,16 +6,13 @@ use std::str::FromStr;
 
 use ivy_proto::QueueName;
 use ivy_proto::admin::{Glob, InvalidFilter};
-use ivy_proto::inspect::Span;
 use ivy_proto::presence::{Heard, QueueActivity};
-use ivy_tokio::Ivy;
+use ivy_tokio::{Error, Ivy};
 use serde::Serialize;
 
-use super::CommonOptions;
-use super::heard::{ListenOptions, Listening, heard};
+use super::overview::OverviewOptions;
+use super::queue_row::{self, QueueRecord};
 use super::queues::{Queue, ask_ages, ask_sizes, fold};
-use super::time::seconds;
-use super::watch::WatchOptions;
 use crate::exit::{Exit, Failure};
 use crate::output::{Column, Note, Output, Page, Report};
 
@@ -24,7 +21,8 @@ use crate::output::{Column, Note, Output, Page, Report};
 /// Dead letters are shown beside the queue that they come from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only queues whose names match: `*` matches any characters, and `?` one character
+    /// Only queues whose names match: `*` matches any characters, and `?` one character. A
+    /// dead-letter queue that matches alone has a line of its own
     #[arg(value_name = "GLOB")]
     names: Option<NamePattern>,
 
@@ -32,7 +30,11 @@ pub(crate) struct Options {
     #[arg(long)]
     all: bool,
 
-    /// Show how long the first message of each queue has been due: one more request for each queue
+    /// Show how long the first ready message of each queue has been due: one more request for each
+    /// queue
+    ///
+    /// It is `none ready` if all messages are delayed or reserved, and `unknown` if the message does
+    /// not say when it was due or cannot be read here.
     #[arg(long)]
     age: bool,
 
@@ -45,11 +47,7 @@ pub(crate) struct Options {
     limit: usize,
 
     #[command(flatten)]
-    listen: ListenOptions,
-    #[command(flatten)]
-    watch: WatchOptions,
-    #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) overview: OverviewOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -88,20 +86,16 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     if options.sort == Sort::Age && !options.age {
         return Err(Failure::wrong_call("the ages are not known; give --age to sort by them"));
     }
-    let common = &options.common;
-    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let listening = options.listen.start(&ivy)?;
-    let listing = async || list(options, &ivy, listening.as_ref(), &output).await;
-    options.watch.repeat(&output, listing).await
+    options.overview.run(async |ivy, heard, output| list(options, ivy, heard, output).await).await
 }
 
+/// Returns why some queues could not be asked.
 async fn list(
     options: &Options,
     ivy: &Ivy,
-    listening: Option<&Listening>,
+    heard: Option<&Heard>,
     output: &Output,
-) -> Result<Exit, Failure> {
-    let heard = heard(listening).await?;
+) -> Result<Option<Error>, Failure> {
     let mut queues = matching(options, ivy).await?;
     let more = queues.len().saturating_sub(options.limit);
     queues.truncate(options.limit);
@@ -110,36 +104,35 @@ async fn list(
         failure = failure.or(ask_ages(ivy, &mut queues).await);
     }
     sort(&mut queues, options.sort);
-    let activity = heard.as_ref().map(Heard::by_queue);
+    let activity = heard.map(Heard::by_queue);
     output.show(&Listing { queues, has_ages: options.age, activity })?;
     if more > 0 {
         let text = format!("{more} more queues; give a pattern of names, or --limit");
         output.note(&Note::truncated(text))?;
     }
-    let Some(error) = failure else { return Ok(Exit::Done) };
-    let text = format!("some queues could not be asked; the first failure: {error}");
-    output.note(&Note::new(text))?;
-    Ok(Exit::DoneInPart)
+    Ok(failure)
 }
 
 async fn matching(options: &Options, ivy: &Ivy) -> Result<Vec<Queue>, Failure> {
     let Some(names) = &options.names else {
-        return Ok(fold(ivy.admin().list("").await?, options.all));
+        return Ok(fold(ivy.admin().list("").await?, |_| !options.all));
     };
-    let mut queues = fold(ivy.admin().list(names.prefix()).await?, options.all);
-    queues.retain(|queue| names.glob.matches(queue.name.as_str()));
-    if queues.is_empty() {
+    let matches = |name: &QueueName| names.glob.matches(name.as_str());
+    let is_folded = |origin: &QueueName| !options.all && matches(origin);
+    let mut found = ivy.admin().list(names.prefix()).await?;
+    found.retain(|name| matches(name) || name.of_dead_letters().as_ref().is_some_and(is_folded));
+    if found.is_empty() {
         let text = format!("no queue matches {}; `ivy ls` lists all queues", names.glob);
         return Err(Failure::new(Exit::NothingFound, text));
     }
-    Ok(queues)
+    Ok(fold(found, is_folded))
 }
 
 fn sort(queues: &mut [Queue], sort: Sort) {
     match sort {
         Sort::Name => {}
         Sort::Size => queues.sort_by_key(|queue| Reverse(queue.size)),
-        Sort::Age => queues.sort_by_key(|queue| Reverse(queue.head_age)),
+        Sort::Age => queues.sort_by_key(|queue| Reverse(queue.head_age())),
         Sort::Dead => queues.sort_by_key(|queue| Reverse(queue.dead)),
     }
 }
@@ -163,11 +156,8 @@ impl Listing {
 /// A queue in JSON.
 #[derive(Debug, Serialize)]
 struct Record<'a> {
-    queue: &'a str,
-    size: Option<u64>,
-    dead: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head_age: Option<Option<f64>>,
+    #[serde(flatten)]
+    queue: QueueRecord<'a>,
     #[serde(flatten)]
     workers: Option<Workers>,
 }
@@ -195,22 +185,12 @@ impl Report for Listing {
         if self.queues.is_empty() {
             return page.line("no queues");
         }
-        let mut columns = vec![Column::left("QUEUE"), Column::right("SIZE"), Column::right("DEAD")];
-        if self.has_ages {
-            columns.push(Column::right("HEAD AGE"));
-        }
+        let mut columns = queue_row::columns(self.has_ages);
         if self.activity.is_some() {
             columns.extend(["WORKERS", "RUN/S", "FAIL %"].map(Column::right));
         }
         let cells = |queue: &Queue| {
-            let mut cells = vec![
-                Some(queue.name.as_str().to_owned()),
-                queue.size.map(|size| size.to_string()),
-                queue.dead.map(|dead| dead.to_string()),
-            ];
-            if self.has_ages {
-                cells.push(queue.head_age.map(|age| Span(age).to_string()));
-            }
+            let mut cells = queue_row::cells(queue, self.has_ages);
             if let Some(activity) = self.activity(queue) {
                 cells.extend([
                     Some(activity.workers.to_string()),
@@ -225,10 +205,7 @@ impl Report for Listing {
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.queues.iter().map(|queue| Record {
-            queue: queue.name.as_str(),
-            size: queue.size,
-            dead: queue.dead,
-            head_age: self.has_ages.then(|| queue.head_age.map(seconds)),
+            queue: QueueRecord::of(queue, self.has_ages),
             workers: self.activity(queue).map(Workers::from),
         })
     }

@@ -36,6 +36,11 @@ fn text(queue: &str, names: &[QueueName]) -> String {
         };
         return format!("there is no queue {queue}; {hint}");
     };
+    if live.of_dead_letters().is_some() {
+        return format!(
+            "there is no queue {queue}: {live} is a dead-letter queue, which has none of its own"
+        );
+    }
     if names.contains(&live) {
         return format!("queue {live} has no dead letters");
     }
@@ -64,6 +69,7 @@ mod tests {
             ("c.dead", "queue c has no dead letters"),
             ("e.dead", "there is no queue e, and no queue e.dead; `ivy dead ls` lists"),
             ("report.dead", "did you mean reports.dead?"),
+            ("d.dead.dead", "there is no queue d.dead.dead: d.dead is a dead-letter queue"),
         ] {
             assert!(text(queue, &names).contains(expected), "{queue}: {}", text(queue, &names));
         }

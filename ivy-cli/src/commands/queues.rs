@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_proto::QueueName;
 use ivy_proto::admin::Peeked;
-use ivy_proto::inspect::{Description, Redaction};
+use ivy_proto::inspect::{Description, Redaction, Wait};
 use ivy_tokio::{Error, Ivy, QueueInfo};
 
 use super::time::now;
@@ -24,8 +24,19 @@ pub(super) struct Queue {
     pub(super) posted: Option<u64>,
     /// The number of dead letters. Unknown if the queue has no dead-letter queue.
     pub(super) dead: Option<u64>,
-    /// How long the first message has been due, if that was requested and is known.
-    pub(super) head_age: Option<Duration>,
+    /// The first message that is ready, if that was requested and is known.
+    pub(super) head: Option<Head>,
+}
+
+/// The first message of a queue that is ready: neither delayed nor reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// There is none.
+    NotReady,
+    /// It does not say when it was due, or cannot be read here.
+    Undated,
+    /// It has been due for this long.
+    Due(Duration),
 }
 
 impl Queue {
@@ -37,17 +48,30 @@ impl Queue {
             size: None,
             posted: None,
             dead: None,
-            head_age: None,
+            head: None,
         }
+    }
+
+    /// How long its first ready message has been due, if that is known.
+    pub(super) fn head_age(&self) -> Option<Duration> {
+        match self.head {
+            Some(Head::Due(age)) => Some(age),
+            _ => None,
+        }
+    }
+
+    /// Whether it has messages, and none of them is ready.
+    pub(super) fn waits_unready(&self) -> bool {
+        self.head == Some(Head::NotReady) && self.size.is_some_and(|size| size > 0)
     }
 }
 
-/// The queues of these names, in order. Dead-letter queues are folded into the queues that they
-/// belong to, unless all are to have rows of their own.
-pub(super) fn fold(names: Vec<QueueName>, all: bool) -> Vec<Queue> {
+/// The queues of these names, in order. A dead-letter queue is folded into the queue that it belongs
+/// to if that one is to be shown; otherwise it has a row of its own.
+pub(super) fn fold(names: Vec<QueueName>, is_shown: impl Fn(&QueueName) -> bool) -> Vec<Queue> {
     let mut queues: BTreeMap<QueueName, Queue> = BTreeMap::new();
     for name in names {
-        let origin = if all { None } else { name.of_dead_letters() };
+        let origin = name.of_dead_letters().filter(&is_shown);
         let of = origin.clone().unwrap_or_else(|| name.clone());
         let queue = queues.entry(of.clone()).or_insert_with(|| Queue::new(of));
         match origin {
@@ -89,7 +113,7 @@ pub(super) async fn ask_ages(ivy: &Ivy, queues: &mut [Queue]) -> Option<Error> {
     let (now, mut first_failure) = (now(), None);
     for (queue, peeked) in queues.iter_mut().filter(|queue| queue.exists).zip(peeked) {
         match peeked {
-            Ok(peeked) => queue.head_age = head_age(peeked, now),
+            Ok(peeked) => queue.head = Some(head(peeked, now)),
             Err(error) => {
                 first_failure.get_or_insert(error);
             }
@@ -98,20 +122,26 @@ pub(super) async fn ask_ages(ivy: &Ivy, queues: &mut [Queue]) -> Option<Error> {
     first_failure
 }
 
-/// How long the first message has been due.
-fn head_age(peeked: Vec<Peeked>, now: u64) -> Option<Duration> {
-    let Peeked { message, body, content, .. } = peeked.into_iter().next()?;
-    Description::of(message, &body, &content, &Redaction::new()).age(now)
+fn head(peeked: Vec<Peeked>, now: u64) -> Head {
+    let Some(Peeked { message, body, content, .. }) = peeked.into_iter().next() else {
+        return Head::NotReady;
+    };
+    match Description::of(message, &body, &content, &Redaction::new()).wait(now) {
+        Some(Wait::Since(age)) => Head::Due(age),
+        // It is ready by the clock of the server.
+        Some(Wait::Until(_)) => Head::Due(Duration::ZERO),
+        None => Head::Undated,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folded(names: &[&str], all: bool) -> Vec<(String, bool, Option<String>)> {
+    fn folded(names: &[&str], shown: &[&str]) -> Vec<(String, bool, Option<String>)> {
         let names = names.iter().map(|name| QueueName::new(name).unwrap()).collect();
         let text = |name: &QueueName| name.as_str().to_owned();
-        let queues = fold(names, all).into_iter();
+        let queues = fold(names, |name| shown.contains(&name.as_str())).into_iter();
         queues
             .map(|queue| (text(&queue.name), queue.exists, queue.dead_queue.as_ref().map(text)))
             .collect()
@@ -123,7 +153,7 @@ mod tests {
             (name.to_owned(), exists, dead.map(str::to_owned))
         };
         assert_eq!(
-            folded(&["a.dead", "mail", "mail.dead", "mail.p1"], false),
+            folded(&["a.dead", "mail", "mail.dead", "mail.p1"], &["a", "mail"]),
             [
                 row("a", false, Some("a.dead")),
                 row("mail", true, Some("mail.dead")),
@@ -131,7 +161,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            folded(&["mail", "mail.dead"], true),
+            folded(&["mail", "mail.dead"], &[]),
             [row("mail", true, None), row("mail.dead", true, None)]
         );
     }

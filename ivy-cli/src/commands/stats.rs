@@ -5,67 +5,61 @@ use std::time::Duration;
 
 use ivy_proto::QueueName;
 use ivy_proto::inspect::Span;
-use ivy_tokio::Ivy;
+use ivy_proto::presence::Heard;
+use ivy_tokio::{Error, Ivy};
 use serde::Serialize;
 
-use super::heard::{ListenOptions, Listening, heard};
+use super::overview::OverviewOptions;
+use super::queue_not_found;
+use super::queue_row::{self, QueueRecord};
 use super::queues::{Queue, ask_ages, ask_sizes, fold};
 use super::task_counts::CountsByTask;
 use super::time::seconds;
-use super::watch::WatchOptions;
-use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
-use crate::output::{Note, Output, Page, Report};
+use crate::output::{Output, Page, Report};
 
 /// Show totals of all queues, or of one queue including its priorities
+///
+/// With a queue, its physical queues follow: its own and those of its priorities. The longest wait at
+/// a head is that of the first ready message; queues whose messages are all delayed or reserved are
+/// counted instead.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only this queue, with its priorities and its dead letters
     queue: Option<QueueName>,
 
     #[command(flatten)]
-    listen: ListenOptions,
-    #[command(flatten)]
-    watch: WatchOptions,
-    #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) overview: OverviewOptions,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    let common = &options.common;
-    let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let listening = options.listen.start(&ivy)?;
-    let totals = async || total(options, &ivy, listening.as_ref(), &output).await;
-    options.watch.repeat(&output, totals).await
+    let queue = options.queue.as_ref();
+    options.overview.run(async |ivy, heard, output| total(queue, ivy, heard, output).await).await
 }
 
+/// Returns why some queues could not be asked.
 async fn total(
-    options: &Options,
+    queue: Option<&QueueName>,
     ivy: &Ivy,
-    listening: Option<&Listening>,
+    heard: Option<&Heard>,
     output: &Output,
-) -> Result<Exit, Failure> {
-    let heard = heard(listening).await?;
-    let prefix = options.queue.as_ref().map_or("", QueueName::as_str);
-    let mut queues = fold(ivy.admin().list(prefix).await?, false);
-    if let Some(queue) = &options.queue {
-        queues.retain(|other| is_priority_of(&other.name, queue));
-        if queues.is_empty() {
-            return Err(queue_not_found::no_queue(ivy, queue.as_str()).await);
-        }
+) -> Result<Option<Error>, Failure> {
+    let prefix = queue.map_or("", QueueName::as_str);
+    let is_wanted = |name: &QueueName| queue.is_none_or(|queue| is_priority_of(name, queue));
+    let mut queues = fold(ivy.admin().list(prefix).await?, is_wanted);
+    queues.retain(|queue| is_wanted(&queue.name));
+    if let Some(queue) = queue
+        && queues.is_empty()
+    {
+        return Err(queue_not_found::no_queue(ivy, queue.as_str()).await);
     }
     let failure = ask_sizes(ivy, &mut queues).await;
     let failure = failure.or(ask_ages(ivy, &mut queues).await);
-    output.show(&Totals::of(options.queue.clone(), &queues))?;
-    if let Some(heard) = &heard {
-        let wanted = options.queue.as_ref();
-        let is_wanted = |name: &_| wanted.is_none_or(|queue| is_priority_of(name, queue));
+    output.show(&Totals { queue: queue.cloned(), queues })?;
+    if let Some(heard) = heard {
         output.show(&CountsByTask::of(heard, is_wanted))?;
     }
-    let Some(error) = failure else { return Ok(Exit::Done) };
-    let text = format!("some queues could not be asked; the first failure: {error}");
-    output.note(&Note::new(text))?;
-    Ok(Exit::DoneInPart)
+    Ok(failure)
 }
 
 /// Whether a physical queue is this one, or one of its priorities.
@@ -77,27 +71,34 @@ fn is_priority_of(physical: &QueueName, queue: &QueueName) -> bool {
 /// The totals of some queues. What no queue reports is unknown.
 #[derive(Debug)]
 struct Totals {
+    /// The queue to which all belong, if only one was asked for.
     queue: Option<QueueName>,
-    queues: usize,
-    messages: Option<u64>,
-    posted: Option<u64>,
-    dead: u64,
-    oldest: Option<Duration>,
+    queues: Vec<Queue>,
 }
 
 impl Totals {
-    fn of(queue: Option<QueueName>, queues: &[Queue]) -> Self {
-        let sum = |of: fn(&Queue) -> Option<u64>| {
-            queues.iter().filter_map(of).reduce(u64::saturating_add)
-        };
-        Totals {
-            queue,
-            queues: queues.len(),
-            messages: sum(|queue| queue.size),
-            posted: sum(|queue| queue.posted),
-            dead: sum(|queue| queue.dead).unwrap_or(0),
-            oldest: queues.iter().filter_map(|queue| queue.head_age).max(),
-        }
+    fn sum(&self, of: fn(&Queue) -> Option<u64>) -> Option<u64> {
+        self.queues.iter().filter_map(of).reduce(u64::saturating_add)
+    }
+
+    fn messages(&self) -> Option<u64> {
+        self.sum(|queue| queue.size)
+    }
+
+    fn posted(&self) -> Option<u64> {
+        self.sum(|queue| queue.posted)
+    }
+
+    fn dead(&self) -> u64 {
+        self.sum(|queue| queue.dead).unwrap_or(0)
+    }
+
+    fn oldest(&self) -> Option<Duration> {
+        self.queues.iter().filter_map(Queue::head_age).max()
+    }
+
+    fn unready(&self) -> usize {
+        self.queues.iter().filter(|queue| queue.waits_unready()).count()
     }
 }
 
@@ -110,6 +111,10 @@ struct Record<'a> {
     posted: Option<u64>,
     dead: u64,
     oldest: Option<f64>,
+    /// How many queues have messages of which none is ready.
+    none_ready: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    physical_queues: Option<Vec<QueueRecord<'a>>>,
 }
 
 impl Report for Totals {
@@ -119,25 +124,35 @@ impl Report for Totals {
         let count = |count: Option<u64>| {
             count.map_or_else(|| "not reported".to_owned(), |count| count.to_string())
         };
-        let oldest = self.oldest.map_or_else(|| "-".to_owned(), |age| Span(age).to_string());
+        let oldest = self.oldest().map_or_else(|| "-".to_owned(), |age| Span(age).to_string());
         page.fields(&[
-            ("queues", self.queues.to_string()),
-            ("messages", count(self.messages)),
-            ("ever posted", count(self.posted)),
-            ("dead letters", self.dead.to_string()),
+            ("queues", self.queues.len().to_string()),
+            ("messages", count(self.messages())),
+            ("ever posted", count(self.posted())),
+            ("dead letters", self.dead().to_string()),
             ("longest wait at a head", oldest),
+            ("queues with none ready", self.unready().to_string()),
         ]);
+        if self.queue.is_some() {
+            page.line("");
+            page.table(
+                &queue_row::columns(true),
+                self.queues.iter().map(|queue| queue_row::cells(queue, true)),
+            );
+        }
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let Totals { queue, queues, messages, posted, dead, oldest } = self;
+        let rows = || self.queues.iter().map(|queue| QueueRecord::of(queue, true)).collect();
         iter::once(Record {
-            queue: queue.as_ref().map(QueueName::as_str),
-            queues: *queues,
-            messages: *messages,
-            posted: *posted,
-            dead: *dead,
-            oldest: oldest.map(seconds),
+            queue: self.queue.as_ref().map(QueueName::as_str),
+            queues: self.queues.len(),
+            messages: self.messages(),
+            posted: self.posted(),
+            dead: self.dead(),
+            oldest: self.oldest().map(seconds),
+            none_ready: self.unready(),
+            physical_queues: self.queue.as_ref().map(|_| rows()),
         })
     }
 }

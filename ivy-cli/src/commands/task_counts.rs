@@ -27,16 +27,18 @@ impl CountsByTask {
     }
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 12] = [
     Column::left("QUEUE"),
     Column::left("TASK"),
     Column::right("STARTED"),
     Column::right("OK"),
     Column::right("FAILED"),
     Column::right("RETRIED"),
+    Column::right("RELEASED"),
     Column::right("DEAD"),
     Column::left("WAIT p50/p95/p99"),
     Column::left("RUN p50/p95/p99"),
+    Column::left("RELEASED BY REASON"),
     Column::left("DEAD BY REASON"),
 ];
 
@@ -62,9 +64,8 @@ impl Report for CountsByTask {
 }
 
 fn cells((key, counts): (&TaskKey, &TaskCounts)) -> Vec<Option<String>> {
-    let reasons = counts.dead.iter().filter(|(_, count)| **count > 0);
-    let reasons: Vec<String> =
-        reasons.map(|(reason, count)| format!("{} {count}", reason.as_str())).collect();
+    let released = counts.released.iter().map(|(reason, count)| (reason.as_str(), *count));
+    let dead = counts.dead.iter().map(|(reason, count)| (reason.as_str(), *count));
     vec![
         Some(key.queue.as_str().to_owned()),
         Some(key.task.as_str().to_owned()),
@@ -72,11 +73,19 @@ fn cells((key, counts): (&TaskKey, &TaskCounts)) -> Vec<Option<String>> {
         Some(counts.executed.of(Execution::Ok).to_string()),
         Some(counts.executed.failed().to_string()),
         Some(counts.retried.to_string()),
+        Some(counts.all_released().to_string()),
         Some(counts.all_dead().to_string()),
         quantiles(&counts.wait),
         quantiles(&counts.run),
-        (!reasons.is_empty()).then(|| reasons.join(", ")),
+        by_reason(released),
+        by_reason(dead),
     ]
+}
+
+fn by_reason(counts: impl Iterator<Item = (&'static str, u64)>) -> Option<String> {
+    let counts = counts.filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(reason, count)| format!("{reason} {count}")).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
@@ -102,6 +111,7 @@ pub(super) struct Record<'a> {
     ok: u64,
     failed: u64,
     retried: u64,
+    released: BTreeMap<&'static str, u64>,
     dead: BTreeMap<&'static str, u64>,
     leases_lost: u64,
     wait: Quantiles,
@@ -126,6 +136,11 @@ impl<'a> Record<'a> {
             ok: counts.executed.of(Execution::Ok),
             failed: counts.executed.failed(),
             retried: counts.retried,
+            released: counts
+                .released
+                .iter()
+                .map(|(reason, count)| (reason.as_str(), *count))
+                .collect(),
             dead: counts.dead.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             leases_lost: counts.leases_lost,
             wait: Quantiles::of(&counts.wait),

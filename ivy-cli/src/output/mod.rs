@@ -8,6 +8,7 @@ mod json;
 mod progress;
 mod table;
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -66,6 +67,8 @@ pub(crate) struct Output {
     json: bool,
     is_terminal: bool,
     has_color: bool,
+    /// Whether somebody reads it, as far as is known.
+    has_reader: Cell<bool>,
 }
 
 impl Output {
@@ -73,7 +76,7 @@ impl Output {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let has_color = is_terminal && !no_color && !options.json;
-        Output { json: options.json, is_terminal, has_color }
+        Output { json: options.json, is_terminal, has_color, has_reader: Cell::new(true) }
     }
 
     /// Prints a report.
@@ -85,12 +88,12 @@ impl Output {
             report.page(&mut page);
             page.into_text()
         };
-        print(&text)
+        self.print(&text)
     }
 
     /// Prints a remark.
     pub(crate) fn note(&self, note: &Note) -> Result<(), Failure> {
-        print(&if self.json { json::line(note) } else { page(&note.note) })
+        self.print(&if self.json { json::line(note) } else { page(&note.note) })
     }
 
     /// Prints a remark to standard error, beside an output that other programs read.
@@ -105,9 +108,26 @@ impl Output {
     pub(crate) fn refresh(&self) -> Result<(), Failure> {
         match (self.json, self.is_terminal) {
             (true, _) => Ok(()),
-            (false, true) => print("\u{1b}[H\u{1b}[2J"),
-            (false, false) => print("\n"),
+            (false, true) => self.print("\u{1b}[H\u{1b}[2J"),
+            (false, false) => self.print("\n"),
         }
+    }
+
+    /// Whether somebody reads the output: `head` ends when it has seen enough.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.has_reader.get()
+    }
+
+    fn print(&self, text: &str) -> Result<(), Failure> {
+        if !write_to_reader(text.as_bytes())? {
+            self.has_reader.set(false);
+        }
+        Ok(())
+    }
+
+    /// Prints why a look failed, to standard error. The command goes on.
+    pub(crate) fn complain(&self, failure: &Failure) {
+        complain(failure, self.json);
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -120,10 +140,6 @@ fn page(line: &str) -> String {
     let mut page = Page::new(false);
     page.line(line);
     page.into_text()
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    write(text.as_bytes())
 }
 
 /// A record as a line of JSON, for a file.
@@ -142,11 +158,16 @@ pub(crate) fn print_error(text: &str) {
 
 /// Prints what is already in its final form, such as a script.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    write_to_reader(bytes).map(|_| ())
+}
+
+/// Returns whether somebody reads the output.
+fn write_to_reader(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        // The reader has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(|error| Failure::local("cannot write the output", error)),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::local("cannot write the output", error)),
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Backend {
     queue: String,
     notifier: String,
     /// Serve until they are dropped.
-    _redis: RedisServer,
+    redis: RedisServer,
     ironmq: Option<IvyServer>,
 }
 
@@ -29,18 +29,23 @@ impl Backend {
         let redis = RedisServer::start_with_password(REDIS_PASSWORD.text()).await;
         let ironmq = IvyServer::start().await;
         let (queue, notifier) = (ironmq.url(), redis.url());
-        Backend { name: "ironmq", queue, notifier, _redis: redis, ironmq: Some(ironmq) }
+        Backend { name: "ironmq", queue, notifier, redis, ironmq: Some(ironmq) }
     }
 
     pub(crate) async fn redis() -> Self {
         let redis = RedisServer::start_with_password(REDIS_PASSWORD.text()).await;
         let (queue, notifier) = (redis.url(), redis.url());
-        Backend { name: "redis", queue, notifier, _redis: redis, ironmq: None }
+        Backend { name: "redis", queue, notifier, redis, ironmq: None }
     }
 
     /// The IronMQ server.
     pub(crate) fn ironmq_server(&self) -> &IvyServer {
         self.ironmq.as_ref().unwrap()
+    }
+
+    /// The Redis server, to stop and to start it again.
+    pub(crate) fn redis_server(&mut self) -> &mut RedisServer {
+        &mut self.redis
     }
 
     /// The library on this backend.

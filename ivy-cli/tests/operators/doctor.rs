@@ -38,6 +38,10 @@ async fn a_healthy_configuration_passes_all_checks() {
         ];
         assert_eq!((ended.code, states(&lines)), (0, expected.to_vec()), "{}", ended.stdout);
         assert!(ended.stdout.contains("IVY_QUEUE_URL") && ended.stdout.contains("a password"));
+        let setting = |line: &Value| line["text"].as_str().unwrap().to_owned();
+        let scheme = if backend.name == "redis" { "redis" } else { "ironmq+http" };
+        assert!(setting(&lines[0]).starts_with(&format!("{scheme}://127.0.0.1:")), "{lines:?}");
+        assert!(setting(&lines[1]).starts_with("redis://127.0.0.1:"), "{lines:?}");
         backend.refused(&["queue", "show", "ivy.doctor"], 3);
     })
     .await;

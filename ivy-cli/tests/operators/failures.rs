@@ -32,6 +32,9 @@ async fn a_queue_that_does_not_exist_is_answered_with_the_nearest_name() {
             let expected = "there is no queue report; did you mean reports?";
             assert!(error.contains(expected), "{args:?} on {}: {error}", backend.name);
         }
+        let error = backend.refused(&["peek", "reports.dead.dead"], 3);
+        let expected = "reports.dead is a dead-letter queue, which has none of its own";
+        assert!(error.contains(expected), "{error}");
         let error = backend.refused(&["ls", "report"], 3);
         assert!(error.contains("no queue matches report"), "{error}");
     })

@@ -30,6 +30,57 @@ async fn queues_are_listed_with_their_sizes_and_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_queue_is_listed_by_its_name() {
+    on_each(async |backend| {
+        filled(backend).await;
+        for args in [
+            &["ls", "mail.dead"][..],
+            &["ls", "mail.dead", "--all"],
+            &["ls", "*.dead"],
+            &["ls", "*.dead", "--all"],
+        ] {
+            let lines = backend.json(args);
+            assert_eq!((&lines[0]["queue"], lines.len()), (&"mail.dead".into(), 1), "{args:?}");
+            assert_eq!(lines[0]["size"], 4, "{args:?}");
+        }
+        let folded = backend.json(&["ls", "mail"]);
+        assert_eq!((&folded[0]["dead"], folded.len()), (&4.into(), 1), "{folded:?}");
+        assert_eq!(backend.json(&["stats", "mail.dead"])[0]["messages"], 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_queue_is_its_first_ready_message() {
+    on_each(async |backend| {
+        let task = task("mail.send", r#","due":1700000000000"#);
+        backend.post("dated", &[&task]).await;
+        backend.post("undated", &[r#"{"name":"mail.send","options":{},"args":[]}"#]).await;
+        backend.json(&["send", "mail.send", "[]", "--queue", "delayed", "--delay", "1h"]);
+        backend.json(&["send", "mail.send", "[]", "--queue", "empty"]);
+        backend.done(&["clear", "empty", "--yes"]);
+
+        let lines = backend.json(&["ls", "--age"]);
+        let ready = |queue: &str| {
+            let line = lines.iter().find(|line| line["queue"] == queue).unwrap();
+            (line["ready"].as_bool().unwrap(), line["head_age"].is_f64())
+        };
+        assert_eq!((ready("dated"), ready("undated")), ((true, true), (true, false)), "{lines:?}");
+        assert_eq!((ready("delayed"), ready("empty")), ((false, false), (false, false)));
+        assert_eq!(backend.json(&["stats"])[0]["none_ready"], 1);
+
+        let table = backend.done(&["ls", "--age"]);
+        let age = |queue: &str| {
+            let line = table.lines().find(|line| line.starts_with(queue)).unwrap();
+            line.split("  ").last().unwrap().trim().to_owned()
+        };
+        assert_eq!(age("undated"), "unknown", "{table}");
+        assert_eq!((age("delayed"), age("empty")), ("none ready".to_owned(), "-".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_limit_of_a_listing_is_reported() {
     on_each(async |backend| {
         filled(backend).await;
@@ -49,6 +100,15 @@ async fn totals_are_those_of_all_queues_or_of_one_with_its_priorities() {
         let lines = backend.json(&["stats", "mail"]);
         assert_eq!((&lines[0]["messages"], &lines[0]["dead"]), (&3.into(), &4.into()));
         assert!(backend.done(&["stats"]).contains("dead letters            4"));
+        let physical: Vec<_> = lines[0]["physical_queues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|queue| (queue["queue"].as_str().unwrap(), queue["size"].as_u64()))
+            .collect();
+        assert_eq!(physical, [("mail", Some(2)), ("mail.p1", Some(1))]);
+        let table = backend.done(&["stats", "mail"]);
+        assert!(table.contains("\nQUEUE    SIZE  DEAD  HEAD AGE\nmail        2     4"), "{table}");
     })
     .await;
 }

@@ -15,4 +15,6 @@ mod leases;
 mod listings;
 mod program;
 mod sweeps;
+#[cfg(unix)]
+mod watching;
 mod workers;

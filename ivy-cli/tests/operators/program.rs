@@ -82,21 +82,3 @@ async fn letters_are_followed_as_they_arrive() {
     })
     .await;
 }
-
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watched_listing_repeats_until_it_is_interrupted() {
-    use rustix::process::{Pid, Signal, kill_process};
-
-    on_each(async |backend| {
-        backend.post("mail", &["1"]).await;
-        let mut command = backend.command(&["ls", "--watch=100ms", "--json"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let ended = Ended::with_arguments_shown(&child.wait_with_output().unwrap());
-        assert_eq!(ended.code, 130, "{ended:?}");
-        assert!(ended.stdout.lines().count() > 1, "{ended:?}");
-    })
-    .await;
-}

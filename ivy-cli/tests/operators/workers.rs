@@ -1,28 +1,28 @@
 //! `workers`, and what other commands show of workers.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use ivy_test_kit::PATIENCE;
 use ivy_test_kit::secrets::ENCRYPTION_PASSWORD;
+use ivy_test_kit::{ClosedPort, PATIENCE};
 use ivy_tokio::{Ivy, Task, TaskError, Worker, WorkerWatch};
+use serde_json::Value;
 
-use crate::backend::{Ended, lines, on_each, program, task};
+use crate::backend::{Backend, Ended, on_each, task};
 
-const SEND: Task<(), ()> = Task::new("mail.send").queue("mail");
+pub(crate) const SEND: Task<(), ()> = Task::new("mail.send").queue("mail");
 const FAIL: Task<(), ()> = Task::new("mail.fail").queue("mail");
 
 /// Longer than the interval of a worker to which somebody listens.
-const FOR: &str = "4s";
+pub(crate) const FOR: &str = "4s";
 
 /// A worker of the queue `mail`, and a subscription, so that it publishes every two seconds.
-struct Heard {
-    worker: Worker,
+pub(crate) struct Heard {
+    pub(crate) worker: Worker,
     watch: WorkerWatch,
 }
 
 impl Heard {
-    async fn start(ivy: &Ivy) -> Heard {
+    pub(crate) async fn start(ivy: &Ivy) -> Heard {
         let mut watch = ivy.watch_workers().unwrap();
         while watch
             .listen(Duration::from_millis(100))
@@ -35,7 +35,7 @@ impl Heard {
         Heard { worker: worker.start().await.unwrap(), watch }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.worker.drain(PATIENCE).await;
         drop(self.watch);
     }
@@ -70,12 +70,62 @@ async fn if_nobody_is_heard_the_reasons_are_listed() {
     .await;
 }
 
-#[test]
-fn workers_cannot_be_heard_without_a_notifier() {
-    let queue = ["--queue-url", "ironmq+http://token@127.0.0.1:1/project"];
-    let ended = Ended::of(program(&[&["workers"][..], &queue].concat()));
-    assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.stderr.contains("IVY_NOTIFIER_URL"), "{ended:?}");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_time_to_listen_is_warned_of() {
+    on_each(async |backend| {
+        backend.post("mail", &["1"]).await;
+        for args in [
+            &["ls", "--workers=300ms"][..],
+            &["stats", "--workers=300ms"],
+            &["workers", "--for", "300ms"],
+            &["doctor", "--workers=300ms"],
+        ] {
+            let ended = backend.run(args);
+            assert!(ended.stderr.contains("listen for 16s or longer"), "{args:?}: {ended:?}");
+        }
+        assert_eq!(backend.run(&["ls"]).stderr, "");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_notifier_everything_else_is_shown() {
+    let backend = Backend::ironmq().await;
+    let id = backend.post("mail", &[&task("mail.send", "")]).await.remove(0);
+    for (args, shown) in [
+        (&["ls", "--workers"][..], "QUEUE  SIZE  DEAD\nmail      1     -\n"),
+        (&["stats", "--workers"], "messages                1\n"),
+        (&["explain", "mail", id.as_str(), "--workers"], "it is ready: number 1"),
+        (&["workers"], ""),
+    ] {
+        let mut command = backend.command(args);
+        command.env_remove("IVY_NOTIFIER_URL");
+        let ended = Ended::of(command);
+        // A setting is missing.
+        assert_eq!(ended.code, 2, "{args:?}: {ended:?}");
+        assert!(ended.stdout.contains(shown), "{args:?}: {ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("set IVY_NOTIFIER_URL"), "{args:?}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_the_notifier_is_down_everything_else_is_shown() {
+    let backend = Backend::ironmq().await;
+    let id = backend.post("mail", &[&task("mail.send", "")]).await.remove(0);
+    let port = ClosedPort::take();
+    for (args, shown) in [
+        (&["ls", "--workers=300ms"][..], "QUEUE  SIZE  DEAD\nmail      1     -\n"),
+        (&["stats", "--workers=300ms"], "messages                1\n"),
+        (&["explain", "mail", id.as_str(), "--workers=300ms"], "it is ready: number 1"),
+    ] {
+        let mut command = backend.command(args);
+        command.env("IVY_NOTIFIER_URL", format!("redis://127.0.0.1:{}", port.number()));
+        let ended = Ended::of(command);
+        assert_eq!(ended.code, 8, "{args:?}: {ended:?}");
+        assert!(ended.stdout.contains(shown), "{args:?}: {ended:?}");
+        assert!(ended.stdout.contains("nothing is shown of workers: "), "{args:?}: {ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,30 +136,6 @@ async fn records_that_cannot_be_opened_are_reported() {
         let heard = Heard::start(&ivy).await;
         let error = backend.refused(&["workers", "--for", FOR], 3);
         assert!(error.contains("could not be read"), "{error}");
-        heard.end().await;
-    })
-    .await;
-}
-
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watched_list_repeats_until_it_is_interrupted() {
-    use rustix::process::{Pid, Signal, kill_process};
-
-    on_each(async |backend| {
-        let ivy = backend.ivy();
-        let heard = Heard::start(&ivy).await;
-        let mut command = backend.command(&["workers", "--watch=100ms", "--json"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let ended = Ended::with_arguments_shown(&child.wait_with_output().unwrap());
-        assert_eq!(ended.code, 130, "{ended:?}");
-        let lines = lines(&ended.stdout);
-        assert!(
-            lines.len() > 1 && lines.iter().all(|line| line["state"] == "running"),
-            "{ended:?}"
-        );
         heard.end().await;
     })
     .await;
@@ -166,6 +192,28 @@ async fn an_explanation_names_the_workers_of_the_queue() {
         assert!(text.contains("did you mean mail.send?"), "{text}");
         let quiet = backend.done(&["explain", "mail", id.as_str()]);
         assert!(!quiet.contains("paused"), "{quiet}");
+        heard.end().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_released_again_and_again_is_counted_and_explained() {
+    on_each(async |backend| {
+        let ivy = backend.ivy();
+        let heard = Heard::start(&ivy).await;
+        let id = backend.post("mail", &[&task("mail.unknown", "")]).await.remove(0);
+        let workers = format!("--workers={FOR}");
+
+        let counted = backend.json(&["stats", "mail", &workers]);
+        let released = |line: &Value| line["released"]["UnknownTask"].as_u64() > Some(0);
+        assert!(counted.iter().any(released), "{counted:?}");
+        assert_eq!((&counted[0]["none_ready"], &counted[0]["oldest"]), (&1.into(), &Value::Null));
+
+        let text = backend.done(&["explain", "mail", id.as_str(), &workers]);
+        assert!(text.contains("no handler for task mail.unknown on "), "{text}");
+        assert!(text.contains("probably a worker released it with a delay"), "{text}");
+        assert!(!text.contains("start a worker"), "{text}");
         heard.end().await;
     })
     .await;

@@ -4,8 +4,6 @@ mod follow;
 mod seen;
 mod tables;
 
-use std::time::Duration;
-
 use ivy_proto::QueueName;
 use ivy_proto::inspect::Redaction;
 use ivy_tokio::{FaultKind, Ivy};
@@ -16,8 +14,8 @@ use super::dead_queue;
 use crate::commands::message::Showing;
 use crate::commands::redaction::RedactionOptions;
 use crate::commands::sweep::FilterOptions;
+use crate::commands::watch::{self, Interval};
 use crate::commands::{CommonOptions, queue_not_found};
-use crate::duration;
 use crate::exit::{Exit, Failure, fault_kind};
 use crate::interrupt::Interrupts;
 use crate::output::{Note, Output};
@@ -51,11 +49,10 @@ pub(crate) struct Options {
         value_name = "INTERVAL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "2s",
-        value_parser = duration::parse,
+        default_missing_value = watch::DEFAULT,
         conflicts_with_all = ["all", "limit", "list"],
     )]
-    follow: Option<Duration>,
+    follow: Option<Interval>,
 
     #[command(flatten)]
     filter: FilterOptions,

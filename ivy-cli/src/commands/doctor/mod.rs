@@ -46,7 +46,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         checks.not_checked("writing", "no message was posted", "give --write to check it");
     }
     notifier::check(&ivy, &mut checks).await;
-    match listen.hear(&ivy).await {
+    match listen.hear(&ivy, &output).await {
         Ok(Some(heard)) => workers::check(&heard, &waiting, &mut checks),
         Ok(None) => {
             let next = "give --workers to listen for 16s";

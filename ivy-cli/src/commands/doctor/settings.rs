@@ -5,13 +5,17 @@ use ivy_tokio::Ivy;
 
 use super::report::Checks;
 
+/// A server whose backend does not say where it is.
+const UNNAMED: &str = "a server";
+
 pub(super) fn check(ivy: &Ivy, checks: &mut Checks) {
     let Sources { queue, notifier, channel, password, keyset, .. } = ivy.sources();
-    let server = format!("{:?}", ivy.queue());
+    let server = ivy.queue_address().unwrap_or(UNNAMED);
     checks.ok("queue_setting", format!("{server}, from {}", source(queue)));
     match ivy.notifier() {
-        Some(server) => {
-            checks.ok("notifier_setting", format!("{server:?}, from {}", source(notifier)));
+        Some(_) => {
+            let server = ivy.notifier_address().unwrap_or(UNNAMED);
+            checks.ok("notifier_setting", format!("{server}, from {}", source(notifier)));
         }
         None => checks.warning(
             "notifier_setting",

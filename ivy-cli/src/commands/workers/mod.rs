@@ -8,7 +8,7 @@ use ivy_proto::presence::Heard;
 
 use self::report::Workers;
 use super::CommonOptions;
-use super::heard::{LISTEN, SILENCE, ignored, summary};
+use super::heard::{LISTEN, SILENCE, ignored, summary, warn_if_short};
 use super::watch::WatchOptions;
 use crate::duration;
 use crate::exit::{Exit, Failure};
@@ -22,7 +22,7 @@ use crate::output::{Note, Output};
 /// silent one was heard before, and then not for 50 s.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Listen for this long
+    /// Listen for this long. In less than 16s some may not be heard
     #[arg(
         long = "for",
         value_name = "DURATION",
@@ -43,6 +43,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let mut watch = ivy.watch_workers()?;
     let Some(interval) = options.watch.interval() else {
+        warn_if_short(options.listen, &output);
         let heard = watch.listen(options.listen).await?;
         if heard.workers.is_empty() {
             return Err(nobody(&heard));
@@ -50,11 +51,14 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         show(heard, &output)?;
         return Ok(Exit::Done);
     };
-    loop {
-        let heard = watch.listen(interval).await?;
+    let look = async |_| {
+        // Also before the first look: without a subscription nobody is heard.
+        let heard = watch.listen(interval.get()).await?;
         output.refresh()?;
         show(heard, &output)?;
-    }
+        Ok(Exit::Done)
+    };
+    interval.repeat(&output, look).await
 }
 
 fn show(heard: Heard, output: &Output) -> Result<(), Failure> {

@@ -11,11 +11,10 @@ use super::queues;
 use super::seen::MOST_AT_ONCE;
 use crate::commands::message::{Message, MessageRecord, Showing};
 use crate::commands::time::now;
+use crate::commands::watch::Interval;
 use crate::exit::{Exit, Failure};
 use crate::output::{Note, Output, Page, Report};
 
-/// The shortest interval, so that a typing error does not load a server.
-const SHORTEST: Duration = Duration::from_millis(100);
 /// How many letters are remembered, so that one that was reserved meanwhile is not printed again.
 const MOST_KNOWN: usize = 100_000;
 
@@ -25,38 +24,62 @@ pub(super) async fn run(
     queue: Option<&QueueName>,
     showing: &Showing,
     output: &Output,
-    interval: Duration,
+    interval: Interval,
 ) -> Result<Exit, Failure> {
-    let mut known: Option<BTreeSet<(QueueName, MessageId)>> = None;
-    let mut hidden = BTreeSet::new();
-    loop {
+    let mut followed = Followed::default();
+    let look = async |wait: Duration| {
+        tokio::time::sleep(wait).await;
         let queues = queues(ivy, queue).await?;
-        let peeked = ivy.admin().peek_each(&queues, MOST_AT_ONCE).await;
+        followed.look(ivy, &queues, showing, output).await?;
+        Ok(Exit::Done)
+    };
+    interval.repeat(output, look).await
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Followed {
+    /// The letters; `None` before the first look, which prints none.
+    known: Option<BTreeSet<(QueueName, MessageId)>>,
+    /// The queues with more letters than a server shows.
+    hidden: BTreeSet<QueueName>,
+}
+
+impl Followed {
+    /// Prints the letters that have arrived since the last look.
+    async fn look(
+        &mut self,
+        ivy: &Ivy,
+        queues: &[QueueName],
+        showing: &Showing,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let peeked = ivy.admin().peek_each(queues, MOST_AT_ONCE).await;
         let (mut current, now) = (BTreeSet::new(), now());
         for (queue, peeked) in queues.iter().zip(peeked) {
             // The next look may succeed.
             let Ok(peeked) = peeked else { continue };
-            if peeked.len() >= MOST_AT_ONCE && hidden.insert(queue.clone()) {
+            if peeked.len() >= MOST_AT_ONCE && self.hidden.insert(queue.clone()) {
                 output.note_aside(&Note::truncated(format!(
                     "{queue} has {MOST_AT_ONCE} letters or more: those behind them are not seen"
                 )));
             }
             for letter in peeked {
                 let key = (queue.clone(), letter.message.clone());
-                if known.as_ref().is_some_and(|known| !known.contains(&key)) {
+                if self.known.as_ref().is_some_and(|known| !known.contains(&key)) {
                     output.show(&Arrived(Message::of(queue, letter, showing, now)))?;
                 }
                 current.insert(key);
             }
         }
-        known = Some(match known.take() {
+        self.known = Some(match self.known.take() {
             Some(mut known) if known.len() < MOST_KNOWN => {
                 known.append(&mut current);
                 known
             }
             _ => current,
         });
-        tokio::time::sleep(interval.max(SHORTEST)).await;
+        Ok(())
     }
 }
 
