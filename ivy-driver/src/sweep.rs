@@ -108,8 +108,9 @@ impl<R: Runtime> RunningSweep<R> {
     }
 
     /// Interrupts the sweep. The first time, it completes the request in flight and the deletes
-    /// that belong to it, and releases the messages that it holds. The second time, it ends with
-    /// the next step; the messages that it holds return when their leases end.
+    /// that belong to it, and releases the messages that it holds. The second time, or when no reply
+    /// arrives for a second, it ends with the next step; the messages that it holds return when their
+    /// leases end.
     pub fn interrupt(&mut self) {
         self.feed(Input::Interrupt);
     }

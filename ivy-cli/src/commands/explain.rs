@@ -1,11 +1,12 @@
 //! `ivy explain`: why a message does not run.
 
+mod task;
+
 use std::io::{self, Read};
 
 use ivy_proto::admin::Peeked;
-use ivy_proto::inspect::{Description, Evidence, Explanation, Redaction, Visibility};
+use ivy_proto::inspect::{Certainty, Description, Evidence, Explanation, Redaction, Visibility};
 use ivy_proto::queue::{Body, ReceivedBody};
-use ivy_proto::wire::Content;
 use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_tokio::Ivy;
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub(crate) struct Options {
     #[arg(required_unless_present = "task", allow_hyphen_values = true)]
     message: Option<String>,
 
-    /// Look for the message of this task among the first 100 of the queue and of its dead letters
+    /// Look for the message of this task, and for its dead letter, among the first 100 of each queue
     #[arg(long, value_name = "ID", conflicts_with = "message")]
     task: Option<TaskId>,
 
@@ -47,10 +48,15 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let Options { queue, message, task, listen, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    let mut elsewhere = None;
     let evidence = match (message.as_deref(), task) {
         (Some("-"), _) => of_input(&ivy, queue).await?,
         (Some(message), _) => of_message(&ivy, queue, message).await?,
-        (None, Some(task)) => of_task(&ivy, queue, *task).await?,
+        (None, Some(task)) => {
+            let found = task::find(&ivy, queue, *task).await?;
+            elsewhere = Some((found.elsewhere, found.next));
+            found.evidence
+        }
         (None, None) => return Err(Failure::wrong_call("name a message, or give --task")),
     };
     let (heard, unheard) = match listen.hear(&ivy, &output).await {
@@ -58,7 +64,15 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         Err(failure) => (None, Some(failure)),
     };
     let evidence = Evidence { heard, ..evidence };
-    output.show(&Explained(Explanation::of(&evidence)))?;
+    let mut explanation = Explanation::of(&evidence);
+    let mut more = None;
+    if let Some((text, next)) = elsewhere {
+        more = Some(text);
+        if let Some(next) = next {
+            explanation.next.insert(0, next);
+        }
+    }
+    output.show(&Explained { explanation, elsewhere: more })?;
     match unheard {
         Some(failure) => note_unheard(&failure, &output),
         None => Ok(Exit::Done),
@@ -74,33 +88,6 @@ async fn of_message(ivy: &Ivy, queue: &QueueName, id: &str) -> Result<Evidence, 
     let ready = ivy.admin().peek(queue.as_str(), SEEN).await?;
     let place = ready.iter().position(|peeked| peeked.message == id);
     evidence(ivy, queue, found, visibility(place, ready.len())).await
-}
-
-/// Looks for the message of a task, in its queue and in the dead letters of that.
-async fn of_task(ivy: &Ivy, queue: &QueueName, task: TaskId) -> Result<Evidence, Failure> {
-    let dead = queue.dead_letter_queue().ok();
-    for queue in [queue].into_iter().chain(&dead) {
-        let Ok(ready) = ivy.admin().peek(queue.as_str(), SEEN).await else { continue };
-        let seen = ready.len();
-        let is_searched = |(_, peeked): &(usize, Peeked)| task_id(peeked) == Some(task);
-        if let Some((place, found)) = ready.into_iter().enumerate().find(is_searched) {
-            return evidence(ivy, queue, found, visibility(Some(place), seen)).await;
-        }
-    }
-    let text = format!(
-        "task {task} is not among the first {SEEN} ready messages of queue {queue} and of its dead \
-         letters; it may be reserved, delayed, behind these messages, or done"
-    );
-    Err(Failure::new(Exit::NothingFound, text))
-}
-
-fn task_id(peeked: &Peeked) -> Option<TaskId> {
-    match &peeked.content {
-        Content::Task(envelope) | Content::DeadLetter { task: Ok(envelope), .. } => {
-            envelope.options.ivy().map(|ivy| ivy.id)
-        }
-        _ => None,
-    }
 }
 
 /// Explains a body that is not looked up in a queue.
@@ -150,16 +137,23 @@ struct Record<'a> {
     text: &'a str,
 }
 
-struct Explained(Explanation);
+struct Explained {
+    explanation: Explanation,
+    /// Where else a task was looked for.
+    elsewhere: Option<String>,
+}
 
 impl Report for Explained {
     type Record<'a> = Record<'a>;
 
     fn page(&self, page: &mut Page) {
-        let Explanation { what, facts, next, .. } = &self.0;
+        let Explanation { what, facts, next, .. } = &self.explanation;
         page.line(what);
         for fact in facts {
             page.line(&format!("  {fact}"));
+        }
+        if let Some(text) = &self.elsewhere {
+            page.line(&format!("  {text}"));
         }
         for next in next {
             page.line(&format!("next: {next}"));
@@ -167,11 +161,13 @@ impl Report for Explained {
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let Explanation { what, facts, next, .. } = &self.0;
+        let Explanation { what, facts, next, .. } = &self.explanation;
         let what = [Record { kind: "what", text: what }];
         let facts =
             facts.iter().map(|fact| Record { kind: fact.certainty.as_str(), text: &fact.text });
+        let elsewhere = self.elsewhere.as_deref();
+        let elsewhere = elsewhere.map(|text| Record { kind: Certainty::Known.as_str(), text });
         let next = next.iter().map(|text| Record { kind: "next", text });
-        what.into_iter().chain(facts).chain(next)
+        what.into_iter().chain(facts).chain(elsewhere).chain(next)
     }
 }

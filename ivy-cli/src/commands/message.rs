@@ -6,6 +6,7 @@ use ivy_proto::inspect::{
     DescribedLetter, DescribedTask, Description, Redaction, ShownText, Timestamp, Unreadable,
 };
 use ivy_proto::queue::ReceivedBody;
+use ivy_proto::wire::crypto::BodyForm;
 use ivy_proto::wire::{Protection, RawJson};
 use serde::Serialize;
 
@@ -86,7 +87,33 @@ pub(super) const COLUMNS: [Column; 9] = [
     Column::left("CONTENT"),
 ];
 
+/// The columns of a table of dead letters: when a letter died, instead of when it is due.
+pub(super) fn columns_of_letters() -> [Column; COLUMNS.len()] {
+    let mut columns = COLUMNS;
+    columns[DUE] = Column::left("DEAD SINCE");
+    columns
+}
+
+/// The place of the column that tables of dead letters replace.
+const DUE: usize = 3;
+
 impl Message {
+    /// The row of a table of dead letters.
+    pub(super) fn letter_cells(&self) -> Vec<Option<String>> {
+        let mut cells = self.cells();
+        let letter = self.description.letter.as_ref();
+        cells[DUE] = letter.map(|letter| Timestamp(letter.at).to_string());
+        cells
+    }
+
+    /// The key that opens the task, if it cannot be read without it.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        let Description { protection, letter, unreadable, .. } = &self.description;
+        unreadable.as_ref()?;
+        let protection = letter.as_ref().map_or(protection, |letter| &letter.protection);
+        form_and_key(protection).1
+    }
+
     /// The row of a table.
     pub(super) fn cells(&self) -> Vec<Option<String>> {
         let Description { message, bytes, protection, letter, unreadable, .. } = &self.description;
@@ -142,7 +169,7 @@ impl Message {
             fields.push(("reserved", format!("{count} times")));
         }
         if let Some(letter) = letter {
-            fields.extend(letter_fields(letter));
+            fields.extend(letter_fields(letter, protection));
         }
         if let Some(task) = self.task() {
             fields.extend(self.task_fields(task));
@@ -180,13 +207,15 @@ impl Message {
         optional("postponed", counted(task.later));
         optional("requeued", counted(task.requeued));
         optional("trace", task.trace.clone());
-        optional("caller", task.has_caller.then(|| "waits for the result".to_owned()));
+        let is_dead = self.description.letter.is_some();
+        let caller = if is_dead { "was to get the result" } else { "waits for the result" };
+        optional("caller", task.has_caller.then(|| caller.to_owned()));
         fields.push(("arguments", task.args.to_string()));
         fields
     }
 }
 
-fn letter_fields(letter: &DescribedLetter) -> Vec<(&'static str, String)> {
+fn letter_fields(letter: &DescribedLetter, envelope: &Protection) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("reason", letter.reason.to_string()),
         ("of queue", letter.queue.as_str().to_owned()),
@@ -194,10 +223,20 @@ fn letter_fields(letter: &DescribedLetter) -> Vec<(&'static str, String)> {
         ("dead since", Timestamp(letter.at).to_string()),
         ("attempts", letter.attempts.to_string()),
         ("deliveries", letter.deliveries.to_string()),
-        ("sealed as", form(&letter.protection)),
+        ("task form", form(&letter.protection)),
     ];
+    if !is_authentic(envelope) && letter.protection.form().is_some_and(BodyForm::is_authenticated) {
+        let text = "the envelope is not sealed, unlike the task: whoever can post to this queue can have \
+                    written the reason and the counts";
+        fields.push(("not authentic", text.to_owned()));
+    }
     fields.extend(letter.error.clone().map(|error| ("error", error)));
     fields
+}
+
+/// Whether an envelope that was opened cannot be altered or moved undetected.
+fn is_authentic(envelope: &Protection) -> bool {
+    envelope.form().is_some_and(BodyForm::is_authenticated)
 }
 
 /// The form of a body, with the key that it names.
@@ -277,6 +316,9 @@ struct LetterRecord<'a> {
     attempts: u32,
     deliveries: u32,
     at: u64,
+    /// Whether the envelope is sealed, so that only a holder of the key can have written it.
+    is_authentic: bool,
+    /// The form and the key of the task.
     form: Option<&'static str>,
     key: Option<&'a str>,
 }
@@ -297,7 +339,7 @@ impl Message {
                 reason: unreadable.reason.as_str(),
                 text: &unreadable.text,
             }),
-            dead_letter: letter.as_ref().map(letter_record),
+            dead_letter: letter.as_ref().map(|letter| letter_record(letter, protection)),
             body: self.body.as_deref(),
         }
     }
@@ -332,7 +374,7 @@ impl Message {
     }
 }
 
-fn letter_record(letter: &DescribedLetter) -> LetterRecord<'_> {
+fn letter_record<'a>(letter: &'a DescribedLetter, envelope: &Protection) -> LetterRecord<'a> {
     let (form, key) = form_and_key(&letter.protection);
     LetterRecord {
         queue: letter.queue.as_str(),
@@ -342,6 +384,7 @@ fn letter_record(letter: &DescribedLetter) -> LetterRecord<'_> {
         attempts: letter.attempts,
         deliveries: letter.deliveries,
         at: letter.at,
+        is_authentic: is_authentic(envelope),
         form,
         key,
     }

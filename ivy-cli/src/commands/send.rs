@@ -91,7 +91,7 @@ impl Sending {
     async fn each_line(&self, file: &Path) -> Result<Exit, Failure> {
         let (mut sent, mut interrupts) = (0, Interrupts::watch()?);
         let mut lines = interrupts.or(lines::read(file)).await??;
-        let progress = Progress::start("sending");
+        let mut progress = Progress::new("sending");
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             let read = tokio::select! {

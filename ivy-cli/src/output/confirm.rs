@@ -14,8 +14,8 @@ pub(crate) struct Confirmation {
     #[arg(long)]
     yes: bool,
 
-    /// Show what would be done, and change nothing
-    #[arg(long, conflicts_with = "yes")]
+    /// Show what would be done, and change nothing, also with --yes
+    #[arg(long)]
     pub(crate) dry_run: bool,
 }
 

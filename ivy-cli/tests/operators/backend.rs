@@ -43,6 +43,11 @@ impl Backend {
         self.ironmq.as_ref().unwrap()
     }
 
+    /// The Redis server, for what other programs do to its queues.
+    pub(crate) fn redis_of_others(&self) -> &RedisServer {
+        &self.redis
+    }
+
     /// The Redis server, to stop and to start it again.
     pub(crate) fn redis_server(&mut self) -> &mut RedisServer {
         &mut self.redis
@@ -154,6 +159,16 @@ impl Backend {
         let posted = self.ivy().queue().execute(QueueOp::Post { queue, messages }).await.unwrap();
         let QueueReply::Posted(ids) = posted else { panic!("{posted:?}") };
         ids.into_iter().map(Result::unwrap).collect()
+    }
+
+    /// Reserves messages, as another program does.
+    pub(crate) async fn reserve(&self, queue: &str, count: usize) {
+        let queue = QueueName::new(queue).unwrap();
+        let lease = Duration::from_secs(600);
+        let reserve = QueueOp::Reserve { queue, count, lease, wait: Duration::ZERO };
+        let reserved = self.ivy().queue().execute(reserve).await.unwrap();
+        let QueueReply::Reserved(reserved) = reserved else { panic!("{reserved:?}") };
+        assert_eq!(reserved.messages.len(), count);
     }
 
     /// Dead-letters messages with these bodies, for these reasons.

@@ -74,6 +74,7 @@ async fn the_lines_before_an_invalid_one_are_imported() {
         let ended = import(backend, &format!("{good}{good}{{\"v\":1,\"que"), &["--json"]);
         assert_eq!(ended.code, 8, "{ended:?}");
         assert!(ended.stderr.contains("line 3"), "{ended:?}");
+        assert!(ended.stderr.contains("import only the lines from 3 on"), "{ended:?}");
         let counted = &lines(&ended.stdout)[0];
         assert_eq!((&counted["posted"], &counted["possibly_posted"]), (&2.into(), &0.into()));
         assert_eq!(size(backend, "mail.dead"), 2);

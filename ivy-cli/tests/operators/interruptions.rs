@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,11 +15,11 @@ use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_test_kit::{FaultyProxy, RequestKind};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::backend::{Backend, Ended, lines, on_each};
+use crate::backend::{Backend, Ended, lines, on_each, program};
 
 /// How many letters each command requeues.
 const LETTERS: u32 = 250;
-/// How many commands are killed on each backend.
+/// How many commands are killed on each backend: fifty in all.
 const KILLS: u32 = 25;
 /// The most that a command has posted and not deleted.
 const BATCH: usize = 100;
@@ -134,6 +136,38 @@ async fn an_import_is_interrupted_although_its_server_does_not_respond() {
     assert_eq!(ended.code, 130, "{ended:?}");
     assert!(ended.stdout.contains("0 letters posted, and 3 possibly posted"), "{ended:?}");
     std::fs::remove_file(&file).unwrap();
+}
+
+/// A server that accepts connections and never replies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_interrupted_during_its_first_request_although_the_server_is_silent() {
+    for command in [
+        &["dead", "requeue", "mail", "--yes"][..],
+        &["dead", "delete", "mail", "--task", "t", "--yes"],
+        &["dead", "export", "mail", "-"],
+        &["dead", "ls", "mail", "--all"],
+        &["move", "mail", "other", "--yes"],
+    ] {
+        for scheme in ["ironmq+http://token", "redis://:password"] {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let url = format!(
+                "{scheme}@127.0.0.1:{port}/{}",
+                if scheme.starts_with('i') { "project" } else { "0" }
+            );
+            let mut program = program(&[command, &["--queue-url", &url]].concat());
+            let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let (mut connection, _) = listener.accept().unwrap();
+            // The first request.
+            connection.read_exact(&mut [0; 4]).unwrap();
+            let interrupted = Instant::now();
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            let ended = ended(child);
+            assert_eq!(ended.code, 130, "{command:?} {scheme}: {ended:?}");
+            // A request fails after more than eight.
+            assert!(interrupted.elapsed() < Duration::from_secs(5), "{command:?} {scheme}");
+        }
+    }
 }
 
 /// Kills the program at many moments of its work. Each command has a queue of its own, because

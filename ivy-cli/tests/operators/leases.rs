@@ -1,9 +1,5 @@
 //! What commands that look through dead letters reserve, and that nothing stays reserved.
 
-use std::time::Duration;
-
-use ivy_proto::QueueName;
-use ivy_proto::queue::{QueueOp, QueueReply};
 use ivy_proto::wire::DeadLetterReason::Fatal;
 
 use crate::backend::{Backend, on_each, task};
@@ -60,13 +56,7 @@ async fn a_command_that_changes_nothing_leaves_all_letters_ready_and_in_order() 
 async fn letters_that_another_operator_holds_are_reported() {
     on_each(async |backend| {
         backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal); 5]).await;
-        let queue = QueueName::new("mail.dead").unwrap();
-        let lease = Duration::from_secs(600);
-        let reserve = QueueOp::Reserve { queue, count: 3, lease, wait: Duration::ZERO };
-        let ivy = backend.ivy();
-        let reserved = ivy.queue().execute(reserve).await.unwrap();
-        let QueueReply::Reserved(reserved) = reserved else { panic!("{reserved:?}") };
-        assert_eq!(reserved.messages.len(), 3);
+        backend.reserve("mail.dead", 3).await;
 
         for args in [
             &["dead", "requeue", "mail", "--dry-run"][..],

@@ -12,6 +12,7 @@ mod golden;
 mod imports;
 mod interruptions;
 mod leases;
+mod letters;
 mod listings;
 mod program;
 mod sweeps;

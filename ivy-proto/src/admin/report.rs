@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::MessageId;
+use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::queue::Fault;
 use crate::text::Counted;
@@ -20,8 +20,14 @@ pub struct Report {
     pub end: Ended,
     /// How many messages were looked at.
     pub looked_at: usize,
+    /// How many messages the queue had when the sweep began, if the backend reports it.
+    pub size: Option<u64>,
     /// How many of them the filter selected, counting copies of one message once.
     pub matched: usize,
+    /// How many of them could not be read, so that the filter could not be compared with them.
+    pub not_compared: usize,
+    /// How many of them are larger than the backend returns, so that nothing is known of them.
+    pub too_large: usize,
     /// How many were posted: requeued or moved.
     pub posted: usize,
     /// How many messages were deleted from the queue, counting each copy.
@@ -42,7 +48,8 @@ pub struct Report {
     /// How many messages were released.
     pub released: usize,
     /// How many messages were neither deleted nor released, and return when their leases end: none,
-    /// unless the sweep was interrupted twice or its backend failed.
+    /// unless the sweep was interrupted twice, its backend failed or did not reply, or many are left
+    /// and the backend releases one at a time.
     pub left_to_expire: usize,
     /// When the last of those leases ends, from now on. `None` if there are none.
     pub leases_end_within: Option<Duration>,
@@ -100,6 +107,8 @@ pub struct Problem {
     pub origin: Option<(QueueName, MessageId)>,
     /// Its task, if that could be read.
     pub task: Option<TaskName>,
+    /// The task's id, if it has one and that could be read.
+    pub task_id: Option<TaskId>,
     /// What happened.
     pub kind: ProblemKind,
 }
@@ -115,9 +124,7 @@ pub enum ProblemKind {
     #[error("not requeued: {0}")]
     Refused(Fault),
     /// It may have been posted. It stays in the swept queue.
-    #[error(
-        "may have been requeued: {0}; look for its task in its queue before you requeue it again"
-    )]
+    #[error("may have been requeued: {0}")]
     Unknown(Fault),
     /// Its lease ended before its turn. Another operator may have it.
     #[error("skipped: its lease ended; repeat the command")]
@@ -136,7 +143,10 @@ impl Report {
             queue,
             end: Ended::Done,
             looked_at: 0,
+            size: None,
             matched: 0,
+            not_compared: 0,
+            too_large: 0,
             posted: 0,
             deleted: 0,
             refused: 0,
@@ -201,11 +211,14 @@ impl fmt::Display for Truncated {
 /// A summary in one line, for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = match &self.end {
+            Ended::Done if self.is_partial() => "done in part".to_owned(),
+            end => end.to_string(),
+        };
         write!(
             f,
-            "queue {}: {}: {} looked at, {} matched, {} posted, {} deleted",
+            "queue {}: {end}: {} looked at, {} matched, {} posted, {} deleted",
             self.queue,
-            self.end,
             Counted(self.looked_at as u64, "message", "messages"),
             self.matched,
             self.posted,
@@ -218,6 +231,8 @@ impl fmt::Display for Report {
             (self.remaining, "done and possibly still in the queue"),
             (self.others_of_task, "left because another letter of their task was posted"),
             (self.not_tried, "not tried"),
+            (self.not_compared, "not compared because they could not be read"),
+            (self.too_large, "not read because they are larger than their queue returns"),
             (self.left_to_expire + self.hidden, "hidden until their leases end"),
         ];
         for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {

@@ -3,7 +3,7 @@
 use crate::name::QueueName;
 use crate::queue::Body;
 use crate::wire::crypto::{BodyForm, EntropyPool};
-use crate::wire::{Codec, DeadLetterReason, Envelope};
+use crate::wire::{Codec, DeadLetter, DeadLetterReason, Envelope};
 
 use super::requeue::Requeue;
 
@@ -37,6 +37,14 @@ pub enum Obstacle {
     /// The body is missing, or is not a text.
     #[error("its body is not a text; delete it")]
     NotText,
+    /// The filter needs to know what cannot be read. It is not selected.
+    #[error("it could not be read, so it was not compared with the filter")]
+    NotCompared,
+    /// It is larger than its queue returns. It is not selected.
+    #[error(
+        "it is larger than its queue returns, so it was not read; to delete it, move the other messages to another queue, and clear this one"
+    )]
+    NotReturned,
     /// A message of a task, among dead letters that are moved.
     #[error("it is not a dead letter; requeue it instead of moving it")]
     NotADeadLetter,
@@ -84,7 +92,34 @@ pub(super) struct TaskMessage<'a> {
     pub(super) attempts: u32,
 }
 
+impl<'a> TaskMessage<'a> {
+    /// The message in a dead letter.
+    pub(super) fn in_letter(letter: &'a DeadLetter) -> Self {
+        TaskMessage {
+            body: &letter.body,
+            origin: &letter.queue,
+            reason: Some(letter.reason),
+            attempts: letter.attempts,
+        }
+    }
+}
+
 impl Rewriter<'_> {
+    /// The sealed dead letter in a dead letter: it was posted to a queue of tasks with its bytes
+    /// unchanged, and a worker that could not open it dead-lettered it again.
+    pub(super) fn nested(&self, letter: &DeadLetter) -> Option<DeadLetter> {
+        if self.requeue.raw || !Codec::form(&letter.body).is_some_and(BodyForm::is_authenticated) {
+            return None;
+        }
+        let dead = letter.queue.dead_letter_queue().ok()?;
+        self.codec.open_dead_letter(&letter.body, &dead).ok()
+    }
+
+    /// The same bytes.
+    pub(super) fn unchanged(&self, body: &Body) -> Result<Body, Obstacle> {
+        self.of_accepted_size(body.clone())
+    }
+
     /// The body to post to `target`.
     pub(super) fn task(
         &mut self,
@@ -92,7 +127,7 @@ impl Rewriter<'_> {
         target: &QueueName,
     ) -> Result<Body, Obstacle> {
         if self.requeue.raw {
-            return self.of_accepted_size(message.body.clone());
+            return self.unchanged(message.body);
         }
         let envelope = self.codec.open(message.body, message.origin);
         let envelope = envelope.map_err(|bad| Obstacle::Unreadable(bad.reason()))?;
@@ -116,7 +151,7 @@ impl Rewriter<'_> {
     ) -> Result<Body, Obstacle> {
         let form = Codec::form(body).unwrap_or(BodyForm::Plain);
         if form == BodyForm::Plain || self.requeue.raw {
-            return self.of_accepted_size(body.clone());
+            return self.unchanged(body);
         }
         let letter = self.codec.open_dead_letter(body, from);
         let letter = letter.map_err(|_| Obstacle::Unreadable(DeadLetterReason::NoKey))?;

@@ -112,7 +112,7 @@ impl Description {
         };
         let bytes = match body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
-            ReceivedBody::Missing => 0,
+            ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
         };
         Description {
             message,

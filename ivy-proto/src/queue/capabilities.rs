@@ -38,6 +38,9 @@ pub struct Capabilities {
     /// Whether a cancelled reserve never takes a message, however late it is cancelled. If not, a
     /// message that it was about to return is ready again when its lease ends.
     pub takes_back_reserves: bool,
+    /// Whether a body that [is not a text](super::Body::is_text) can be posted. If not, a post alters
+    /// it. Workers post texts only.
+    pub posts_bytes: bool,
     /// What matters for the administration of queues.
     pub admin: AdminCapabilities,
 }
@@ -189,6 +192,7 @@ impl Capabilities {
             names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
+            posts_bytes: false,
             admin: AdminCapabilities {
                 release_counts: false,
                 concurrent_infos: 8,

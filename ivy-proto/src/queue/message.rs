@@ -8,26 +8,73 @@ use std::time::Duration;
 use crate::id::{MessageId, Receipt};
 
 /// The text of a message. Cheap to clone; `Debug` shows only the length.
+///
+/// Another program may have posted bytes that are not a text. They are kept, so that an operator can
+/// move or export them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Body(Arc<str>);
+pub struct Body(Content);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Content {
+    Text(Arc<str>),
+    Bytes(Arc<NotUtf8>),
+}
+
+#[derive(PartialEq, Eq)]
+struct NotUtf8 {
+    bytes: Vec<u8>,
+    /// The bytes as far as they are a text.
+    text: String,
+}
 
 impl Body {
     /// A body with this text.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Body(text.into())
+        Body(Content::Text(text.into()))
     }
 
-    /// The body's text.
+    /// A body with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Body::new(text),
+            Err(error) => {
+                let bytes = error.into_bytes();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                Body(Content::Bytes(Arc::new(NotUtf8 { bytes, text })))
+            }
+        }
+    }
+
+    /// The body's text. In bytes that are not UTF-8, the invalid ones are replaced by `\u{fffd}`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Content::Text(text) => text,
+            Content::Bytes(content) => &content.text,
+        }
+    }
+
+    /// The body's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Content::Text(text) => text.as_bytes(),
+            Content::Bytes(content) => &content.bytes,
+        }
+    }
+
+    /// Whether the bytes are a text in UTF-8.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self.0, Content::Text(_))
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.0.len())
+        write!(f, "Body({} bytes)", self.as_bytes().len())
     }
 }
 
@@ -50,6 +97,9 @@ pub enum ReceivedBody {
     NotText(Body),
     /// The body was missing or `null`.
     Missing,
+    /// The body is larger than the backend returns. Only from a dead-letter queue: workers would lose
+    /// the body, so from other queues a backend returns no such message.
+    TooLarge,
 }
 
 /// A message that is reserved until its lease ends.

@@ -89,7 +89,7 @@ pub struct Reserved {
     /// The messages.
     pub messages: Vec<ReservedMessage>,
     /// The number of entries that cannot be handled: they have no id or reservation, are not
-    /// messages, or are too large. The backend moves them to the dead-letter queue, or they return to
+    /// messages, or, in a queue of tasks, are too large. The backend moves them to the dead-letter queue, or they return to
     /// the queue when their leases end.
     pub unusable: usize,
 }
@@ -100,7 +100,7 @@ impl Reserved {
     pub fn bytes(&self) -> usize {
         let bytes = |message: &ReservedMessage| match &message.body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
-            ReceivedBody::Missing => 0,
+            ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
         };
         self.messages.iter().map(bytes).sum()
     }

@@ -144,6 +144,10 @@ impl Codec {
                 Err(BadBody::new(DeadLetterReason::BadJson, "the body is not a text"))
             }
             ReceivedBody::Missing => Err(empty()),
+            ReceivedBody::TooLarge => Err(BadBody::new(
+                DeadLetterReason::TooLarge,
+                "the body is larger than the queue returns",
+            )),
         }
     }
 

@@ -26,7 +26,9 @@ impl Protection {
     pub fn of(body: &ReceivedBody) -> Self {
         match body {
             ReceivedBody::Text(body) => Protection::of_text(body.as_str()),
-            ReceivedBody::NotText(_) | ReceivedBody::Missing => Protection::Unknown,
+            ReceivedBody::NotText(_) | ReceivedBody::Missing | ReceivedBody::TooLarge => {
+                Protection::Unknown
+            }
         }
     }
 

@@ -32,6 +32,7 @@ impl Fingerprints {
             ReceivedBody::Text(body) => fingerprint(&("text", body.as_str())),
             ReceivedBody::NotText(body) => fingerprint(&("not text", body.as_str())),
             ReceivedBody::Missing => fingerprint(&"missing"),
+            ReceivedBody::TooLarge => fingerprint(&"too large"),
         };
         if let Some(before) = self.of.insert(id, body) {
             return before != body;

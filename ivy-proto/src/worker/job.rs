@@ -242,7 +242,7 @@ impl Job {
     fn original(&self) -> Body {
         match &self.body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.clone(),
-            ReceivedBody::Missing => Body::new(""),
+            ReceivedBody::Missing | ReceivedBody::TooLarge => Body::new(""),
         }
     }
 }

@@ -37,6 +37,16 @@ impl RedisServer {
         self.query::<u64>(&command).await;
     }
 
+    /// Adds an element to a queue, as another program may: of any bytes.
+    pub async fn push(&self, queue: &str, element: &[u8]) {
+        self.query::<u64>(redis::cmd("RPUSH").arg(key(queue, 'r')).arg(element)).await;
+    }
+
+    /// Has another program overwrite the list of a queue with a text, so that no command on it works.
+    pub async fn overwrite(&self, queue: &str) {
+        self.query::<String>(redis::cmd("SET").arg(key(queue, 'r')).arg("text")).await;
+    }
+
     /// Has the first message of a queue delivered so often to workers that crash.
     pub async fn deliver_without_delete(&self, queue: &str, times: u8) {
         let ready = key(queue, 'r');

@@ -2,7 +2,7 @@
 //!
 //! One or two operators requeue the same few letters, one of which is there twice. Each request or
 //! its reply may be lost, doubled or late; a server may refuse or omit an entry of a batch; the
-//! operator may interrupt, or the process die. An operator whose process died, or whose report
+//! operator may interrupt, answer after all leases have ended, or the process die. An operator whose process died, or whose report
 //! is not complete, repeats the command until nothing is left.
 //!
 //! | law | what it requires |
@@ -13,7 +13,7 @@
 //! | A4 | a plan that is not confirmed changes nothing |
 //! | A5 | the report contains what was done, and no more |
 //! | A6 | no receipt is used after the end of its lease |
-//! | A7 | after a sweep has ended without a fault, or was interrupted once, nothing is leased; after a second interruption, no more than its report says |
+//! | A7 | after a sweep of so few letters has ended without a fault, or was interrupted once, nothing is leased; after a second interruption, no more than its report says |
 
 mod checks;
 mod faults;
@@ -93,6 +93,26 @@ fn a_requeue_that_repeats_posts_survives_each_fault() {
 fn a_deletion_of_dead_letters_survives_each_fault_and_each_pair_of_faults() {
     for backend in BACKENDS {
         assert_all(&Setup { backend, action: Action::Delete, ..Setup::default() }, 2);
+    }
+}
+
+#[test]
+fn a_late_answer_survives_each_fault_and_each_pair_of_faults() {
+    for backend in BACKENDS {
+        for action in [Action::Requeue, Action::Delete] {
+            let answer = Answer::ConfirmLate;
+            assert_all(&Setup { backend, action, answer, ..Setup::default() }, 2);
+        }
+    }
+}
+
+#[test]
+fn another_operator_during_a_late_answer_does_no_harm() {
+    for backend in BACKENDS {
+        for second_after in [0, 6, 500, 1_500, 2_500] {
+            let (answer, second_after) = (Answer::ConfirmLate, Some(second_after));
+            assert_all(&Setup { backend, answer, second_after, ..Setup::default() }, 1);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::setup::UNIX_AT_START;
 
 /// How long a request takes to arrive, and its reply.
 pub(super) const WAY: Duration = Duration::from_millis(50);
+/// How long a late answer takes: longer than a lease of a sweep that changes letters.
+const ANSWER: Duration = Duration::from_secs(100);
 /// Longer than any lease.
 pub(super) const LATE: Duration = Duration::from_secs(660);
 /// A command that is repeated this often does not succeed.
@@ -27,6 +29,8 @@ const MOST_STEPS: u32 = 2_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Confirm,
+    /// After all leases have ended.
+    ConfirmLate,
     Cancel,
     Never,
 }
@@ -65,7 +69,8 @@ impl Default for Setup {
 impl Setup {
     /// Whether the letters are changed.
     pub(super) fn changes(&self) -> bool {
-        self.action != Action::Look && self.answer == Answer::Confirm
+        let confirms = matches!(self.answer, Answer::Confirm | Answer::ConfirmLate);
+        self.action != Action::Look && confirms
     }
 }
 
@@ -105,6 +110,7 @@ pub(super) enum Due {
     Start,
     Reply(OpId, Result<QueueReply, Fault>),
     Tick,
+    Confirm,
     Interrupt,
     Crash,
 }
@@ -242,6 +248,7 @@ impl<'a> World<'a> {
             }
             Due::Reply(op, reply) => Input::Queue(op, reply),
             Due::Tick => Input::Tick,
+            Due::Confirm => Input::Confirm,
             Due::Interrupt => Input::Interrupt,
         };
         if let Some(sweep) = &mut self.operators[who].sweep {
@@ -297,12 +304,15 @@ impl<'a> World<'a> {
                     let answer = match self.setup.answer {
                         Answer::Confirm => Some(Input::Confirm),
                         Answer::Cancel => Some(Input::Cancel),
-                        Answer::Never => None,
+                        Answer::ConfirmLate | Answer::Never => None,
                     };
                     if let Some(answer) = answer.filter(|_| plan.needs_confirmation()) {
                         sweep.handle_input(answer, now).expect("an answer is accepted");
                     }
                     self.operators[who].size = plan.size;
+                    if self.setup.answer == Answer::ConfirmLate {
+                        self.at(now + ANSWER, who, Due::Confirm);
+                    }
                 }
                 Output::Row(_) | Output::Progress(_) | Output::Problem(_) => {}
                 Output::Wait(Some(deadline)) => {

@@ -295,8 +295,8 @@ fn lease_lost() -> Fault {
 
 /// The message in an element, or why a worker cannot handle it.
 ///
-/// In a dead-letter queue, elements are returned as they are: nothing is moved from it to another
-/// queue.
+/// In a dead-letter queue, elements are returned as they are, also those whose content is unknown:
+/// nothing is moved from it to another queue.
 fn message_in(
     element: &[u8],
     reservation: &Reservation,
@@ -308,9 +308,20 @@ fn message_in(
             let is_large = body_size(&message.body) > MAX_BODY && !is_dead_letter_queue;
             if is_large { Err(Unusable::LargeBody) } else { Ok(message) }
         }
+        None if element.is_empty() && is_dead_letter_queue => Ok(too_large(reservation)),
         None if element.is_empty() => Err(Unusable::Unreadable),
         None if is_dead_letter_queue => Ok(message(&Raw::of(element).element(), reservation)),
         None => Err(Unusable::NotAMessage),
+    }
+}
+
+/// A message whose content is unknown. Its id is of this reservation only.
+fn too_large(reservation: &Reservation) -> ReservedMessage {
+    let reservation = reservation.id();
+    ReservedMessage {
+        receipt: Receipt { message: MessageId::new(reservation.as_str()), reservation },
+        body: ReceivedBody::TooLarge,
+        deliveries: DeliveryCount::Exact { failed: 0, lost: 0 },
     }
 }
 
@@ -351,13 +362,13 @@ fn peeked(element: &Element<'_>) -> PeekedMessage {
 fn body_size(body: &ReceivedBody) -> usize {
     match body {
         ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
-        ReceivedBody::Missing => 0,
+        ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
     }
 }
 
 fn body(element: &Element<'_>) -> ReceivedBody {
     match std::str::from_utf8(element.body) {
         Ok(text) => ReceivedBody::Text(Body::new(text)),
-        Err(_) => ReceivedBody::NotText(Body::new(String::from_utf8_lossy(element.body))),
+        Err(_) => ReceivedBody::NotText(Body::from_bytes(element.body.to_vec())),
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn post(
     let mut entries = Vec::with_capacity(messages.items().len());
     let (mut immediate, mut delayed) = (Vec::new(), Vec::new());
     for message in messages.items() {
-        let size = message.body.as_str().len();
+        let size = message.body.as_bytes().len();
         if size > MAX_BODY {
             let detail = format!("{size} bytes, of at most {MAX_BODY}");
             entries.push(Err(Fault::new(FaultKind::TooLarge).with_detail(detail)));
@@ -112,14 +112,14 @@ pub(crate) fn post(
         list.push((id, message));
     }
     let joined = |command: Command, (id, message): &(ShortText, &NewMessage)| {
-        let body = message.body.as_str();
-        command.joined(&[id.as_ref(), NO_COUNTS.as_bytes(), body.as_bytes()])
+        let body = message.body.as_bytes();
+        command.joined(&[id.as_ref(), NO_COUNTS.as_bytes(), body])
     };
     let command = match (immediate.is_empty(), delayed.is_empty()) {
         (true, true) => None,
         (false, true) => {
             let sizes =
-                immediate.iter().map(|(_, message)| HEADER_LENGTH + message.body.as_str().len());
+                immediate.iter().map(|(_, message)| HEADER_LENGTH + message.body.as_bytes().len());
             let command = Command::new("RPUSH").with_room(immediate.len(), sizes.sum());
             Some(immediate.iter().fold(command.key(keys.ready()), joined))
         }

@@ -50,6 +50,7 @@ pub(crate) fn capabilities() -> Capabilities {
         Lease::Timed { shortest, longest: Duration::from_secs(86_400), documented: shortest };
     capabilities.max_delay = YEAR;
     capabilities.admin.concurrent_infos = PIPELINED;
+    capabilities.posts_bytes = true;
     capabilities.admin.pipelined_releases = PIPELINED;
     capabilities
 }

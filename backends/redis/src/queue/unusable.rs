@@ -42,12 +42,4 @@ impl Unusable {
              other data; rename that key, and the element is moved after its lease has ended"
         )
     }
-
-    /// The warning that it stays in this dead-letter queue.
-    pub(crate) fn kept(self, queue: &QueueName) -> String {
-        format!(
-            "queue {queue}: {self} cannot be read, and stays in this dead-letter queue; delete it with LREM, or \
-             all messages with `ivy clear`"
-        )
-    }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
 
-    /// Write letters to be read by people: opened, with the values of these keys hidden in their
-    /// arguments, such as 'password,user.*'. They cannot be imported
+    /// Write letters to be read by people: opened, without the texts of errors, and with the values of
+    /// these keys hidden in their arguments, such as 'password,user.*'. They cannot be imported
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     redact: Vec<KeyPattern>,
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let redaction = redaction(redact);
 
     let failed = |error| Failure::local(format!("cannot write {}", file.display()), error);
-    let mut target = BufWriter::new(open(file).map_err(failed)?);
+    let mut target = BufWriter::new(interrupts.or(open(file)).await?.map_err(failed)?);
     let mut written: u64 = 0;
     let report = sweep::look(&ivy, config, &mut interrupts, |row: Row| {
         let line = match &redaction {
@@ -74,15 +74,15 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     }
     let report = report?;
     flushed?;
-    if file != Path::new("-") {
+    if written > 0 && !is_standard_output(file) {
         let letters = Counted(written, "letter", "letters");
         output.note(&Note::new(format!("{letters} written to {}", file.display())))?;
     }
-    if let Some(text) = sweep::not_seen(&report) {
+    for text in sweep::notes_of_look(&report, limit.is_some()) {
         output.note_aside(&Note::truncated(text));
     }
     match sweep::exit_of_look(&report)? {
-        Exit::Done if written == 0 => Err(sweep::no_match()),
+        Exit::Done if written == 0 => Err(sweep::no_match(&report)),
         exit => Ok(exit),
     }
 }
@@ -92,16 +92,33 @@ fn redaction(keys: &[KeyPattern]) -> Option<Showing> {
     if keys.is_empty() {
         return None;
     }
-    let redaction = Redaction::new().show_full_args();
+    // An error may repeat what the keys hide.
+    let redaction = Redaction::new().show_full_args().hide_errors();
     let redaction = keys.iter().fold(redaction, |redaction, keys| redaction.mask(keys.clone()));
     Some(Showing { redaction, raw: false })
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
-    if path == Path::new("-") {
+/// Whether letters are written where the output of commands is.
+fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("/dev/stdout")
+}
+
+/// Whether the path is one of a device or a pipe, which exists and is not removed.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
+}
+
+/// Opens the file on a thread of its own: a pipe cannot be opened before it has a reader.
+async fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    if is_standard_output(path) {
         return Ok(Box::new(io::stdout()));
     }
-    create(path).map(|file| Box::new(file) as Box<dyn Write + Send>)
+    let path = path.to_owned();
+    let opening = tokio::task::spawn_blocking(move || match is_special(&path) {
+        true => File::options().write(true).open(path),
+        false => create(&path),
+    });
+    Ok(Box::new(opening.await.map_err(io::Error::other)??))
 }
 
 /// Creates a file that only its owner can read, because letters contain arguments.
@@ -118,5 +135,5 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Removes the file, which stayed empty.
 fn remove(path: &Path) -> io::Result<()> {
-    if path == Path::new("-") { Ok(()) } else { fs::remove_file(path) }
+    if is_standard_output(path) || is_special(path) { Ok(()) } else { fs::remove_file(path) }
 }

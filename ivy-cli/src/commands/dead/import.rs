@@ -17,12 +17,12 @@ use crate::commands::CommonOptions;
 use crate::commands::lines::{self, Line};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::output::{Output, Page, Report};
+use crate::output::{Note, Output, Page, Report};
 
 /// Post dead letters from a file that `ivy dead export` wrote
 ///
 /// Each letter returns to its dead-letter queue, as a new message. The import ends at the first line
-/// that is invalid or not posted; the lines before it are posted.
+/// that is invalid or not posted, and then says which lines are left.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The file; - is standard input
@@ -56,12 +56,14 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let ended = post_lines(&mut posting, &mut lines, queue.as_ref(), &mut interrupts).await;
     let imported = Imported { posted: posting.posted, possibly_posted: posting.unknown };
     output.show(&imported)?;
-    match ended {
-        Ok(()) => Ok(Exit::Done),
-        Err(failure) if imported.is_any() && failure.exit != Exit::Interrupted => {
-            Err(failure.with_exit(Exit::DoneInPart))
-        }
-        Err(failure) => Err(failure),
+    let Err(failure) = ended else { return Ok(Exit::Done) };
+    if !imported.is_any() {
+        return Err(failure);
+    }
+    output.note_aside(&Note::truncated(posting.rest()));
+    match failure.exit {
+        Exit::Interrupted => Err(failure),
+        _ => Err(failure.with_exit(Exit::DoneInPart)),
     }
 }
 

@@ -1,22 +1,21 @@
 //! `ivy dead ls`: which dead letters there are.
 
 mod follow;
+mod queues;
 mod seen;
 mod tables;
 
-use ivy_proto::QueueName;
 use ivy_proto::inspect::Redaction;
-use ivy_tokio::{FaultKind, Ivy};
 
+use self::queues::Queues;
 use self::seen::Seen;
 use self::tables::{Groups, Letters, group};
-use super::dead_queue;
+use crate::commands::CommonOptions;
 use crate::commands::message::Showing;
 use crate::commands::redaction::RedactionOptions;
 use crate::commands::sweep::FilterOptions;
 use crate::commands::watch::{self, Interval};
-use crate::commands::{CommonOptions, queue_not_found};
-use crate::exit::{Exit, Failure, fault_kind};
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::{Note, Output};
 
@@ -26,10 +25,12 @@ use crate::output::{Note, Output};
 /// output says if there are more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only this queue, such as mail, or its dead-letter queue, mail.dead
-    queue: Option<QueueName>,
+    /// Only this queue, such as mail, or its dead-letter queue, mail.dead; or those whose names match
+    /// a pattern: `*` matches any characters, and `?` one character
+    #[arg(value_name = "QUEUE", value_parser = Queues::parse)]
+    queue: Option<Queues>,
 
-    /// List the letters one by one, with their errors
+    /// List the letters one by one, with the time at which they died and their errors
     #[arg(long)]
     list: bool,
 
@@ -67,20 +68,21 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::watch()?;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let has_filter = !filter.filter()?.is_empty();
+    let queues = queue.clone().unwrap_or(Queues::All);
     if let Some(interval) = follow {
         if has_filter {
             let text = "--follow prints all letters that arrive; give no filter with it";
             return Err(Failure::wrong_call(text));
         }
         let showing = redaction.showing();
-        let following = follow::run(&ivy, queue.as_ref(), &showing, &output, *interval);
+        let following = follow::run(&ivy, &queues, &showing, &output, *interval);
         return interrupts.or(following).await?;
     }
     let showing = match list {
         true => redaction.showing(),
         false => Showing { redaction: Redaction::new(), raw: false },
     };
-    let queues = interrupts.or(queues(&ivy, queue.as_ref())).await??;
+    let queues = interrupts.or(queues.names(&ivy)).await??;
     let seen = if *all || has_filter {
         Seen::by_sweeps(&ivy, &queues, (filter, *limit), &showing, &mut interrupts).await?
     } else {
@@ -89,37 +91,14 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     if let Some(failure) = seen.failure_of_all(&queues) {
         return Err(failure);
     }
+    let nothing = seen.nothing(has_filter);
     if *list {
-        output.show(&Letters(&seen.letters))?;
+        output.show(&Letters { letters: &seen.letters, nothing: &nothing })?;
     } else {
-        output.show(&Groups(group(&seen.letters)))?;
+        output.show(&Groups { groups: group(&seen.letters), nothing: &nothing })?;
     }
     for note in &seen.notes {
         output.note(&Note::truncated(note))?;
     }
     seen.exit()
-}
-
-/// The dead-letter queues to look at.
-async fn queues(ivy: &Ivy, queue: Option<&QueueName>) -> Result<Vec<QueueName>, Failure> {
-    if let Some(queue) = queue {
-        return one_queue(ivy, queue).await;
-    }
-    let mut queues = ivy.admin().list("").await?;
-    queues.retain(|queue| queue.of_dead_letters().is_some());
-    Ok(queues)
-}
-
-/// The dead-letter queue that a user names, if it exists. A queue without dead letters has none.
-async fn one_queue(ivy: &Ivy, queue: &QueueName) -> Result<Vec<QueueName>, Failure> {
-    let dead = dead_queue(queue)?;
-    let Err(error) = ivy.admin().info(dead.as_str()).await else { return Ok(vec![dead]) };
-    if fault_kind(&error) != Some(FaultKind::NoQueue) {
-        return Err(error.into());
-    }
-    let live = dead.of_dead_letters().unwrap_or_else(|| dead.clone());
-    match ivy.admin().info(live.as_str()).await {
-        Ok(_) => Ok(Vec::new()),
-        Err(error) => Err(queue_not_found::explain(ivy, live.as_str(), error).await),
-    }
 }

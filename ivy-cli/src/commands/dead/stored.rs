@@ -1,5 +1,7 @@
 //! Dead letters in a file.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::{MessageId, QueueName};
 use serde::{Deserialize, Serialize};
@@ -14,18 +16,24 @@ pub(super) struct StoredLetter {
     queue: String,
     /// The message's id in the queue that it was read from. An imported letter gets a new one.
     message: String,
-    /// The body as it was in the queue; `None` if it was not a text, and cannot be posted again.
+    /// The body as it was in the queue, if it was a text.
     body: Option<String>,
+    /// The bytes of another body in base64: empty if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
 }
 
 impl StoredLetter {
     pub(super) fn of(queue: &QueueName, message: &MessageId, body: &ReceivedBody) -> Self {
-        let body = match body {
-            ReceivedBody::Text(body) => Some(body.as_str().to_owned()),
-            _ => None,
+        let (body, body_base64) = match body {
+            ReceivedBody::Text(body) => (Some(body.as_str().to_owned()), None),
+            ReceivedBody::NotText(body) => (None, Some(STANDARD.encode(body.as_bytes()))),
+            ReceivedBody::Missing => (None, Some(String::new())),
+            // A sweep returns none of these.
+            ReceivedBody::TooLarge => (None, None),
         };
         let (queue, message) = (queue.as_str().to_owned(), message.as_str().to_owned());
-        StoredLetter { v: VERSION, queue, message, body }
+        StoredLetter { v: VERSION, queue, message, body, body_base64 }
     }
 
     pub(super) fn to_line(&self) -> String {
@@ -47,8 +55,15 @@ impl StoredLetter {
         if queue.of_dead_letters().is_none() {
             return Err(BadLetter::NotDeadLetters);
         }
-        let body = letter.body.ok_or(BadLetter::NoBody)?;
-        Ok((queue, Body::new(body)))
+        let body = match (letter.body, letter.body_base64) {
+            (Some(body), None) => Body::new(body),
+            (None, Some(body)) => {
+                Body::from_bytes(STANDARD.decode(body).map_err(|_| BadLetter::Malformed)?)
+            }
+            (None, None) => return Err(BadLetter::NoBody),
+            (Some(_), Some(_)) => return Err(BadLetter::Malformed),
+        };
+        Ok((queue, body))
     }
 }
 
@@ -61,7 +76,7 @@ pub(super) enum BadLetter {
     Version(u32),
     #[error("its queue is not a dead-letter queue, whose name ends with `.dead`")]
     NotDeadLetters,
-    #[error("it has no body to post: it was not a text, or was exported with --redact")]
+    #[error("it has no body to post: it was exported with --redact")]
     NoBody,
 }
 
@@ -77,8 +92,21 @@ mod tests {
         let line = stored.to_line();
         assert_eq!(line.lines().count(), 1);
         assert_eq!(StoredLetter::read(&line, None), Ok((queue.clone(), body)));
+        assert!(!line.contains("base64"), "{line}");
+    }
+
+    #[test]
+    fn a_body_that_is_not_a_text_is_kept_byte_by_byte() {
+        let (queue, message) = (QueueName::new("mail.dead").unwrap(), MessageId::new("7"));
+        let bytes = Body::from_bytes(b"\xff\x00x".to_vec());
+        let stored = StoredLetter::of(&queue, &message, &ReceivedBody::NotText(bytes.clone()));
+        let line = stored.to_line();
+        assert!(line.contains(r#""body":null,"body_base64":"/wB4""#), "{line}");
+        let (_, body) = StoredLetter::read(&line, None).unwrap();
+        assert_eq!((body.as_bytes(), body.is_text()), (bytes.as_bytes(), false));
         let missing = StoredLetter::of(&queue, &message, &ReceivedBody::Missing);
-        assert_eq!(StoredLetter::read(&missing.to_line(), None), Err(BadLetter::NoBody));
+        let (_, body) = StoredLetter::read(&missing.to_line(), None).unwrap();
+        assert_eq!(body.as_str(), "");
     }
 
     #[test]
@@ -88,8 +116,12 @@ mod tests {
         };
         assert_eq!(StoredLetter::read(&line(2, "q"), None), Err(BadLetter::Version(2)));
         assert_eq!(StoredLetter::read(&line(1, "q"), None), Err(BadLetter::NotDeadLetters));
-        for text in ["", "{}", "[]", &line(1, "")] {
+        let with = |body: &str| format!(r#"{{"v":1,"queue":"q.dead","message":"1"{body}}}"#);
+        let (wrong, both) =
+            (with(r#","body_base64":"?""#), with(r#","body":"x","body_base64":"eA==""#));
+        for text in ["", "{}", "[]", &line(1, ""), &wrong, &both] {
             assert_eq!(StoredLetter::read(text, None), Err(BadLetter::Malformed), "{text}");
         }
+        assert_eq!(StoredLetter::read(&with(""), None), Err(BadLetter::NoBody));
     }
 }

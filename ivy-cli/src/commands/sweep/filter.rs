@@ -23,7 +23,7 @@ pub(crate) struct FilterOptions {
     task: Option<Glob>,
 
     /// Only messages that were dead-lettered for one of these reasons, such as Fatal,BadArgs
-    #[arg(long, value_name = "REASONS", value_delimiter = ',')]
+    #[arg(long, value_name = "REASONS", value_delimiter = ',', value_parser = reason)]
     reason: Vec<DeadLetterReason>,
 
     /// Only messages with so many attempts, such as 3, '>=3' or '<3'
@@ -68,6 +68,13 @@ impl FromStr for Time {
         let before = u64::try_from(before.as_millis()).map_err(|_| InvalidTime)?;
         Ok(Time(now().saturating_sub(before)))
     }
+}
+
+fn reason(text: &str) -> Result<DeadLetterReason, String> {
+    text.parse().map_err(|_| {
+        let names = DeadLetterReason::ALL.map(DeadLetterReason::as_str).join(", ");
+        format!("the reasons are {names}")
+    })
 }
 
 impl FilterOptions {

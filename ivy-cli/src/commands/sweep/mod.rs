@@ -2,19 +2,26 @@
 //! delete or move those that a filter selects.
 
 mod filter;
+mod notes;
 mod options;
+mod plan;
 mod posting;
+mod problem;
 mod report;
 
 use ivy_proto::admin::{Action, Ended, Phase, Plan, Report, Row, SweepConfig};
+use ivy_proto::text::Counted;
 use ivy_tokio::{FaultKind, Ivy, RunningSweep, SweepStep};
 
 pub(crate) use filter::FilterOptions;
+pub(super) use notes::of_look as notes_of_look;
 pub(crate) use options::ChangeOptions;
 pub(crate) use posting::PostingOptions;
-pub(super) use report::not_seen;
 
-use self::report::{FinishedSweep, ShownPlan, ShownProblem};
+use self::notes::Unread;
+use self::plan::{ShownPlan, is_of_live_queue};
+use self::problem::Problems;
+use self::report::FinishedSweep;
 use super::queue_not_found;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
@@ -28,7 +35,7 @@ pub(super) async fn look(
     mut take: impl FnMut(Row) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
     let mut sweep = ivy.admin().sweep(config)?;
-    let progress = Progress::start("looking");
+    let mut progress = Progress::new("looking");
     let mut first_failure = None;
     while let Some(step) = next(&mut sweep, interrupts).await {
         match step {
@@ -38,7 +45,7 @@ pub(super) async fn look(
                     sweep.interrupt();
                 }
             }
-            SweepStep::Progress(state) => show_progress(&progress, state),
+            SweepStep::Progress(state) => show_progress(&mut progress, state),
             SweepStep::Finished(report) => {
                 return match first_failure {
                     Some(failure) => Err(failure),
@@ -69,14 +76,16 @@ pub(super) async fn change(
     output: &Output,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
+    let (is_limited, is_dry_run) = (config.limit().is_some(), confirmation.dry_run);
     let mut sweep = ivy.admin().sweep(config)?;
-    let progress = Progress::start("looking");
-    let mut refusal = None;
+    let mut progress = Progress::new("looking");
+    let (mut problems, mut refusal, mut is_looked_at) = (Problems::default(), None, true);
     while let Some(step) = next(&mut sweep, interrupts).await {
         match step {
             SweepStep::Plan(plan) => {
                 progress.clear();
-                output.show(&ShownPlan(&plan))?;
+                output.show(&ShownPlan { plan: &plan, is_limited, is_dry_run })?;
+                is_looked_at = !(is_dry_run && is_of_live_queue(&plan));
                 if plan.needs_confirmation() {
                     match interrupts.or(confirm(&plan, confirmation)).await.flatten() {
                         Ok(()) => sweep.confirm(),
@@ -88,17 +97,22 @@ pub(super) async fn change(
                     }
                 }
             }
-            SweepStep::Progress(state) => show_progress(&progress, state),
+            SweepStep::Progress(state) => show_progress(&mut progress, state),
             SweepStep::Problem(problem) => {
-                progress.suspend(|| output.show(&ShownProblem(&problem)))?;
+                let shown = problems.next(&problem);
+                progress.suspend(|| output.show(&shown))?;
             }
             SweepStep::Finished(report) => {
                 progress.clear();
                 let report = found(ivy, *report, interrupts).await?;
-                if !confirmation.dry_run || report.end != Ended::Done || report.is_partial() {
-                    output.show(&FinishedSweep(&report))?;
+                if !is_dry_run || report.end != Ended::Done || report.is_partial() {
+                    output.show(&FinishedSweep { report: &report, is_limited })?;
                 }
-                return refusal.map_or_else(|| exit_of(&report), Err);
+                return match refusal {
+                    Some(refusal) => Err(refusal),
+                    None if report.end == Ended::Done && !is_looked_at => Ok(Exit::Done),
+                    None => exit_of(&report),
+                };
             }
             _ => {}
         }
@@ -152,17 +166,28 @@ fn exit_of(report: &Report) -> Result<Exit, Failure> {
         Ended::Failed(_) if has_changed => Err(Failure::new(Exit::DoneInPart, text)),
         Ended::Failed(_) => Err(Failure::new(Exit::Failed, text)),
         _ if report.is_partial() => Ok(Exit::DoneInPart),
-        _ if report.matched == 0 => Err(no_match()),
+        _ if report.matched == 0 => Err(no_match(report)),
         _ => Ok(Exit::Done),
     }
 }
 
 /// The filter selects none of the messages.
-pub(super) fn no_match() -> Failure {
-    Failure::new(Exit::NothingFound, "no message matches")
+pub(super) fn no_match(report: &Report) -> Failure {
+    let Report { queue, looked_at, .. } = report;
+    let text = match looked_at {
+        0 => format!("queue {queue} is empty"),
+        _ => {
+            let looked_at = Counted(*looked_at as u64, "message", "messages");
+            let none = format!("no message matches, of {looked_at} of {queue} that were looked at");
+            let texts: Vec<String> =
+                [none].into_iter().chain(Unread::of_report(report).texts()).collect();
+            texts.join("; ")
+        }
+    };
+    Failure::new(Exit::NothingFound, text)
 }
 
-fn show_progress(progress: &Progress, state: ivy_proto::admin::Progress) {
+fn show_progress(progress: &mut Progress, state: ivy_proto::admin::Progress) {
     progress.label(match state.phase {
         Phase::Working => "working",
         Phase::Releasing => "releasing",

@@ -41,7 +41,8 @@ pub enum InvalidFilter {
 /// Selects messages. Every condition must be met; a new filter has none and selects all messages.
 ///
 /// What a condition needs to know must be readable: a message that does not open is selected by
-/// none of the conditions on its task, its arguments, or how often it was requeued.
+/// none of the conditions on its task, its arguments, or how often it was requeued. A
+/// [`Report`](super::Report) counts the messages for which that decided.
 ///
 /// ```
 /// use ivy_proto::admin::{Filter, InvalidFilter};
@@ -84,6 +85,19 @@ pub(super) struct Subject<'a> {
     pub(super) error: Option<&'a str>,
     /// How often it was requeued, if it could be read.
     pub(super) requeued: Option<u32>,
+    /// Whether it may be a dead letter whose envelope cannot be read.
+    pub(super) is_letter_unread: bool,
+    /// Whether its task cannot be read.
+    pub(super) is_task_unread: bool,
+}
+
+/// How a message compares with a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Selected,
+    NotSelected,
+    /// No condition excludes it, and one needs to know what cannot be read.
+    Unknown,
 }
 
 impl Filter {
@@ -154,25 +168,70 @@ impl Filter {
         !self.reasons.is_empty() || self.period.is_some()
     }
 
-    pub(super) fn selects(&self, subject: &Subject<'_>) -> bool {
-        let Filter { ids, task, reasons, attempts, period, text, not_requeued } = self;
-        (ids.is_empty() || self.names(subject))
-            && task.as_ref().is_none_or(|task| subject.task.is_some_and(|name| task.matches(name)))
-            && (reasons.is_empty() || subject.reason.is_some_and(|one| reasons.contains(&one)))
-            && attempts.is_none_or(|range| subject.attempts.is_some_and(|count| range.holds(count)))
-            && period.is_none_or(|period| subject.at.is_some_and(|at| period.holds(at)))
-            && text.as_ref().is_none_or(|text| {
-                subject.args.is_some_and(|args| text.is_in_json(args.as_str()))
-                    || subject.error.is_some_and(|error| text.is_in(error))
-            })
-            && (!not_requeued || subject.requeued == Some(0))
+    pub(super) fn compare(&self, subject: &Subject<'_>) -> Comparison {
+        let conditions = [
+            self.is_id_met(subject),
+            self.is_task_met(subject),
+            self.is_reason_met(subject),
+            self.is_attempts_met(subject),
+            self.is_period_met(subject),
+            self.is_text_met(subject),
+            self.is_not_requeued_met(subject),
+        ];
+        if conditions.contains(&Some(false)) {
+            Comparison::NotSelected
+        } else if conditions.contains(&None) {
+            Comparison::Unknown
+        } else {
+            Comparison::Selected
+        }
     }
 
-    fn names(&self, subject: &Subject<'_>) -> bool {
+    // Whether a condition is met; `None` if it needs to know what cannot be read.
+
+    fn is_id_met(&self, subject: &Subject<'_>) -> Option<bool> {
         let ids = [subject.message, subject.origin];
-        ids.into_iter().flatten().any(|id| self.ids.contains(id.as_str()))
-            || subject.task_id.is_some_and(|id| self.ids.contains(&id.to_string()))
+        let is_named = ids.into_iter().flatten().any(|id| self.ids.contains(id.as_str()))
+            || subject.task_id.is_some_and(|id| self.ids.contains(&id.to_string()));
+        met(self.ids.is_empty() || is_named, subject.is_task_unread)
     }
+
+    fn is_task_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        let Some(task) = &self.task else { return Some(true) };
+        met(subject.task.is_some_and(|name| task.matches(name)), subject.is_task_unread)
+    }
+
+    fn is_reason_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        let has_reason = subject.reason.is_some_and(|reason| self.reasons.contains(&reason));
+        met(self.reasons.is_empty() || has_reason, subject.is_letter_unread)
+    }
+
+    fn is_attempts_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        let Some(range) = self.attempts else { return Some(true) };
+        let is_unread = subject.attempts.is_none() && subject.is_task_unread;
+        met(subject.attempts.is_some_and(|count| range.holds(count)), is_unread)
+    }
+
+    fn is_period_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        let Some(period) = self.period else { return Some(true) };
+        met(subject.at.is_some_and(|at| period.holds(at)), subject.is_letter_unread)
+    }
+
+    fn is_text_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        let Some(text) = &self.text else { return Some(true) };
+        let is_found = subject.args.is_some_and(|args| text.is_in_json(args.as_str()))
+            || subject.error.is_some_and(|error| text.is_in(error));
+        met(is_found, subject.is_task_unread)
+    }
+
+    fn is_not_requeued_met(&self, subject: &Subject<'_>) -> Option<bool> {
+        met(!self.not_requeued || subject.requeued == Some(0), subject.is_task_unread)
+    }
+}
+
+/// The result of a condition: not known if what it needs cannot be read.
+fn met(is_met: bool, is_unread: bool) -> Option<bool> {
+    if is_met { Some(true) } else { (!is_unread).then_some(false) }
 }
 
 #[cfg(test)]
@@ -193,15 +252,17 @@ mod tests {
             args: Some(&args),
             error: Some("out of luck"),
             requeued: Some(0),
+            is_letter_unread: false,
+            is_task_unread: false,
         };
         change(&mut subject);
-        filter.selects(&subject)
+        filter.compare(&subject) == Comparison::Selected
     }
 
     #[test]
     fn a_filter_without_conditions_selects_everything() {
         assert!(Filter::new().is_empty());
-        assert!(Filter::new().selects(&Subject::default()));
+        assert_eq!(Filter::new().compare(&Subject::default()), Comparison::Selected);
     }
 
     #[test]
@@ -245,7 +306,43 @@ mod tests {
             Filter::new().with_text(SearchText::new("a").unwrap()),
             Filter::new().not_requeued(),
         ] {
-            assert!(!filter.selects(&Subject::default()), "{filter:?}");
+            assert_eq!(filter.compare(&Subject::default()), Comparison::NotSelected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_on_something_unreadable_is_not_known_unless_another_one_excludes_the_message() {
+        let message = MessageId::new("7");
+        let sealed = Subject {
+            message: Some(&message),
+            is_letter_unread: true,
+            is_task_unread: true,
+            ..Subject::default()
+        };
+        let filters = || {
+            [
+                Filter::new().with_id("6114"),
+                Filter::new().with_task("*".parse().unwrap()),
+                Filter::new().with_reasons([DeadLetterReason::Fatal]),
+                Filter::new().with_attempts(">=0".parse().unwrap()),
+                Filter::new().with_period(Period::new(Some(0), None).unwrap()),
+                Filter::new().with_text(SearchText::new("a").unwrap()),
+                Filter::new().not_requeued(),
+            ]
+        };
+        for filter in filters() {
+            assert_eq!(filter.compare(&sealed), Comparison::Unknown, "{filter:?}");
+        }
+        assert_eq!(Filter::new().with_id("7").compare(&sealed), Comparison::Selected);
+        // Its envelope is readable, and says that it does not match.
+        let known = Subject { is_letter_unread: false, attempts: Some(1), at: Some(5), ..sealed };
+        for excluding in [
+            Filter::new().with_reasons([DeadLetterReason::Fatal]),
+            Filter::new().with_attempts(">=2".parse().unwrap()),
+            Filter::new().with_period(Period::new(Some(6), None).unwrap()),
+        ] {
+            let filter = excluding.with_task("*".parse().unwrap());
+            assert_eq!(filter.compare(&known), Comparison::NotSelected, "{filter:?}");
         }
     }
 

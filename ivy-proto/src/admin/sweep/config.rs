@@ -19,15 +19,12 @@ const MAX_REQUESTS: u64 = 10_000;
 /// The maximum size of the bodies of all selected messages, in bytes.
 const MOST_BYTES: usize = 128 << 20;
 
-/// The lease of dead letters. No worker waits for them.
-const LEASE: Duration = Duration::from_secs(600);
+/// The lease of messages that may be processed. What does not match may stay leased until it ends,
+/// and so does everything if the sweep is killed.
+const LEASE: Duration = Duration::from_secs(60);
 /// The lease of dead letters that are only shown. Other operators wait for them if the sweep is
 /// killed.
 const LOOK_LEASE: Duration = Duration::from_secs(120);
-/// The lease of messages that workers wait for.
-const LIVE_LEASE: Duration = Duration::from_secs(60);
-/// How long an operator may think about a plan if no lease has to last meanwhile.
-const MAX_CONFIRMATION_WAIT: Duration = Duration::from_secs(300);
 /// The longest that the lease of a message must last when its turn comes: a post and a delete.
 const LEASE_FOR_WORK: Duration = Duration::from_secs(30);
 
@@ -74,7 +71,7 @@ pub enum CannotSweep {
     FilterOfDeadLetters,
     /// Messages would be moved between tasks and dead letters.
     #[error(
-        "messages cannot be moved from queue {from} to queue {to}: only one of them is a dead-letter queue; to move dead letters to a queue of tasks, requeue them"
+        "messages cannot be moved from queue {from} to queue {to}: only one of them is a dead-letter queue; to move dead letters to a queue of tasks, requeue them; to return messages to the dead-letter queue of their own queue, move them unchanged (`--raw`)"
     )]
     TasksAndDeadLetters {
         /// The swept queue.
@@ -180,6 +177,12 @@ impl SweepConfig {
         &self.queue
     }
 
+    /// How many messages are looked at, if that was [set](SweepConfig::with_limit).
+    #[must_use]
+    pub fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
     /// What is done with the selected messages.
     #[must_use]
     pub fn action(&self) -> &Action {
@@ -215,22 +218,17 @@ impl SweepConfig {
         let live = self.is_live();
         if live && backend.admin.release_counts && !self.filter.is_empty() && !self.force {
             let what = "be looked through without counting a delivery of each message";
-            let instead = "move all messages without a filter, or permit the count by `force`";
+            let instead = "move all messages without a filter, or permit the count (`--force`)";
             return Err(unsupported(what, instead));
         }
         let longest = backend.longest_hold.map_or(longest, |hold| hold.min(longest));
-        let lease = match self.is_look() {
-            _ if live => LIVE_LEASE,
-            true => LOOK_LEASE,
-            false => LEASE,
-        };
+        let lease = if self.is_look() && !live { LOOK_LEASE } else { LEASE };
         let lease = lease.max(shortest).min(longest);
         let limit = self.limit.unwrap_or(LIMIT);
         Ok(Limits {
             lease,
-            answer: if live { MAX_CONFIRMATION_WAIT } else { lease / 2 },
-            // The messages of a look are needed no longer than it lasts.
-            looking: if self.is_look() { lease / 4 * 3 } else { lease / 4 },
+            // Workers wait for the messages of a live queue, and leases that end are not replaced.
+            looking: if live { lease / 4 } else { lease / 4 * 3 },
             for_work: LEASE_FOR_WORK.min(lease / 3),
             renewal: lease / 5,
             messages: if live { limit.min(LIVE_LIMIT) } else { limit },
@@ -243,6 +241,14 @@ impl SweepConfig {
             max_body: backend.max_body,
             max_request: backend.max_request,
         })
+    }
+
+    /// Whether it moves the bytes of messages unchanged to the dead-letter queue of their queue, from
+    /// where a requeue returns them. A sealed letter that was posted by mistake can be opened only
+    /// there.
+    fn returns_letters(&self, to: &QueueName) -> bool {
+        let Action::Move(requeue) = &self.action else { return false };
+        requeue.raw && to.of_dead_letters().as_ref() == Some(&self.queue)
     }
 
     fn check_queues(&self, backend: &Capabilities) -> Result<(), CannotSweep> {
@@ -259,7 +265,7 @@ impl SweepConfig {
                 return Err(CannotSweep::SameQueue(to.clone()));
             }
             let dead_to_dead = !live && matches!(self.action, Action::Move(_));
-            if to.of_dead_letters().is_some() != dead_to_dead {
+            if to.of_dead_letters().is_some() != dead_to_dead && !self.returns_letters(to) {
                 let (from, to) = (self.queue.clone(), to.clone());
                 return Err(CannotSweep::TasksAndDeadLetters { from, to });
             }
@@ -282,8 +288,6 @@ fn unsupported(what: &'static str, instead: &'static str) -> CannotSweep {
 pub(super) struct Limits {
     /// How long messages are leased.
     pub(super) lease: Duration,
-    /// How long the operator may think, from the first reserve on.
-    pub(super) answer: Duration,
     /// How long messages are reserved, from the first reserve on.
     pub(super) looking: Duration,
     /// How long a lease must last when the turn of its message comes.

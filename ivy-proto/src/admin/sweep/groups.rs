@@ -142,6 +142,6 @@ pub(super) fn inner(content: &Content) -> Option<&str> {
 pub(super) fn length(body: &ReceivedBody) -> usize {
     match body {
         ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
-        ReceivedBody::Missing => 0,
+        ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
     }
 }

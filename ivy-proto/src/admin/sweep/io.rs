@@ -26,7 +26,8 @@ pub enum Input {
     /// answer.
     Cancel,
     /// The operator interrupts the sweep. The first time, it ends the request in flight and what
-    /// that requires, and releases the messages that it holds. The second time, it ends at once.
+    /// that requires, and releases the messages that it holds. The second time, or when no reply
+    /// arrives for a second, it ends at once.
     Interrupt,
 }
 
@@ -63,6 +64,8 @@ pub enum Timer {
     Rate,
     /// A lease is renewed.
     Renewal,
+    /// The server of an interrupted sweep does not reply.
+    Interruption,
 }
 
 /// A message that the filter of a sweep selects, with its copies.

@@ -13,6 +13,8 @@ pub(super) enum Readiness {
     Ready,
     /// The lease of this copy ends too soon.
     Renew(HeldId),
+    /// The lease of a copy has ended, and it may be reserved again.
+    Lapsed,
     /// The lease of a copy has ended. Another operator may have it now.
     Lost,
 }
@@ -28,6 +30,7 @@ impl Sweep {
                 HeldState::Deleted => {}
                 HeldState::Held if held.lease_end > now + self.limits.for_work => {}
                 HeldState::Held if held.lease_end > now => readiness = Readiness::Renew(*copy),
+                HeldState::Held if !self.config.is_live() => return Readiness::Lapsed,
                 HeldState::Held | HeldState::Releasing | HeldState::Released | HeldState::Lost => {
                     return Readiness::Lost;
                 }
@@ -36,7 +39,8 @@ impl Sweep {
         readiness
     }
 
-    /// A waiting message whose lease must be renewed now.
+    /// A waiting message of a queue that workers serve whose lease must be renewed now. The others are
+    /// [reserved again](Sweep::regain) when their turn comes.
     pub(super) fn expiring_lease(&mut self) -> Option<HeldId> {
         let now = self.lease_now();
         while let Some((lease_end, id)) = self.work.leases.front().copied() {
@@ -48,6 +52,16 @@ impl Sweep {
             self.work.leases.pop_front();
         }
         None
+    }
+
+    /// A message of the next batch whose lease ends too soon. They are renewed first, so that the batch
+    /// is posted as one.
+    pub(super) fn expiring_in_batch(&self) -> Option<HeldId> {
+        let batch = self.work.waiting.iter().take(self.batch());
+        batch.into_iter().find_map(|id| match self.readiness(*id) {
+            Readiness::Renew(held) => Some(held),
+            Readiness::Ready | Readiness::Lapsed | Readiness::Lost => None,
+        })
     }
 
     /// When the next lease must be renewed, by the clock of leases.

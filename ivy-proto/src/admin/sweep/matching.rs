@@ -8,12 +8,12 @@ use crate::time::Moment;
 use crate::wire::crypto::BodyForm;
 use crate::wire::{Codec, Content, DeadLetter, Envelope, is_dead_letter};
 
-use super::super::filter::Subject;
+use super::super::filter::{Comparison, Subject};
 use super::super::rewrite::{Obstacle, Rewriter, TaskMessage};
-use super::Sweep;
 use super::config::Action;
 use super::groups::{Group, GroupId, inner};
 use super::io::Row;
+use super::{Stage, Sweep};
 
 impl Sweep {
     /// Adds a message whose lease lasts until `lease_end`.
@@ -21,11 +21,24 @@ impl Sweep {
         let ReservedMessage { receipt, body, deliveries } = message;
         let id = receipt.message.clone();
         let Some(held) = self.held_messages.add(receipt, lease_end) else { return };
+        if matches!(self.stage, Stage::Regaining(_)) {
+            // The plan does not contain it.
+            return;
+        }
         self.report.looked_at += 1;
+        if body == ReceivedBody::TooLarge {
+            self.report.too_large += 1;
+            return;
+        }
         let content = Content::read(&body, &self.config.queue, &self.codec);
         let subject = Subject { message: Some(&id), ..subject(&content, deliveries) };
-        if !self.config.filter.selects(&subject) {
-            return;
+        match self.config.filter.compare(&subject) {
+            Comparison::Selected => {}
+            Comparison::NotSelected => return,
+            Comparison::Unknown => {
+                self.report.not_compared += 1;
+                return;
+            }
         }
         self.selected += 1;
         let at = subject.at;
@@ -103,19 +116,17 @@ impl Sweep {
         let mut rewriter = Rewriter { codec, entropy, requeue: &requeue, max_body, now };
         let from = &config.queue;
         let moves = matches!(config.action, Action::Move(_));
+        if moves && requeue.raw && is_dead_letter_queue_of(target, from) {
+            return rewriter.unchanged(text);
+        }
         match (content, from.of_dead_letters()) {
             (Content::DeadLetter { .. }, Some(_)) if moves => {
                 rewriter.dead_letter(text, from, target)
             }
             (_, Some(_)) if moves => Err(Obstacle::NotADeadLetter),
             (Content::DeadLetter { letter, .. }, Some(_)) => {
-                let message = TaskMessage {
-                    body: &letter.body,
-                    origin: &letter.queue,
-                    reason: Some(letter.reason),
-                    attempts: letter.attempts,
-                };
-                rewriter.task(&message, target)
+                let nested = rewriter.nested(letter);
+                rewriter.task(&TaskMessage::in_letter(nested.as_ref().unwrap_or(letter)), target)
             }
             (Content::DeadLetter { .. }, None) => Err(Obstacle::ADeadLetter),
             // Workers would not run it, also if its bytes are posted unchanged.
@@ -159,6 +170,11 @@ impl Sweep {
     }
 }
 
+/// Whether messages of `queue` are dead-lettered to `dead`.
+fn is_dead_letter_queue_of(dead: &QueueName, queue: &QueueName) -> bool {
+    dead.of_dead_letters().as_ref() == Some(queue)
+}
+
 fn letter(content: &Content) -> Option<&DeadLetter> {
     match content {
         Content::DeadLetter { letter, .. } => Some(letter),
@@ -197,5 +213,7 @@ fn subject(content: &Content, deliveries: DeliveryCount) -> Subject<'_> {
         args: task.map(|task| &task.args),
         error: letter.and_then(|letter| letter.error.as_deref()),
         requeued: ivy.map(|ivy| ivy.map_or(0, |ivy| ivy.requeued)),
+        is_letter_unread: matches!(content, Content::Unreadable(_)),
+        is_task_unread: task.is_none(),
     }
 }

@@ -11,6 +11,7 @@ mod plan;
 mod planning;
 mod posting;
 mod processing;
+mod regaining;
 mod releasing;
 mod requests;
 mod reserving;
@@ -21,7 +22,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::misuse::Misuse;
-use crate::queue::{Capabilities, Fault, FaultKind, QueueReply};
+use crate::queue::{Capabilities, Effect, Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
 use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::Codec;
@@ -37,6 +38,7 @@ use config::Limits;
 use groups::Groups;
 use held_messages::HeldMessages;
 use processing::Work;
+use regaining::Regaining;
 use releasing::Releasing;
 use requests::{InFlight, Requests};
 
@@ -62,7 +64,12 @@ use requests::{InFlight, Requests};
 ///   [permits](super::Requeue::again_if_unknown) it. It stays, and is reported.
 /// * Messages that are not processed are released one by one, the newest first, because each
 ///   becomes the first of its queue. All of them are, so nothing is leased when the sweep has ended,
-///   unless it was interrupted twice or its backend failed.
+///   unless it was interrupted twice, its backend failed, or more than a hundred are left after the
+///   work over a backend that releases one at a time: those return within a minute.
+/// * Dead letters are leased for one or two minutes, however long the operator thinks or the work
+///   takes: those whose lease has ended when their turn comes are reserved again. One that another
+///   operator has by then is skipped.
+/// * An interrupted sweep ends when no reply arrives for a second.
 /// * One request is in flight at a time, except for releases over a backend that executes requests
 ///   [in order](crate::queue::AdminCapabilities::pipelined_releases). A request that failed is tried
 ///   again; after five failures in a row the sweep ends, with a report of what it did.
@@ -125,9 +132,13 @@ pub struct Sweep {
     /// How many messages the filter selects, counting copies.
     selected: usize,
     work: Work,
-    interrupted: bool,
+    /// When it ends, if it was interrupted and no reply arrives.
+    interrupted: Option<Moment>,
     report: Report,
 }
+
+/// How long an interrupted sweep waits for the next reply.
+const MAX_SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum Stage {
@@ -140,6 +151,8 @@ enum Stage {
     /// It waits until this moment, by the clock of leases, for the operator's answer.
     Asking(Moment),
     Working,
+    /// It reserves messages again whose turn has come after the end of their lease.
+    Regaining(Regaining),
     Releasing(Releasing),
     Finished,
 }
@@ -189,7 +202,7 @@ impl Sweep {
             groups: Groups::default(),
             selected: 0,
             work: Work::default(),
-            interrupted: false,
+            interrupted: None,
         })
     }
 
@@ -224,6 +237,10 @@ impl Sweep {
         if matches!(self.stage, Stage::New) {
             self.stage = Stage::Sizing;
         }
+        let is_silent = self.interrupted.is_some_and(|until| self.now >= until);
+        if is_silent && !matches!(self.stage, Stage::Finished) {
+            self.end_at_once();
+        }
         self.advance();
         Ok(())
     }
@@ -247,7 +264,7 @@ impl Sweep {
                     }
                 },
                 Stage::Finished => return Output::Finished(Box::new(self.report.clone())),
-                _ => return Output::Wait(self.requests.timer()),
+                _ => return Output::Wait(self.timer()),
             }
         }
     }
@@ -259,7 +276,7 @@ impl Sweep {
             if !self.may_send() || matches!(self.stage, Stage::Finished) {
                 return;
             }
-            if self.interrupted && !self.must_delete() && !self.ends() {
+            if self.interrupted.is_some() && !self.must_delete() && !self.ends() {
                 self.abandon_work();
                 self.report.end = Ended::Interrupted;
                 self.release_all();
@@ -272,6 +289,7 @@ impl Sweep {
                 Stage::Looking => self.look(),
                 Stage::Asking(until) => self.wait_for_answer(*until),
                 Stage::Working => self.work(),
+                Stage::Regaining(_) => self.regain(),
                 Stage::Releasing(_) => self.release(),
             };
             match next {
@@ -289,7 +307,19 @@ impl Sweep {
         self.requests.in_flight() < most
     }
 
+    /// The next deadline.
+    fn timer(&self) -> Option<Deadline<Timer>> {
+        let silence = self.interrupted.map(|at| Deadline { at, why: Timer::Interruption });
+        self.requests.timer().into_iter().chain(silence).min_by_key(|deadline| deadline.at)
+    }
+
     fn on_reply(&mut self, asked: InFlight, reply: Result<QueueReply, Fault>) {
+        let is_silent = reply.as_ref().is_err_and(|fault| fault.effect() != Effect::Refused);
+        if let Some(until) = &mut self.interrupted
+            && !is_silent
+        {
+            *until = self.now + MAX_SILENCE;
+        }
         match asked {
             InFlight::Size => self.on_size(reply),
             InFlight::Reserve { count, sent } => self.on_reserved(reply, count, sent),
@@ -302,10 +332,10 @@ impl Sweep {
     }
 
     fn on_interrupt(&mut self) {
-        if self.interrupted {
+        if self.interrupted.is_some() {
             self.end_at_once();
         } else {
-            self.interrupted = true;
+            self.interrupted = Some(self.now + MAX_SILENCE);
             self.requests.end_rest();
         }
     }
@@ -352,6 +382,7 @@ impl Sweep {
         self.report.left_to_expire = self.held_messages.lease_ends(now).count();
         self.report.leases_end_within = last.map(|end| end.since(now));
         self.report.matched = self.groups.len();
+        self.report.size = self.size;
         self.report.requests = self.requests.sent();
         self.stage = Stage::Finished;
     }

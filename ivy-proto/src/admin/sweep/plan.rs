@@ -10,8 +10,7 @@ use super::super::report::Truncated;
 use super::super::rewrite::Obstacle;
 use super::config::Action;
 
-/// What a sweep will do. Numbers of messages count copies of one message once, except where it is
-/// said otherwise.
+/// What a sweep will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
@@ -27,20 +26,24 @@ pub struct Plan {
     pub looked_at: usize,
     /// How many of them are selected, counting each copy.
     pub selected: usize,
-    /// How many are selected.
+    /// How many are selected, counting copies of one message once.
     pub messages: usize,
-    /// How many will be processed: selected, without an obstacle, and not left because of
-    /// [`Requeue::one_per_task`](super::super::Requeue::one_per_task).
+    /// How many will be processed, counting copies once: selected, without an obstacle, and not left
+    /// because of [`Requeue::one_per_task`](super::super::Requeue::one_per_task).
     pub processed: usize,
-    /// How many will not be processed, by obstacle.
+    /// How many messages these are in the queue, counting each copy. All of them are deleted.
+    pub processed_with_copies: usize,
+    /// How many will not be processed, by obstacle, counting each copy. Those that could
+    /// [not be compared](Obstacle::NotCompared) or [not be read](Obstacle::NotReturned) are not
+    /// selected.
     pub obstacles: BTreeMap<Obstacle, usize>,
-    /// How many will be left because another one of their task is posted.
+    /// How many will be left because another one of their task is posted, counting each copy.
     pub others_of_task: usize,
     /// How many will be posted to which queue.
     pub targets: BTreeMap<QueueName, usize>,
-    /// How many are selected of each task. `None`: the task is unknown.
+    /// How many are selected of each task, counting each copy. `None`: the task is unknown.
     pub tasks: BTreeMap<Option<TaskName>, usize>,
-    /// How many are selected for each reason. `None`: the reason is unknown.
+    /// How many are selected for each reason, counting each copy. `None`: the reason is unknown.
     pub reasons: BTreeMap<Option<DeadLetterReason>, usize>,
     /// Why not all messages were looked at.
     pub truncated: Option<Truncated>,

@@ -29,6 +29,8 @@ enum Turn {
     Skip(ProblemKind),
     /// The lease of this copy is renewed first.
     Renew(HeldId),
+    /// It is reserved again first.
+    Regain,
 }
 
 impl Sweep {
@@ -36,9 +38,8 @@ impl Sweep {
     pub(super) fn post_next(&mut self) -> Next {
         let Some(requeue) = self.config.requeue_options() else { return Next::Ended };
         let (delay, rate) = (requeue.delay, requeue.rate);
-        let per_second = rate.map_or(usize::MAX, |rate| rate.get() as usize);
         let split = self.work.splits.last().copied().unwrap_or(usize::MAX);
-        let most = self.limits.post.min(per_second).min(split).max(1);
+        let most = self.batch().min(split).max(1);
         let (mut posting, mut messages) = (Vec::new(), Vec::new());
         let (mut bytes, mut to) = (EMPTY_POST, None);
         while posting.len() < most
@@ -59,7 +60,7 @@ impl Sweep {
                 }
                 Turn::Skip(kind) => self.report_problem(id, kind),
                 Turn::Renew(held) if posting.is_empty() => return self.renew(held),
-                Turn::Renew(_) => break,
+                Turn::Renew(_) | Turn::Regain => break,
             }
             self.work.waiting.pop_front();
         }
@@ -78,6 +79,7 @@ impl Sweep {
         match self.readiness(id) {
             Readiness::Ready => {}
             Readiness::Renew(held) => return Turn::Renew(held),
+            Readiness::Lapsed => return Turn::Regain,
             Readiness::Lost => return Turn::Skip(ProblemKind::LeaseLost),
         }
         let group = self.groups.get(id);

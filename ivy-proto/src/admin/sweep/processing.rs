@@ -11,6 +11,7 @@ use super::groups::{Group, GroupId};
 use super::held_messages::{HeldId, HeldState};
 use super::io::{Output, Phase, Progress, Timer};
 use super::leases::Readiness;
+use super::regaining::Regaining;
 use super::{Next, Stage, Sweep};
 
 /// What is left to do.
@@ -26,8 +27,8 @@ pub(super) struct Work {
     pub(super) single_deletes: usize,
     /// When the rate permits the next post.
     pub(super) next_post: Moment,
-    /// The ends of the leases of waiting messages, in ascending order. An entry whose lease was
-    /// renewed is outdated.
+    /// The ends of the leases of waiting messages of a queue that workers serve, in ascending order.
+    /// An entry whose lease was renewed is outdated.
     pub(super) leases: VecDeque<(Moment, HeldId)>,
     total: usize,
 }
@@ -35,6 +36,11 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn must_delete(&self) -> bool {
         !self.deletes.is_empty()
+    }
+
+    /// Whether there was something to do.
+    pub(super) fn has_begun(&self) -> bool {
+        self.total > 0
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -65,7 +71,8 @@ impl Sweep {
         let target = |id: &GroupId| self.groups.get(*id).and_then(|group| group.target.clone());
         waiting.sort_by_cached_key(target);
         let of_waiting = |id: &GroupId| self.groups.get(*id).map(|group| group.copies.clone());
-        let mut leases: Vec<(Moment, HeldId)> = waiting
+        let renewed = if self.config.is_live() { &waiting[..] } else { &[] };
+        let mut leases: Vec<(Moment, HeldId)> = renewed
             .iter()
             .filter_map(of_waiting)
             .flatten()
@@ -92,11 +99,25 @@ impl Sweep {
         if self.now < self.work.next_post {
             return Next::Waits(Some(self.next_timer()));
         }
+        if self.must_regain() {
+            self.stage = Stage::Regaining(Regaining::default());
+            return Next::Ended;
+        }
+        if let Some(held) = self.expiring_in_batch() {
+            return self.renew(held);
+        }
         match self.config.action {
             Action::Look => Next::Ended,
             Action::Delete => self.choose_deletes(),
             Action::Requeue(_) | Action::Move(_) => self.post_next(),
         }
+    }
+
+    /// How many messages are processed together at most.
+    pub(super) fn batch(&self) -> usize {
+        let Some(requeue) = self.config.requeue_options() else { return self.limits.delete };
+        let per_second = requeue.rate.map_or(usize::MAX, |rate| rate.get() as usize);
+        self.limits.post.min(per_second)
     }
 
     fn next_timer(&self) -> Deadline<Timer> {
@@ -125,7 +146,7 @@ impl Sweep {
                     self.report_problem(id, ProblemKind::LeaseLost);
                 }
                 Readiness::Renew(held) if self.work.deletes.is_empty() => return self.renew(held),
-                Readiness::Renew(_) => break,
+                Readiness::Renew(_) | Readiness::Lapsed => break,
             }
         }
         Next::Ended
@@ -155,6 +176,7 @@ impl Sweep {
             message: held.receipt.message.clone(),
             origin: group.and_then(|group| group.origin.clone()),
             task: group.and_then(|group| group.task.clone()),
+            task_id: group.and_then(|group| group.task_id),
             kind,
         };
         self.outputs.push_back(Output::Problem(Box::new(problem)));

@@ -11,7 +11,7 @@ use super::requests::InFlight;
 use super::{Next, Stage, Sweep};
 
 /// The maximum number of messages per reserve. The backend's may be lower.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 impl Sweep {
     pub(super) fn request_size(&mut self) -> Next {
@@ -74,12 +74,14 @@ impl Sweep {
             Ok(QueueReply::Reserved(reserved)) => {
                 self.requests.succeeded();
                 self.report.hidden += reserved.unusable;
-                let is_empty = reserved.messages.is_empty() && reserved.unusable == 0;
+                let count = reserved.messages.len() + reserved.unusable;
                 let lease_end = sent + self.limits.lease;
                 for message in reserved.messages {
                     self.add(message, lease_end);
                 }
-                if is_empty {
+                if matches!(self.stage, Stage::Regaining(_)) {
+                    self.on_regained(count);
+                } else if count == 0 {
                     self.has_looked(None);
                 }
             }
@@ -87,7 +89,11 @@ impl Sweep {
             Ok(_) => {}
             // The queue was deleted meanwhile.
             Err(fault) if fault.kind() == FaultKind::NoQueue => {
-                self.has_looked(None);
+                if matches!(self.stage, Stage::Regaining(_)) {
+                    self.on_regained(0);
+                } else {
+                    self.has_looked(None);
+                }
             }
             Err(fault) if fault.effect() == Effect::Refused => self.fail(fault),
             Err(fault) => {
@@ -124,7 +130,7 @@ impl Sweep {
                 let total = size.map(|size| size.min(self.limits.messages));
                 Progress { phase: Phase::Looking, done: self.report.looked_at, total }
             }
-            Stage::Working => self.work.progress(),
+            Stage::Working | Stage::Regaining(_) => self.work.progress(),
             Stage::Releasing(releasing) => releasing.progress(self.requests.in_flight()),
             _ => return,
         };

@@ -409,7 +409,7 @@ fn not_protected(policy: Policy) -> BadBody {
 fn no_key() -> BadBody {
     BadBody::new(
         DeadLetterReason::NoKey,
-        "the body is encrypted, but there is no key for it; give this worker the sender's password or keyset, and a policy that accepts it",
+        "the body is encrypted, and there is no key for it here; provide the sender's password or keyset, and a policy that accepts it",
     )
 }
 

@@ -32,8 +32,7 @@ impl Operations {
         self.in_flight.insert(id, InFlight::Maintenance { step, batch });
     }
 
-    /// Moves an element that no worker can handle to the dead-letter queue. In a dead-letter queue
-    /// it stays: it returns to the queue when its lease ends.
+    /// Moves an element that no worker can handle to the dead-letter queue.
     pub(super) fn reject(
         &mut self,
         queue: &QueueName,
@@ -41,9 +40,6 @@ impl Operations {
         why: Unusable,
         context: &mut Context<'_>,
     ) {
-        if queue.of_dead_letters().is_some() {
-            return warn(why.kept(queue), context);
-        }
         let id = self.ids.message_id(self.wall.unix_millis(context.now));
         let step = self.maintenance.reject(&self.prefix, queue, (reservation, why), id.as_str());
         if let Some((step, commands)) = step {

@@ -24,6 +24,11 @@ pub(super) struct Posting<'a> {
     pub(super) posted: u64,
     /// How many may have been posted.
     pub(super) unknown: u64,
+    /// The lines that may have been posted, those that were refused, and the last one of all that
+    /// were tried.
+    unknown_lines: Vec<usize>,
+    refused_lines: Vec<usize>,
+    last_line: usize,
 }
 
 #[derive(Clone)]
@@ -37,13 +42,36 @@ impl<'a> Posting<'a> {
     pub(super) fn new(ivy: &'a Ivy) -> Self {
         Posting {
             ivy,
-            progress: Progress::start("importing"),
+            progress: Progress::new("importing"),
             queue: None,
             waiting: Vec::new(),
             bytes: 0,
             posted: 0,
             unknown: 0,
+            unknown_lines: Vec::new(),
+            refused_lines: Vec::new(),
+            last_line: 0,
         }
+    }
+
+    /// Which lines are left after an import that has ended early.
+    pub(super) fn rest(&self) -> String {
+        let (mut refused, mut next) = (self.refused_lines.clone(), self.last_line + 1);
+        while refused.pop_if(|line| *line + 1 == next).is_some() {
+            next -= 1;
+        }
+        let others = match &refused[..] {
+            [] => String::new(),
+            lines => format!("line {} and ", list(lines)),
+        };
+        let mut text = format!(
+            "to resume, mend what failed, and import only {others}the lines from {next} on"
+        );
+        if !self.unknown_lines.is_empty() {
+            let lines = list(&self.unknown_lines);
+            text += &format!("; line {lines} may be posted: look for these letters first");
+        }
+        text
     }
 
     /// Adds the letter of a line. Posts those that wait if it does not fit into their batch.
@@ -54,8 +82,14 @@ impl<'a> Posting<'a> {
         interrupts: &mut Interrupts,
     ) -> Result<(), Failure> {
         let capabilities = self.ivy.queue().capabilities();
-        if body.as_str().len() > capabilities.max_body {
-            let text = format!("it is longer than queue {queue} accepts");
+        let refusal = if body.as_bytes().len() > capabilities.max_body {
+            Some(format!("it is longer than queue {queue} accepts"))
+        } else if !body.is_text() && !capabilities.posts_bytes {
+            Some(format!("its body is not a text, and queue {queue} accepts texts only"))
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
             return Err(Failure::new(Exit::Failed, text).within(&format!("line {line}")));
         }
         let size = serde_json::to_string(body.as_str()).map_or(0, |text| text.len());
@@ -88,10 +122,16 @@ impl<'a> Posting<'a> {
                 continue;
             }
             for (letter, result) in batch.iter().zip(results) {
+                self.last_line = self.last_line.max(letter.line);
                 match result {
                     Ok(()) => self.posted += 1,
                     Err(fault) => {
-                        self.unknown += u64::from(fault.effect() == Effect::Unknown);
+                        if fault.effect() == Effect::Unknown {
+                            self.unknown += 1;
+                            self.unknown_lines.push(letter.line);
+                        } else {
+                            self.refused_lines.push(letter.line);
+                        }
                         first_failure.get_or_insert((letter.line, fault));
                     }
                 }
@@ -120,6 +160,9 @@ impl<'a> Posting<'a> {
         let op = QueueOp::Post { queue: queue.clone(), messages };
         let Ok(reply) = interrupts.or(self.ivy.queue().execute(op)).await else {
             self.unknown += batch.len() as u64;
+            self.unknown_lines.extend(batch.iter().map(|letter| letter.line));
+            self.last_line =
+                batch.iter().map(|letter| letter.line).fold(self.last_line, usize::max);
             return Err(Failure::interrupted());
         };
         let all = |fault: Fault| vec![Err(fault); batch.len()];
@@ -133,8 +176,35 @@ impl<'a> Posting<'a> {
     }
 }
 
+/// Numbers in ascending order, those that follow each other as ranges: `3, 5-7`.
+fn list(numbers: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let text = |(first, last): (usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.into_iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether a server may have refused a letter because of another one in its batch.
 fn may_be_due_to_another(result: &Result<(), Fault>) -> bool {
     let is_possible = |kind| matches!(kind, FaultKind::Refused | FaultKind::TooLarge);
     result.as_ref().is_err_and(|fault| is_possible(fault.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_follow_each_other_are_listed_as_ranges() {
+        assert_eq!(list(&[3, 5, 6, 7, 9, 10]), "3, 5-7, 9-10");
+        assert_eq!(list(&[]), "");
+    }
 }

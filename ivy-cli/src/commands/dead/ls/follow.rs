@@ -7,7 +7,7 @@ use std::time::Duration;
 use ivy_proto::{MessageId, QueueName};
 use ivy_tokio::Ivy;
 
-use super::queues;
+use super::queues::Queues;
 use super::seen::MOST_AT_ONCE;
 use crate::commands::message::{Message, MessageRecord, Showing};
 use crate::commands::time::now;
@@ -21,7 +21,7 @@ const MOST_KNOWN: usize = 100_000;
 /// Prints the letters that arrive from now on, among the first ones of each queue.
 pub(super) async fn run(
     ivy: &Ivy,
-    queue: Option<&QueueName>,
+    queues: &Queues,
     showing: &Showing,
     output: &Output,
     interval: Interval,
@@ -29,7 +29,7 @@ pub(super) async fn run(
     let mut followed = Followed::default();
     let look = async |wait: Duration| {
         tokio::time::sleep(wait).await;
-        let queues = queues(ivy, queue).await?;
+        let queues = queues.names(ivy).await?;
         followed.look(ivy, &queues, showing, output).await?;
         Ok(Exit::Done)
     };

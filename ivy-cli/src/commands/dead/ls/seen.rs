@@ -2,6 +2,7 @@
 
 use ivy_proto::QueueName;
 use ivy_proto::admin::{Ended, SweepConfig};
+use ivy_proto::text::Counted;
 use ivy_tokio::{Error, FaultKind, Ivy};
 
 use crate::commands::message::{Message, Showing};
@@ -17,7 +18,9 @@ pub(super) const MOST_AT_ONCE: usize = 100;
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) letters: Vec<Message>,
-    /// What was not looked at, and why.
+    /// How many letters were looked at and read.
+    looked_at: usize,
+    /// What was not looked at, or not read, and why.
     pub(super) notes: Vec<String>,
     /// Whether letters were to be looked at and were not.
     is_partial: bool,
@@ -38,6 +41,7 @@ impl Seen {
         let sizes = ivy.admin().info_each(queues).await;
         let peeked = ivy.admin().peek_each(queues, count).await;
         let (mut seen, mut more, now) = (Seen::default(), 0, now());
+        let mut hidden: u64 = 0;
         for ((queue, size), peeked) in queues.iter().zip(sizes).zip(peeked) {
             let (size, peeked) = match (size, peeked) {
                 (Ok(info), Ok(peeked)) => (info.size.unwrap_or(0), peeked),
@@ -46,7 +50,10 @@ impl Seen {
                     continue;
                 }
             };
-            more += size.saturating_sub(peeked.len() as u64);
+            let left = size.saturating_sub(peeked.len() as u64);
+            // A server shows as many as there are of those that are ready.
+            *(if peeked.len() < count { &mut hidden } else { &mut more }) += left;
+            seen.looked_at += peeked.len();
             let messages = peeked.into_iter();
             seen.letters.extend(messages.map(|peeked| Message::of(queue, peeked, showing, now)));
         }
@@ -54,6 +61,13 @@ impl Seen {
             let text =
                 format!("{more} more letters were not looked at; give --all to look at them");
             seen.notes.push(text);
+        }
+        if hidden > 0 {
+            let letters = Counted(hidden, "letter is", "letters are");
+            seen.notes.push(format!(
+                "{letters} not shown: reserved, delayed, or too large to be shown at once; give --all to \
+                 look at those that can be"
+            ));
         }
         seen
     }
@@ -83,7 +97,8 @@ impl Seen {
                     continue;
                 }
             };
-            seen.notes.extend(sweep::not_seen(&report));
+            seen.looked_at += report.looked_at - report.too_large;
+            seen.notes.extend(sweep::notes_of_look(&report, limit.is_some()));
             match sweep::exit_of_look(&report) {
                 Ok(exit) => seen.is_partial |= exit == Exit::DoneInPart,
                 Err(failure) => seen.failed_with(failure.within(&format!("queue {queue}"))),
@@ -106,6 +121,19 @@ impl Seen {
         self.notes.push(failure.to_string());
         self.failed += 1;
         self.failure.get_or_insert(failure);
+    }
+
+    /// What is printed if there are no letters to show.
+    pub(super) fn nothing(&self, has_filter: bool) -> String {
+        let looked_at = Counted(self.looked_at as u64, "dead letter", "dead letters");
+        match self.looked_at {
+            0 if self.notes.is_empty() => "no dead letters".to_owned(),
+            0 => "no dead letter was looked at".to_owned(),
+            _ if has_filter => {
+                format!("no dead letter matches, of {looked_at} that were looked at")
+            }
+            _ => "no dead letters".to_owned(),
+        }
     }
 
     /// The failure, if no queue could be looked at.

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use ivy_proto::inspect::Timestamp;
 use serde::Serialize;
 
-use crate::commands::message::{COLUMNS, Message, MessageRecord};
+use crate::commands::message::{self, Message, MessageRecord};
 use crate::output::{Column, Page, Report};
-
-const NONE: &str = "no dead letters";
 
 /// Letters of one task that have the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,6 +14,8 @@ pub(super) struct Group<'a> {
     queue: &'a str,
     task: Option<&'a str>,
     reason: Option<&'static str>,
+    /// The key that opens them, if they cannot be read without it.
+    key: Option<&'a str>,
     count: u64,
     oldest: Option<u64>,
     newest: Option<u64>,
@@ -29,8 +29,9 @@ pub(super) fn group(letters: &[Message]) -> Vec<Group<'_>> {
         let envelope = letter.description.letter.as_ref();
         let reason = envelope.map(|letter| letter.reason.as_str());
         let at = envelope.map(|letter| letter.at);
-        let empty = Group { queue, task, reason, count: 0, oldest: None, newest: None };
-        let group = groups.entry((queue, task, reason)).or_insert(empty);
+        let key = letter.missing_key();
+        let empty = Group { queue, task, reason, key, count: 0, oldest: None, newest: None };
+        let group = groups.entry((queue, task, reason, key)).or_insert(empty);
         group.count += letter.copies as u64;
         group.oldest = group.oldest.into_iter().chain(at).min();
         group.newest = group.newest.into_iter().chain(at).max();
@@ -39,7 +40,11 @@ pub(super) fn group(letters: &[Message]) -> Vec<Group<'_>> {
 }
 
 /// Letters counted by queue, task and reason.
-pub(super) struct Groups<'a>(pub(super) Vec<Group<'a>>);
+pub(super) struct Groups<'a> {
+    pub(super) groups: Vec<Group<'a>>,
+    /// What is printed if there are none.
+    pub(super) nothing: &'a str,
+}
 
 impl Report for Groups<'_> {
     type Record<'a>
@@ -48,8 +53,8 @@ impl Report for Groups<'_> {
         Self: 'a;
 
     fn page(&self, page: &mut Page) {
-        if self.0.is_empty() {
-            return page.line(NONE);
+        if self.groups.is_empty() {
+            return page.line(self.nothing);
         }
         let columns = [
             Column::left("QUEUE"),
@@ -63,23 +68,30 @@ impl Report for Groups<'_> {
         let cells = |group: &Group<'_>| {
             vec![
                 Some(group.queue.to_owned()),
-                group.task.map(str::to_owned),
+                match (group.task, group.key) {
+                    (None, Some(key)) => Some(format!("(encrypted with {key})")),
+                    (task, _) => task.map(str::to_owned),
+                },
                 group.reason.map(str::to_owned),
                 Some(group.count.to_string()),
                 time(group.oldest),
                 time(group.newest),
             ]
         };
-        page.table(&columns, self.0.iter().map(cells));
+        page.table(&columns, self.groups.iter().map(cells));
     }
 
     fn records(&self) -> impl Iterator<Item = &Group<'_>> {
-        self.0.iter()
+        self.groups.iter()
     }
 }
 
 /// Letters one by one.
-pub(super) struct Letters<'a>(pub(super) &'a [Message]);
+pub(super) struct Letters<'a> {
+    pub(super) letters: &'a [Message],
+    /// What is printed if there are none.
+    pub(super) nothing: &'a str,
+}
 
 impl Report for Letters<'_> {
     type Record<'a>
@@ -88,13 +100,13 @@ impl Report for Letters<'_> {
         Self: 'a;
 
     fn page(&self, page: &mut Page) {
-        if self.0.is_empty() {
-            return page.line(NONE);
+        if self.letters.is_empty() {
+            return page.line(self.nothing);
         }
-        page.table(&COLUMNS, self.0.iter().map(Message::cells));
+        page.table(&message::columns_of_letters(), self.letters.iter().map(Message::letter_cells));
     }
 
     fn records(&self) -> impl Iterator<Item = MessageRecord<'_>> {
-        self.0.iter().map(Message::record)
+        self.letters.iter().map(Message::record)
     }
 }

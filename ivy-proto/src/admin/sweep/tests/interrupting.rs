@@ -1,7 +1,13 @@
 //! The operator interrupts.
 
-use super::scenario::{Answer, Scenario, dead, is_delete, is_post, is_release, name};
-use crate::admin::{Ended, ProblemKind, Requeue, SweepConfig};
+use std::time::Duration;
+
+use super::scenario::{Answer, Scenario, dead, is_delete, is_post, is_release, is_reserve, name};
+use crate::Moment;
+use crate::admin::{
+    Ended, Filter, Input, Output, ProblemKind, Report, Requeue, Sweep, SweepConfig,
+};
+use crate::queue::QueueOp;
 
 fn requeue() -> SweepConfig {
     SweepConfig::requeue(name("mail.dead"), Requeue::new())
@@ -28,6 +34,56 @@ fn an_interruption_while_it_looks_releases_everything() {
     assert_eq!((report.end, report.looked_at, report.released), (Ended::Interrupted, 100, 100));
     assert_eq!(scenario.plan, None);
     assert_eq!((scenario.size("mail"), scenario.bodies("mail.dead").len()), (0, 100));
+}
+
+/// The moments of the last request and of the end.
+fn interrupt_and_drop_replies(
+    sweep: &mut Sweep,
+    scenario: &mut Scenario,
+    is_last: fn(&QueueOp) -> bool,
+) -> (Moment, Report) {
+    sweep.handle_input(Input::Tick, scenario.now).unwrap();
+    let mut silent_since = None;
+    loop {
+        match sweep.poll_output() {
+            Output::Queue(id, op) if silent_since.is_none() && !is_last(&op) => {
+                let reply = scenario.execute(op);
+                sweep.handle_input(Input::Queue(id, reply), scenario.now).unwrap();
+            }
+            Output::Queue(..) => {
+                silent_since.get_or_insert(scenario.now);
+                sweep.handle_input(Input::Interrupt, scenario.now).unwrap();
+            }
+            Output::Plan(_) => sweep.handle_input(Input::Confirm, scenario.now).unwrap(),
+            Output::Wait(deadline) => {
+                scenario.pass(deadline.unwrap().at.since(scenario.now));
+                sweep.handle_input(Input::Tick, scenario.now).unwrap();
+            }
+            Output::Finished(report) => return (silent_since.unwrap(), *report),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_sweep_ends_when_no_reply_arrives_for_a_second() {
+    let is_any: fn(&QueueOp) -> bool = |_| true;
+    for (is_last, hidden, unknown, remaining) in [
+        (is_any, 0, 0, 0),
+        (is_reserve, 3, 0, 0),
+        (is_post, 0, 2, 0),
+        (is_delete, 0, 0, 2),
+        (is_release, 0, 0, 0),
+    ] {
+        let mut scenario = with_letters(2);
+        scenario.post("mail.dead", [dead("sms.send", 3)]);
+        let filter = Filter::new().with_task("mail.*".parse().unwrap());
+        let mut sweep = scenario.start(requeue().with_filter(filter));
+        let (since, report) = interrupt_and_drop_replies(&mut sweep, &mut scenario, is_last);
+        assert_eq!(scenario.now.since(since), Duration::from_secs(1), "{report}");
+        assert_eq!(report.end, Ended::Interrupted);
+        assert_eq!((report.hidden, report.unknown, report.remaining), (hidden, unknown, remaining));
+    }
 }
 
 #[test]

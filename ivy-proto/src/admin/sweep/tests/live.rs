@@ -5,8 +5,12 @@ use std::time::Duration;
 use super::scenario::{
     Answer, Scenario, counts, dead, is_post, is_release, is_reserve, name, task,
 };
-use crate::admin::{Ended, Filter, Obstacle, ProblemKind, Requeue, SweepConfig, Truncated};
-use crate::queue::{Body, QueueOp};
+use crate::WallClock;
+use crate::admin::{
+    CannotSweep, Ended, Filter, Obstacle, ProblemKind, Requeue, Sweep, SweepConfig, Truncated,
+};
+use crate::queue::{Body, Capabilities, QueueOp};
+use crate::wire::Codec;
 
 fn transfer() -> SweepConfig {
     SweepConfig::transfer(name("mail"), name("post"), Requeue::new())
@@ -81,4 +85,22 @@ fn an_interrupted_move_releases_everything() {
     let report = scenario.run(transfer());
     assert_eq!((report.end, report.looked_at), (Ended::Interrupted, 200));
     assert_eq!((report.released, report.posted), (200, 0));
+}
+
+#[test]
+fn the_bytes_of_messages_return_to_the_dead_letter_queue_of_their_queue_unchanged() {
+    let to = |queue: &str| SweepConfig::transfer(name("mail"), name(queue), Requeue::new().raw());
+    let mut scenario = Scenario::new();
+    // A sealed letter, which is bound to the dead-letter queue, and a letter.
+    let bodies = [Body::new("$ivy2$k1$AAAA"), dead("mail.send", 1)];
+    scenario.post("mail", bodies.clone());
+    let report = scenario.run(to("mail.dead"));
+    assert_eq!((report.posted, report.refused), (2, 0), "{:?}", scenario.problems);
+    assert_eq!(scenario.bodies("mail.dead"), bodies.map(|body| body.as_str().to_owned()));
+    let refused = |config| {
+        let backend = Capabilities::broker();
+        Sweep::new(config, &backend, Codec::plain(), [1; 32], WallClock::default()).unwrap_err()
+    };
+    let another = refused(to("post.dead"));
+    assert!(matches!(another, CannotSweep::TasksAndDeadLetters { .. }), "{another}");
 }

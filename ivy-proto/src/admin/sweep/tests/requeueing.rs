@@ -3,10 +3,14 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::scenario::{Scenario, counts, dead, is_delete, is_post, is_touch, letter, name, task};
+use super::scenario::{
+    Scenario, counts, dead, is_delete, is_post, is_reserve, is_touch, letter, name, task,
+};
 use crate::admin::{Ended, Filter, Obstacle, ProblemKind, Requeue, SweepConfig, Timer};
 use crate::queue::{Body, QueueOp};
-use crate::wire::DeadLetterReason;
+use crate::wire::crypto::samples::both;
+use crate::wire::crypto::{EntropyPool, Policy};
+use crate::wire::{Codec, DeadLetter, DeadLetterReason, Envelope};
 
 fn requeue(requeue: Requeue) -> SweepConfig {
     SweepConfig::requeue(name("mail.dead"), requeue)
@@ -32,6 +36,34 @@ fn ten_thousand_letters_need_few_requests() {
     let report = scenario.run(requeue(Requeue::new()).with_filter(filter).with_limit(20_000));
     assert_eq!((report.posted, report.deleted, report.released), (10_000, 10_000, 100));
     assert!(report.requests <= 500, "{report:?}");
+}
+
+#[test]
+fn ten_thousand_letters_of_which_half_match_need_few_requests() {
+    let mut scenario = Scenario::new();
+    let task_of = |number| if number % 2 == 0 { "mail.send" } else { "sms.send" };
+    scenario.post("mail.dead", (0..10_000).map(|number| dead(task_of(number), number)));
+    let filter = || Filter::new().with_task("mail.*".parse().unwrap());
+    let report = scenario.run(requeue(Requeue::new()).with_filter(filter()));
+    assert_eq!((report.posted, report.deleted), (5_000, 5_000));
+    assert!(report.requests <= 500, "{report:?}");
+    // A release of each of the others would take a request; their leases end soon.
+    assert_eq!((report.released, report.left_to_expire), (0, 5_000));
+    assert!(report.leases_end_within.unwrap() <= Duration::from_secs(60), "{report:?}");
+    assert!(!report.is_partial());
+    scenario.pass(Duration::from_secs(60));
+    assert_eq!(scenario.bodies("mail.dead").len(), 100);
+}
+
+#[test]
+fn all_that_does_not_match_is_released_if_releases_are_sent_together() {
+    let mut scenario = Scenario::new();
+    scenario.backend.admin.pipelined_releases = 10;
+    scenario.post("mail.dead", (0..500).map(|number| dead("sms.send", number)));
+    scenario.post("mail.dead", [dead("mail.send", 500)]);
+    let filter = Filter::new().with_task("mail.*".parse().unwrap());
+    let report = scenario.run(requeue(Requeue::new()).with_filter(filter));
+    assert_eq!((report.posted, report.released, report.left_to_expire), (1, 500, 0));
 }
 
 #[test]
@@ -143,6 +175,25 @@ fn a_sealed_letter_without_its_key_stays_although_its_bytes_are_requested_unchan
     assert!(matches!(problem.kind, ProblemKind::Obstacle(Obstacle::Sealed(_))), "{problem:?}");
 }
 
+/// As a sealed letter that was requeued with its bytes unchanged and dead-lettered again.
+#[test]
+fn the_sealed_letter_in_a_letter_is_requeued_with_its_key() {
+    let codec = Codec::new(&both().with_policy(Policy::v2())).unwrap();
+    let mut pool = EntropyPool::from_seed(&[1; 32]);
+    let envelope = Envelope::parse(task("mail.send", 1).as_str()).unwrap();
+    let inner = letter(1, codec.seal(&envelope, &name("mail"), &mut pool));
+    let sealed = codec.seal_dead_letter(&inner, &name("mail.dead"), &mut pool);
+    assert!(sealed.as_str().starts_with("$ivy2$"));
+    let again = DeadLetter { reason: DeadLetterReason::BadTag, ..letter(2, sealed) };
+    let mut scenario = Scenario::new();
+    scenario.codec = codec.clone();
+    scenario.post("mail.dead", [again.to_body()]);
+    let report = scenario.run(requeue(Requeue::new()));
+    assert_eq!((report.posted, report.refused), (1, 0), "{:?}", scenario.problems);
+    let posted = Body::new(scenario.bodies("mail").remove(0));
+    assert_eq!(codec.open(&posted, &name("mail")).unwrap().args, envelope.args);
+}
+
 #[test]
 fn a_letter_without_an_envelope_returns_to_the_queue_that_its_queue_belongs_to() {
     let mut scenario = Scenario::new();
@@ -164,7 +215,7 @@ fn one_letter_of_each_task_is_posted_if_that_is_requested() {
 }
 
 #[test]
-fn a_rate_spreads_the_posts_and_leases_are_renewed_if_they_must_last() {
+fn a_rate_spreads_the_posts_and_letters_are_reserved_again_if_leases_must_last() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", (0..20).map(|number| dead("mail.send", number)));
     let slow = NonZeroU32::new(2).unwrap();
@@ -177,8 +228,10 @@ fn a_rate_spreads_the_posts_and_leases_are_renewed_if_they_must_last() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", (0..700).map(|number| dead("mail.send", number)));
     let report = scenario.run(requeue(Requeue::new().with_rate(NonZeroU32::MIN)));
-    assert_eq!((report.posted, report.leases_lost), (700, 0));
-    assert!(scenario.count(is_touch) > 100);
+    assert_eq!((report.posted, report.leases_lost, report.left_to_expire), (700, 0, 0));
+    // Those that wait for long are reserved again, a hundred with each request.
+    let (reserved, renewed) = (scenario.count(is_reserve), scenario.count(is_touch));
+    assert!(reserved > 10 && reserved < 40 && renewed < 350, "{reserved}, {renewed}");
 }
 
 /// A worker would not run it, whether or not its bytes are unchanged.

@@ -91,21 +91,23 @@ fn a_letter_that_names_another_ones_origin_is_not_a_copy_of_it() {
 
 #[test]
 fn a_plan_without_an_answer_in_time_changes_nothing() {
-    for (answer, end) in [(Answer::Never, Ended::NotConfirmed), (Answer::Cancel, Ended::Cancelled)]
+    // If there is no answer, all leases have ended.
+    for (answer, end, released) in
+        [(Answer::Never, Ended::NotConfirmed, 0), (Answer::Cancel, Ended::Cancelled, 3)]
     {
         let mut scenario = Scenario::new();
         scenario.answer = answer;
         scenario.post("mail.dead", (0..3).map(|number| dead("mail.send", number)));
         let before = scenario.bodies("mail.dead");
         let report = scenario.run(requeue());
-        assert_eq!((report.end, report.released), (end, 3));
+        assert_eq!((report.end, report.released), (end, released));
         assert_eq!(scenario.bodies("mail.dead"), before);
         assert_eq!(scenario.size("mail"), 0);
     }
 }
 
 #[test]
-fn an_answer_counts_until_half_of_the_lease_has_passed() {
+fn an_answer_counts_for_five_minutes_although_the_leases_have_ended() {
     for (seconds, end) in [(299, Ended::Done), (301, Ended::NotConfirmed)] {
         let mut scenario = Scenario::new();
         scenario.answer = Answer::After(seconds);
@@ -114,6 +116,65 @@ fn an_answer_counts_until_half_of_the_lease_has_passed() {
         assert_eq!((report.end, report.posted), (end.clone(), usize::from(end == Ended::Done)));
         assert_eq!(scenario.count(is_touch), 0);
     }
+}
+
+#[test]
+fn after_a_slow_answer_only_what_was_agreed_to_is_changed() {
+    let mut scenario = Scenario::new();
+    scenario.answer = Answer::After(200);
+    scenario.post("mail.dead", (0..250).map(|number| dead("mail.send", number)));
+    scenario.post("mail.dead", [dead("sms.send", 1)]);
+    // It arrives during the question.
+    scenario.arrives_at_wait = Some(dead("mail.send", 1_000));
+    let filter = Filter::new().with_task("mail.*".parse().unwrap());
+    let report = scenario.run(requeue().with_filter(filter));
+    assert_eq!((report.posted, report.deleted, report.looked_at), (250, 250, 251));
+    assert_eq!((report.left_to_expire, report.is_partial()), (0, false));
+    assert_eq!(scenario.count(is_touch), 0);
+    let left = [dead("sms.send", 1), dead("mail.send", 1_000)];
+    assert_eq!(scenario.bodies("mail.dead"), left.map(|body| body.as_str().to_owned()));
+}
+
+#[test]
+fn letters_that_are_larger_than_their_queue_returns_are_released_and_counted() {
+    let mut scenario = Scenario::new();
+    scenario.post("mail.dead", (0..3).map(|number| dead("mail.send", number)));
+    scenario.returns_too_large = 2;
+    let report = scenario.run(requeue());
+    assert_eq!((report.looked_at, report.too_large, report.posted), (3, 2, 1));
+    assert_eq!((report.not_looked_at, report.is_partial(), report.left_to_expire), (0, false, 0));
+    let plan = scenario.plan.take().unwrap();
+    assert_eq!(plan.obstacles.into_iter().collect::<Vec<_>>(), [(Obstacle::NotReturned, 2)]);
+    assert!(report.to_string().contains("2 not read because they are larger"), "{report}");
+    assert_eq!(scenario.bodies("mail.dead").len(), 2);
+}
+
+#[test]
+fn messages_that_cannot_be_compared_with_the_filter_are_counted() {
+    let mut scenario = Scenario::new();
+    scenario.post("mail.dead", [dead("sms.send", 1), Body::new("$ivy2$k1$AAAA")]);
+    let filter = Filter::new().with_task("mail.*".parse().unwrap());
+    let report = scenario.run(requeue().with_filter(filter));
+    assert_eq!((report.looked_at, report.matched, report.not_compared), (2, 0, 1));
+    let plan = scenario.plan.take().unwrap();
+    assert_eq!(plan.obstacles.into_iter().collect::<Vec<_>>(), [(Obstacle::NotCompared, 1)]);
+    assert!(report.to_string().contains("1 not compared because"), "{report}");
+}
+
+#[test]
+fn a_plan_counts_the_letters_and_what_they_are_copies_of() {
+    let mut scenario = Scenario::new();
+    let letters: Vec<Body> = (0..10).map(|number| dead("mail.send", number)).collect();
+    scenario.post("mail.dead", letters.clone());
+    scenario.post("mail.dead", letters);
+    scenario.post("mail.dead", (10..15).map(|number| dead("sms.send", number)));
+    let filter = Filter::new().with_task("mail.*".parse().unwrap());
+    let report = scenario.run(SweepConfig::delete(name("mail.dead")).with_filter(filter));
+    let plan = scenario.plan.take().unwrap();
+    assert_eq!((plan.looked_at, plan.processed, plan.processed_with_copies), (25, 10, 20));
+    assert_eq!(plan.tasks.values().sum::<usize>(), 20);
+    assert_eq!(plan.reasons.values().sum::<usize>(), 20);
+    assert_eq!(report.deleted, plan.processed_with_copies);
 }
 
 #[test]
@@ -147,7 +208,7 @@ fn what_is_only_looked_at_is_leased_for_a_short_time() {
     };
     assert_eq!(lease_of(look()), Duration::from_secs(120));
     assert_eq!(lease_of(requeue().with_plan_only()), Duration::from_secs(120));
-    assert_eq!(lease_of(requeue()), Duration::from_secs(600));
+    assert_eq!(lease_of(requeue()), Duration::from_secs(60));
 }
 
 #[test]

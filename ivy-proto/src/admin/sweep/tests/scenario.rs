@@ -59,6 +59,10 @@ pub(super) struct Scenario {
     pub(super) plan: Option<Plan>,
     pub(super) problems: Vec<Problem>,
     pub(super) waits: Vec<Timer>,
+    /// A dead letter of `mail.dead` that arrives when the sweep waits for the first time.
+    pub(super) arrives_at_wait: Option<Body>,
+    /// How many messages the backend returns without their bodies.
+    pub(super) returns_too_large: usize,
     asked: u64,
 }
 
@@ -77,6 +81,8 @@ impl Scenario {
             plan: None,
             problems: Vec::new(),
             waits: Vec::new(),
+            arrives_at_wait: None,
+            returns_too_large: 0,
             asked: 0,
         }
     }
@@ -197,6 +203,8 @@ impl Scenario {
                 Output::Wait(deadline) => {
                     let deadline = deadline.expect("the sweep waits for nothing");
                     self.waits.push(deadline.why);
+                    let arrived = self.arrives_at_wait.take();
+                    self.post("mail.dead", arrived);
                     let at = deadline.at.min(answer_at.unwrap_or(deadline.at));
                     self.pass(at.since(self.now));
                     if answer_at.take_if(|answer| *answer <= self.now).is_some() {
@@ -222,7 +230,7 @@ impl Scenario {
 
     fn reply(&mut self, number: usize, op: QueueOp) -> Result<QueueReply, Fault> {
         match (self.fate)(number, &op) {
-            Fate::Executed => self.execute(op),
+            Fate::Executed => self.execute(op).map(|reply| self.without_large(reply)),
             Fate::NotSent => Err(Fault::new(FaultKind::Unreachable)),
             Fate::ReplyLost => {
                 let _ = self.execute(op);
@@ -234,6 +242,17 @@ impl Scenario {
                 Ok(reply)
             }
         }
+    }
+
+    fn without_large(&mut self, mut reply: QueueReply) -> QueueReply {
+        if let QueueReply::Reserved(reserved) = &mut reply {
+            let count = self.returns_too_large.min(reserved.messages.len());
+            self.returns_too_large -= count;
+            for message in &mut reserved.messages[..count] {
+                message.body = ReceivedBody::TooLarge;
+            }
+        }
+        reply
     }
 
     /// How many requests of a kind were sent.

@@ -268,7 +268,7 @@ impl Deliveries {
 fn text(body: &ReceivedBody) -> &str {
     match body {
         ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str(),
-        ReceivedBody::Missing => "",
+        ReceivedBody::Missing | ReceivedBody::TooLarge => "",
     }
 }
 
