@@ -114,6 +114,16 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
+    /// How often the handler of a task may postpone it with [`TaskError::later`]. Each time the task
+    /// comes again without losing an attempt; after that, such an error counts as a failed attempt.
+    /// With 0, each one does. Default: 1,000.
+    ///
+    /// [`TaskError::later`]: ivy_proto::TaskError::later
+    pub fn max_later(mut self, times: u32) -> Self {
+        self.setup.max_later(times);
+        self
+    }
+
     /// Remembers finished messages and deletes them without running them again if they are
     /// delivered again: after a lost reply, or because a client posted a copy. Only authenticated
     /// messages (bridge and v2 frames) can be recognized. The memory is local to this worker.

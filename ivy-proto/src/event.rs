@@ -77,7 +77,7 @@ pub enum Event {
         attempt: u32,
         /// The duration of the run.
         took: Duration,
-        /// The error, if it failed.
+        /// The error, if it failed or [postponed](TaskError::postponed_by) its task.
         error: Option<TaskError>,
     },
     /// A failed task will be retried.
@@ -88,6 +88,20 @@ pub enum Event {
         attempt: u32,
         /// The delay requested from the queue. A queue that counts whole seconds rounds up.
         delay: Duration,
+    },
+    /// The handler of a task [postponed](TaskError::later) it, and the queue accepted the message
+    /// that replaces it. No attempt was counted.
+    Postponed {
+        /// The task.
+        task: TaskRef,
+        /// The number of the attempt, from 1: that of its next run as well.
+        attempt: u32,
+        /// How often handlers have postponed the task, including this time.
+        count: u32,
+        /// The delay requested from the queue. A queue that counts whole seconds rounds up.
+        delay: Duration,
+        /// The handler's message, at most 1 KiB.
+        message: String,
     },
     /// A redelivered task is posted anew with the number of its lost deliveries before it runs,
     /// because the queue's own count includes renewals.
@@ -471,11 +485,14 @@ impl Event {
         match self {
             Event::TaskSent { .. }
             | Event::Retried { .. }
+            | Event::Postponed { .. }
             | Event::Replaced { .. }
             | Event::Released { .. }
             | Event::CallerInformed { .. }
             | Event::LeaseLost { .. } => Some(TaskStatus::Scheduled),
-            Event::TaskExecuted { error: Some(_), .. } => Some(TaskStatus::Errored),
+            Event::TaskExecuted { error: Some(error), .. } => {
+                error.postponed_by().is_none().then_some(TaskStatus::Errored)
+            }
             Event::ResultSent { succeeded: true, .. } => Some(TaskStatus::Successful),
             Event::CallerResumed { succeeded: true, .. } => Some(TaskStatus::Done),
             Event::CallerResumed { succeeded: false, .. } | Event::DeadLettered { .. } => {

@@ -53,6 +53,8 @@ pub enum Bug {
     MissingEntryIsDone,
     /// The message of the next attempt is due when that of the previous attempt was.
     SuccessorKeepsDue,
+    /// A task that its handler postpones loses an attempt.
+    LaterCountsAttempt,
     /// A worker that has drained publishes no last record.
     NoLastRecord,
     /// A sweep deletes a dead letter before its task is posted.
@@ -70,7 +72,7 @@ impl Bug {
         [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy, Bug::SweepLeavesLeases];
 
     /// The bugs that the simulator can find in producers, workers and the broker.
-    pub const ALL: [Bug; 23] = [
+    pub const ALL: [Bug; 24] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -93,6 +95,7 @@ impl Bug {
         Bug::RefusedEntryFailsBatch,
         Bug::MissingEntryIsDone,
         Bug::SuccessorKeepsDue,
+        Bug::LaterCountsAttempt,
         Bug::NoLastRecord,
     ];
 }

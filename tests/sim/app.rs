@@ -84,6 +84,9 @@ impl World {
         if one_in(rng, 8) && self.kinds[task.kind].settings.time_limit.is_none() {
             task.takes = (lease * 3_000).min(60_000);
         }
+        if setup.max_later.is_some() && one_in(rng, 3) {
+            task.postpones = 1 + rng.up_to(3) as u32;
+        }
         if let Some(plan) = setup.plan {
             task.plan = plan;
             task.takes = longest;

@@ -58,6 +58,7 @@ impl Coverage {
             Event::MessageRetrieved { .. } => "MessageRetrieved",
             Event::TaskExecuted { .. } => "TaskExecuted",
             Event::Retried { .. } => "Retried",
+            Event::Postponed { .. } => "Postponed",
             Event::Replaced { .. } => "Replaced",
             Event::Acknowledged { .. } => "Acknowledged",
             Event::DeadLettered { .. } => "DeadLettered",

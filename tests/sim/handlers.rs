@@ -41,6 +41,9 @@ impl World {
         if task.is_newer && self.is_old(who.host) {
             (job.end, takes) = (End::BadArgs, Some(Duration::from_millis(1)));
         }
+        if job.end != End::BadArgs && self.checker.postponements_of(&run) < task.postpones {
+            job.end = End::Later;
+        }
         if let Some(mut injected) = self.draw_fault(who.host, Opportunity::Handler) {
             let lease = self.setup.lease();
             self.checker.tasks[number].causes.add(Cause::Handler);

@@ -105,6 +105,8 @@ pub(crate) enum End {
     FailedForGood,
     Panicked,
     BadArgs,
+    /// It postpones its task.
+    Later,
     /// It was not run.
     NotRun,
     Cancelled,
@@ -259,6 +261,10 @@ impl End {
             End::Failed => JobOutcome::Failed("it did not work".into()),
             End::FailedForGood => {
                 JobOutcome::Failed(ivy_proto::TaskError::fatal("it will never work"))
+            }
+            End::Later => {
+                let delay = Duration::from_secs(task as u64 % 4);
+                JobOutcome::Failed(ivy_proto::TaskError::later(delay))
             }
             End::Panicked => JobOutcome::Panicked("index out of bounds".to_owned()),
             End::BadArgs => JobOutcome::BadArgs("a number was expected".to_owned()),

@@ -9,6 +9,7 @@ mod counts;
 mod due;
 mod ids;
 mod message_lifecycle;
+mod postponements;
 mod queries;
 mod work;
 
@@ -62,6 +63,8 @@ struct Message {
     attempt_info: AttemptInfo,
     /// How often a handler was started for it.
     runs: u32,
+    /// The delay by which its handler postponed its task.
+    postponed_by: Option<Duration>,
     /// How often each worker released it.
     released_by: BTreeMap<ProcessId, u32>,
     /// Workers that were informed that it was released, correctly or by the reply to another
@@ -124,6 +127,7 @@ pub(crate) struct LawChecker {
     /// Which hosts are ivy workers.
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
+    pub(crate) max_later: u32,
     pub(crate) backend: Backend,
     /// Whether a worker may lack the key.
     pub(crate) wrong_keys: bool,
@@ -151,6 +155,7 @@ impl LawChecker {
             done_at: BTreeMap::new(),
             workers,
             max_deliveries: 0,
+            max_later: 0,
             backend: Backend::default(),
             wrong_keys: false,
             breach: None,
@@ -237,6 +242,7 @@ impl LawChecker {
                 lost: 0,
                 attempt_info,
                 runs: 0,
+                postponed_by: None,
                 released_by: BTreeMap::new(),
                 release_confirmed_to: Vec::new(),
                 done_by: Vec::new(),
@@ -255,7 +261,7 @@ impl LawChecker {
                 let task = &mut self.tasks[number];
                 task.live += 1;
                 *self.successors.entry((who, number)).or_default() += 1;
-                self.check_lost_count(number, attempt_info.attempt, attempt_info.lost);
+                self.check_lost_count(number, attempt_info);
                 if again {
                     self.tasks[number].causes.add(Cause::Twice);
                 }

@@ -109,6 +109,9 @@ impl World {
             .with_max_deliveries(setup.max_deliveries)
             .with_notice_bytes(setup.notice_bytes);
         config = self.with_tasks(host, config);
+        if let Some(times) = setup.max_later {
+            config = config.with_max_later(times);
+        }
         if setup.presence {
             config = config.with_presence(Presence::identity());
         }

@@ -38,6 +38,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::MissingEntryIsDone => &["S1", "S2", "S3"],
         Bug::SuccessorKeepsDue => &["S17"],
         Bug::NoLastRecord => &["S18"],
+        Bug::LaterCountsAttempt => &["S19"],
         Bug::SweepDeletesBeforePost | Bug::SweepPostsEachCopy | Bug::SweepLeavesLeases => &[],
     }
 }

@@ -123,6 +123,7 @@ impl World {
         task.delay = 0;
         task.takes = 10;
         task.once = false;
+        task.postpones = 0;
         task.has_deadline = false;
         task.reply = ReplyTo::None;
         self.unscheduled += 1;

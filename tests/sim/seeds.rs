@@ -128,13 +128,14 @@ fn assert_nothing_is_missing(coverage: &Coverage) {
 }
 
 /// The events that any set of runs must contain if it is large enough.
-const EVENTS: [&str; 25] = [
+const EVENTS: [&str; 26] = [
     "TaskSent",
     "Resent",
     "SendFailed",
     "MessageRetrieved",
     "TaskExecuted",
     "Retried",
+    "Postponed",
     "Replaced",
     "Acknowledged",
     "DeadLettered",

@@ -134,6 +134,8 @@ pub(crate) struct Setup {
     /// Whether the waits of tasks are measured.
     pub(crate) measured: bool,
     pub(crate) flood: Option<Flood>,
+    /// If handlers postpone some tasks: how often a worker lets them.
+    pub(crate) max_later: Option<u32>,
     /// What each task does, if that is given.
     pub(crate) plan: Option<Plan>,
 }
@@ -180,6 +182,7 @@ impl Default for Setup {
             watched: false,
             measured: false,
             flood: None,
+            max_later: None,
             plan: None,
         }
     }
@@ -344,6 +347,10 @@ impl Setup {
         let mut rng = stream_of(seed, SETTINGS + 5);
         setup.presence = one_in(&mut rng, 2);
         setup.watched = one_in(&mut rng, 2);
+        let mut rng = stream_of(seed, SETTINGS + 6);
+        if one_in(&mut rng, 3) {
+            setup.max_later = Some(one_of(&mut rng, &[0, 1, 3, 1_000]));
+        }
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.workers_of_another_program = 1,

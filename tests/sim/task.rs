@@ -1,6 +1,6 @@
 //! A scheduled task as the simulator knows it: what should happen, and what did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ivy_proto::producer::ReplyTo;
@@ -48,6 +48,13 @@ pub(crate) struct AttemptInfo {
     pub(crate) lost: u32,
     pub(crate) later: u32,
     pub(crate) requeued: u32,
+}
+
+impl AttemptInfo {
+    /// What all copies of one message have in common.
+    fn key(self) -> (u32, u32, Option<u64>) {
+        (self.attempt, self.later, self.due)
+    }
 }
 
 /// What was reported to the caller.
@@ -151,13 +158,18 @@ pub(crate) struct Task {
     pub(crate) delay: u64,
     /// How long its handler takes, in milliseconds.
     pub(crate) takes: u64,
+    /// How often its handler postpones it before it does what is planned.
+    pub(crate) postpones: u32,
 
     /// When its producer last received the call.
     pub(crate) called: Option<Moment>,
-    /// When each attempt is due by its messages, and whether the clock of their writer was correct.
-    dues: BTreeMap<(u32, Option<u64>), bool>,
-    /// How often it was postponed and requeued, by its first message.
-    counts: Option<(u32, u32)>,
+    /// When each attempt is due by its messages, by attempt and the number of postponements before,
+    /// and whether the clock of their writer was correct.
+    dues: BTreeMap<(u32, u32, Option<u64>), bool>,
+    /// How often it was requeued, by its first message.
+    requeued: Option<u32>,
+    /// In which attempts handlers have postponed it, and how often it had been postponed before.
+    pub(crate) postponed: BTreeSet<(u32, u32)>,
     /// Messages accepted from its sender.
     pub(crate) accepted: u32,
     /// How often the network doubled a post of it.
@@ -209,9 +221,11 @@ impl Task {
             deadline: None,
             delay: 0,
             takes: 1,
+            postpones: 0,
             called: None,
             dues: BTreeMap::new(),
-            counts: None,
+            requeued: None,
+            postponed: BTreeSet::new(),
             accepted: 0,
             doubled: 0,
             unknown: 0,
@@ -242,27 +256,32 @@ impl Task {
 
     /// Records the options of one of its messages.
     pub(crate) fn record(&mut self, attempt_info: AttemptInfo, clock_is_right: bool) {
-        self.dues.entry((attempt_info.attempt, attempt_info.due)).or_insert(clock_is_right);
-        self.counts.get_or_insert((attempt_info.later, attempt_info.requeued));
+        self.dues.entry(attempt_info.key()).or_insert(clock_is_right);
+        self.requeued.get_or_insert(attempt_info.requeued);
     }
 
     /// Whether an earlier message has the same due time for this attempt.
     pub(crate) fn has_recorded(&self, attempt_info: AttemptInfo) -> bool {
-        self.dues.contains_key(&(attempt_info.attempt, attempt_info.due))
+        self.dues.contains_key(&attempt_info.key())
+    }
+
+    /// Whether an earlier message has this number of postponements.
+    pub(crate) fn has_recorded_later(&self, later: u32) -> bool {
+        self.dues.keys().any(|(_, recorded, _)| *recorded == later)
     }
 
     /// Whether its first writer had a correct clock.
     pub(crate) fn was_recorded_by_correct_clock(&self, attempt_info: AttemptInfo) -> bool {
-        self.dues.get(&(attempt_info.attempt, attempt_info.due)) == Some(&true)
+        self.dues.get(&attempt_info.key()) == Some(&true)
     }
 
     pub(crate) fn has_recorded_nothing(&self) -> bool {
         self.dues.is_empty()
     }
 
-    /// Whether a message has the counts of the first one. No attempt changes them.
-    pub(crate) fn keeps_counts(&self, attempt_info: AttemptInfo) -> bool {
-        self.counts.is_none_or(|counts| counts == (attempt_info.later, attempt_info.requeued))
+    /// Whether a message was requeued as often as the first one. No attempt changes that.
+    pub(crate) fn keeps_requeued(&self, attempt_info: AttemptInfo) -> bool {
+        self.requeued.is_none_or(|requeued| requeued == attempt_info.requeued)
     }
 
     /// How many deliveries of an attempt were lost, or look lost.

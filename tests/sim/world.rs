@@ -131,6 +131,7 @@ impl World {
         let presence = Presence::new(keys.reader().clone());
         let mut checker = LawChecker::new(keys.reader().clone(), queues, workers);
         checker.max_deliveries = setup.max_deliveries;
+        checker.max_later = setup.max_later.unwrap_or(0);
         checker.backend = setup.backend;
         checker.wrong_keys = setup.has(Class::Keys);
         let address =

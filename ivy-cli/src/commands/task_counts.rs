@@ -110,6 +110,7 @@ pub(super) struct Record<'a> {
     started: u64,
     ok: u64,
     failed: u64,
+    postponed: u64,
     retried: u64,
     released: BTreeMap<&'static str, u64>,
     dead: BTreeMap<&'static str, u64>,
@@ -135,6 +136,7 @@ impl<'a> Record<'a> {
             started: counts.started,
             ok: counts.executed.of(Execution::Ok),
             failed: counts.executed.failed(),
+            postponed: counts.executed.of(Execution::Later),
             retried: counts.retried,
             released: counts
                 .released

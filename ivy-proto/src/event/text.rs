@@ -37,11 +37,21 @@ impl Display for Event {
             Event::TaskExecuted { task, attempt, took, error: None } => {
                 write!(f, "{task} succeeded at attempt {attempt}, after {took:?}")
             }
+            Event::TaskExecuted { task, attempt, took, error: Some(error) }
+                if error.postponed_by().is_some() =>
+            {
+                write!(f, "{task} was postponed by its handler at attempt {attempt}, after {took:?}: {error}")
+            }
             Event::TaskExecuted { task, attempt, took, error: Some(error) } => {
                 write!(f, "{task} failed at attempt {attempt}, after {took:?}: {error}")
             }
             Event::Retried { task, attempt, delay } => {
                 write!(f, "{task} will be retried in {delay:?}, as attempt {attempt}")
+            }
+            Event::Postponed { task, attempt, count, delay, message } => {
+                let times = Counted(*count, "time", "times");
+                let message = Escaped(message);
+                write!(f, "{task} will run again in {delay:?}, still at attempt {attempt}; it was postponed {times}: {message}")
             }
             Event::Replaced { task, lost } => {
                 let lost = Counted(*lost, "delivery was", "deliveries were");

@@ -95,13 +95,16 @@ counts_by! {
     Cancelled = "cancelled",
     /// It does not accept the arguments, so it was not run.
     BadArgs = "bad_args",
+    /// It postponed its task: the attempt does not count.
+    Later = "later",
 }
 
 impl Executions {
-    /// How many failed: all but those that returned a value or were cancelled.
+    /// How many failed: all but those that returned a value, were cancelled or postponed their task.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        let others = [Execution::Ok, Execution::Cancelled].map(|execution| self.of(execution));
+        let others = [Execution::Ok, Execution::Cancelled, Execution::Later];
+        let others = others.map(|execution| self.of(execution));
         others.into_iter().fold(self.total(), u64::saturating_sub)
     }
 }

@@ -1,6 +1,7 @@
 //! The error of a failed task.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::text::Escaped;
 
@@ -20,23 +21,73 @@ use crate::text::Escaped;
 /// }
 /// assert!(divide(1, 0).unwrap_err().is_fatal());
 /// ```
+///
+/// A handler that cannot do its work now, for example because a tenant has used up its share,
+/// [postpones](TaskError::later) the task:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ivy_proto::TaskError;
+///
+/// fn send_mail(tenant_may_send: bool) -> Result<(), TaskError> {
+///     if !tenant_may_send {
+///         let delay = Duration::from_secs(20);
+///         return Err(TaskError::later(delay).with_message("the tenant's hour is used up"));
+///     }
+///     Ok(())
+/// }
+/// assert_eq!(send_mail(false).unwrap_err().postponed_by(), Some(Duration::from_secs(20)));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TaskError {
     message: String,
-    fatal: bool,
+    consequence: Consequence,
+}
+
+/// What follows an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consequence {
+    /// The attempt has failed, and the next one follows if there is one left.
+    Retry,
+    /// The attempt has failed, and there is no other.
+    DeadLetter,
+    /// The attempt does not count, and is repeated after this delay.
+    Postpone(Duration),
 }
 
 impl TaskError {
     /// An error after which the task is retried, if it has retries left.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        TaskError { message: message.into(), fatal: false }
+        TaskError { message: message.into(), consequence: Consequence::Retry }
     }
 
     /// An error after which the task is not retried.
     #[must_use]
     pub fn fatal(message: impl Into<String>) -> Self {
-        TaskError { message: message.into(), fatal: true }
+        TaskError { message: message.into(), consequence: Consequence::DeadLetter }
+    }
+
+    /// "Not now": the task runs again after this delay, and no attempt is counted.
+    ///
+    /// The delay is cut to the longest that the queue offers, and queues may round it up to whole
+    /// seconds. The task's deadline still applies: if the task could not be started in time, it is
+    /// moved to the dead-letter queue at once. A worker postpones a task 1,000 times unless its
+    /// `max_later` says otherwise; after that, this error counts as a failed attempt.
+    ///
+    /// The caller continues to wait, and is not told. The handler should return early: what it did
+    /// before is done again.
+    #[must_use]
+    pub fn later(delay: Duration) -> Self {
+        TaskError { message: "not now".to_owned(), consequence: Consequence::Postpone(delay) }
+    }
+
+    /// Replaces the message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
     }
 
     /// A retryable error with the message of another error and its sources.
@@ -61,7 +112,22 @@ impl TaskError {
     /// Whether retries are ruled out.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        self.fatal
+        self.consequence == Consequence::DeadLetter
+    }
+
+    /// The delay after which the task is to run again without counting an attempt, if the handler
+    /// [postponed](TaskError::later) it.
+    #[must_use]
+    pub fn postponed_by(&self) -> Option<Duration> {
+        match self.consequence {
+            Consequence::Postpone(delay) => Some(delay),
+            Consequence::Retry | Consequence::DeadLetter => None,
+        }
+    }
+
+    /// The same message as an attempt that has failed and may be retried, with a remark.
+    pub(crate) fn counted(&self, remark: &str) -> Self {
+        TaskError::new(format!("{}; {remark}", self.message))
     }
 }
 
@@ -73,7 +139,11 @@ impl fmt::Display for TaskError {
 
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskError({self}{})", if self.fatal { ", fatal" } else { "" })
+        match self.consequence {
+            Consequence::Retry => write!(f, "TaskError({self})"),
+            Consequence::DeadLetter => write!(f, "TaskError({self}, fatal)"),
+            Consequence::Postpone(delay) => write!(f, "TaskError({self}, later by {delay:?})"),
+        }
     }
 }
 
@@ -120,6 +190,18 @@ mod tests {
     fn a_fatal_error_stays_fatal_in_a_box() {
         let boxed: Box<dyn std::error::Error + Send + Sync> = TaskError::fatal("no").into();
         assert!(TaskError::from(boxed).is_fatal());
+    }
+
+    #[test]
+    fn a_postponement_keeps_its_delay_in_a_box_and_with_another_message() {
+        let delay = Duration::from_secs(3);
+        let error = TaskError::later(delay).with_message("the tenant is over its limit");
+        let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
+        let error = TaskError::from(boxed);
+        assert_eq!(error.postponed_by(), Some(delay));
+        assert_eq!(error.message(), "the tenant is over its limit");
+        assert!(!error.is_fatal());
+        assert_eq!(TaskError::new("no").postponed_by(), None);
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub enum TaskChange {
     Started,
     /// The handler returned an error, panicked or was stopped at its time limit.
     Failed,
-    /// It is back in its queue: for a retry, or because its worker released it or crashed.
+    /// It is back in its queue: for a retry, or because its handler postponed it, or its worker
+    /// released it or crashed.
     Returned,
     /// The handler returned a value, and the notifier accepted it.
     Succeeded,

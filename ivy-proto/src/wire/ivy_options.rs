@@ -34,7 +34,8 @@ pub struct IvyOptions {
     /// delivery. If missing, waiting times and ages are unknown.
     pub due: Option<u64>,
     /// The number of lost deliveries of this attempt: the worker crashed, or its lease ended.
-    /// Written if the queue does not count them separately; omitted if zero.
+    /// Written if the queue does not count them separately, or if the message replaces that of a
+    /// postponed task; omitted if zero.
     pub lost: u32,
     /// How often the handler postponed the task. Unrelated to failures.
     pub later: u32,

@@ -15,6 +15,9 @@ use super::replay_window::ReplayWindow;
 
 /// The default bound on the bytes of unpublished notices.
 const NOTICE_BYTES: usize = 16 << 20;
+/// How often a handler may postpone a task by default: often enough for a task that waits for
+/// hours, and seldom enough that a mistake ends.
+const MAX_LATER: u32 = 1_000;
 /// The highest concurrency of one worker.
 const MAX_SLOTS: usize = 100_000;
 
@@ -51,6 +54,9 @@ pub struct WorkerConfig {
     /// lost when its worker crashes or its lease ends; renewals, failed attempts and deliberate
     /// releases do not count. After half as many the message runs alone.
     pub max_deliveries: u32,
+    /// How often the handler of a task may [postpone](crate::TaskError::later) it. After that, a
+    /// postponement counts as a failed attempt.
+    pub max_later: u32,
     /// How long authenticated messages that this worker has completed are remembered, so that a
     /// second delivery is deleted without running it again. `None`: they are not remembered.
     pub replay_window: Option<ReplayWindow>,
@@ -82,6 +88,7 @@ impl WorkerConfig {
             reserve_times: BTreeMap::new(),
             backoff: Backoff::ATTEMPTS,
             max_deliveries: 10,
+            max_later: MAX_LATER,
             replay_window: None,
             creates_queues: true,
             notice_bytes: NOTICE_BYTES,
@@ -156,6 +163,14 @@ impl WorkerConfig {
     #[must_use]
     pub fn with_max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;
+        self
+    }
+
+    /// Lets the handler of a task [postpone](crate::TaskError::later) it this often. After that, a
+    /// postponement counts as a failed attempt; with 0, each one does. Default: 1,000.
+    #[must_use]
+    pub fn with_max_later(mut self, times: u32) -> Self {
+        self.max_later = times;
         self
     }
 

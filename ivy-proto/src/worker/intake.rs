@@ -320,7 +320,8 @@ impl Worker {
         };
         held.stage = Stage::Running { started_at: now, overdue: None };
         let (row, is_again) = (held.row, held.deliveries.is_again);
-        let due = ivy.and_then(|ivy| ivy.due).filter(|_| scheduled.attempt == 1 && !is_again);
+        let is_first = scheduled.attempt == 1 && !is_again && scheduled.later() == 0;
+        let due = ivy.and_then(|ivy| ivy.due).filter(|_| is_first);
         let waited = due.and_then(|due| {
             let now = self.fx.plausible_unix_millis()?;
             Some(now.saturating_sub(due).saturating_mul(1000))

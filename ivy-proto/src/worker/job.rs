@@ -61,6 +61,11 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
+    /// How often its handler postponed the task before.
+    pub(super) fn later(&self) -> u32 {
+        self.envelope.options.ivy().map_or(0, |ivy| ivy.later)
+    }
+
     /// A copy of the task with this change to `options.ivy`. A message that came without these
     /// options gets the id that it was known by.
     pub(super) fn copy(&self, change: impl FnOnce(&mut IvyOptions)) -> Envelope {
@@ -113,14 +118,23 @@ pub(super) struct Settling {
 pub(super) enum Settlement {
     /// Delete it: its task is done, or a copy replaces it.
     Delete,
-    /// Post a copy for the next attempt, then delete it.
-    Successor { successor: Body, delay: Duration },
+    /// Post a copy for the next attempt, or for the same attempt later, then delete it.
+    Successor { successor: Body, delay: Duration, succession: Succession },
     /// Post a copy that carries the number of lost deliveries, then delete it.
     Replace { copy: Body, why: Replacement },
     /// Post a copy to the dead-letter queue, then delete it.
     DeadLetter(DeadLettering),
     /// Release it. `detail` says why if this worker cannot decide on it.
     Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
+}
+
+/// What a successor is for.
+#[derive(Clone, Debug)]
+pub(super) enum Succession {
+    /// The next attempt, after a failed one.
+    Retry,
+    /// The same attempt, which the handler postponed. `count` is how often it has done so by now.
+    Postponed { count: u32, message: String },
 }
 
 /// Why a message is replaced by a copy.

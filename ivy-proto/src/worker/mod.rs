@@ -11,7 +11,7 @@
 //!               ▼                                                   │ slots free
 //!   Reserve ► admission ► run ► handler ► settling ► pending deletes ► DeleteMany
 //!               │           │ lease: touch    │
-//!               │ unreadable, unknown         ├─ retry: Post successor, delete
+//!               │ unreadable, unknown         ├─ retry, postponement: Post successor, delete
 //!               └────────────────────────────►└─ dead letter: Post copy, delete
 //! ```
 //!
@@ -110,6 +110,7 @@ mod notify_caller;
 mod outcome;
 mod pending_deletes;
 mod poller;
+mod postponing;
 mod presence;
 mod presence_record;
 mod queue_replies;

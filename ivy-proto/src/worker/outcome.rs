@@ -12,7 +12,7 @@ use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
 use super::Worker;
 use super::io::{CancelReason, JobOutcome, Timer};
-use super::job::{DeadLettering, Job, JobWithoutLease, Scheduled, Settlement, Stage};
+use super::job::{DeadLettering, Job, JobWithoutLease, Scheduled, Settlement, Stage, Succession};
 use super::poller::PauseReason;
 
 /// How long a queue and a message are paused after the system could not start a thread for the
@@ -20,7 +20,7 @@ use super::poller::PauseReason;
 const NO_THREAD_DELAY: Duration = Duration::from_secs(1);
 
 impl Worker {
-    pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
+    pub(super) fn take_outcome(&mut self, job: JobId, mut outcome: JobOutcome) {
         let was_interrupted = self.waits.handler_ended(job);
         self.lose_ended_lease(job);
         if let Some(job) = self.without_lease.remove(&job) {
@@ -36,6 +36,15 @@ impl Worker {
         self.suspects.ended(job);
         self.fx.timers.stop(&Timer::TimeLimit(job));
         let took = self.fx.now.since(started_at);
+        let mut postponed = None;
+        if let JobOutcome::Failed(error) = &mut outcome
+            && let Some(delay) = error.postponed_by()
+        {
+            match self.postpone(job, &scheduled, error, delay) {
+                Ok(settlement) => postponed = Some(settlement),
+                Err(counted) => *error = counted,
+            }
+        }
         if let Some(execution) = execution(&outcome, overdue) {
             self.fx.meter.executed(row, execution, took);
         }
@@ -53,7 +62,13 @@ impl Worker {
             }
             JobOutcome::BadArgs(message) => return self.reject_mismatch(job, message),
             JobOutcome::NotRun => return self.release_not_run(job),
-            JobOutcome::Failed(error) => error,
+            JobOutcome::Failed(error) => match postponed {
+                Some(settlement) => {
+                    self.executed(&scheduled, took, Some(error));
+                    return self.settle_as(job, settlement);
+                }
+                None => error,
+            },
             JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue == Some(CancelReason::LeaseLimit) => {
                 TaskError::new("the handler exceeded the queue's limit for holding a message")
@@ -155,7 +170,8 @@ impl Worker {
             });
             return self.settle_as(job, settlement);
         }
-        self.settle_as(job, Settlement::Successor { successor, delay });
+        let succession = Succession::Retry;
+        self.settle_as(job, Settlement::Successor { successor, delay, succession });
     }
 
     fn executed(&mut self, scheduled: &Scheduled, took: Duration, error: Option<TaskError>) {
@@ -208,6 +224,7 @@ impl Worker {
 fn execution(outcome: &JobOutcome, stopped: Option<CancelReason>) -> Option<Execution> {
     Some(match (outcome, stopped) {
         (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, _) => Execution::Ok,
+        (JobOutcome::Failed(error), _) if error.postponed_by().is_some() => Execution::Later,
         (JobOutcome::Failed(_), _) => Execution::Error,
         (JobOutcome::Panicked(_), _) => Execution::Panic,
         (JobOutcome::BadArgs(_), _) => Execution::BadArgs,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
+use crate::metrics::Row;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
@@ -17,7 +18,7 @@ use crate::text::brief;
 use super::Worker;
 use super::effects::OpPurpose;
 use super::io::Timer;
-use super::job::{Progress, Replacement, Settlement, Settling, Stage};
+use super::job::{Progress, Replacement, Scheduled, Settlement, Settling, Stage, Succession};
 use super::queue_replies::may_succeed_later;
 
 impl Worker {
@@ -61,7 +62,7 @@ impl Worker {
                 let receipt = held.lease.receipt().clone();
                 (OpPurpose::Release(job), QueueOp::Release { queue, receipt, delay, failed })
             }
-            Settlement::Successor { successor, delay } => {
+            Settlement::Successor { successor, delay, .. } => {
                 let message = NewMessage { body: successor.clone(), delay: *delay };
                 (OpPurpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
@@ -96,11 +97,9 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
         match settling.settlement.clone() {
-            Settlement::Successor { delay, .. } => {
+            Settlement::Successor { delay, succession, .. } => {
                 if let Some(scheduled) = scheduled {
-                    let attempt = scheduled.attempt.saturating_add(1);
-                    self.fx.meter.retried(row);
-                    self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
+                    self.report_succession(&scheduled, row, delay, succession);
                 }
             }
             Settlement::Replace { why, .. } => return self.replaced(job, why),
@@ -122,6 +121,28 @@ impl Worker {
             Settlement::Delete | Settlement::Release { .. } => return,
         }
         self.settle_as(job, Settlement::Delete);
+    }
+
+    /// Reports that the queue accepted the successor of a message.
+    fn report_succession(
+        &mut self,
+        scheduled: &Scheduled,
+        row: Row,
+        delay: Duration,
+        succession: Succession,
+    ) {
+        let task = scheduled.task.clone();
+        match succession {
+            Succession::Retry => {
+                let attempt = scheduled.attempt.saturating_add(1);
+                self.fx.meter.retried(row);
+                self.fx.event(Event::Retried { task, attempt, delay });
+            }
+            Succession::Postponed { count, message } => {
+                let attempt = scheduled.attempt;
+                self.fx.event(Event::Postponed { task, attempt, count, delay, message });
+            }
+        }
     }
 
     pub(super) fn post_failed(&mut self, job: JobId, fault: &Fault) {

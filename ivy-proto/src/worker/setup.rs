@@ -142,6 +142,11 @@ impl WorkerSetup {
         self.config.max_deliveries = deliveries;
     }
 
+    /// See [`WorkerConfig::with_max_later`].
+    pub fn max_later(&mut self, times: u32) {
+        self.config.max_later = times;
+    }
+
     /// Returns the configuration of a worker with these tasks. Settings are `None` for a task that
     /// is registered by name.
     ///
@@ -205,9 +210,11 @@ mod tests {
         setup.priorities([1, 2]);
         setup.backoff(Backoff::REQUESTS);
         setup.max_deliveries(7);
+        setup.max_later(9);
         let config = setup.finish([]).unwrap();
         let queue = |name| QueueName::new(name).unwrap();
-        assert_eq!((config.concurrency, config.max_deliveries), (3, 7));
+        let numbers = (config.concurrency, config.max_deliveries, config.max_later);
+        assert_eq!(numbers, (3, 7, 9));
         assert_eq!((config.lease, config.backoff), (minute, Backoff::REQUESTS));
         assert_eq!(config.reserve_times[&task("slow")], minute * 2);
         assert!(config.routes.contains(&queue("fast")));

@@ -98,6 +98,7 @@ conformance! {
         a_task_that_recovers_returns_its_result;
         heartbeats_are_not_counted_as_attempts;
         a_fatal_error_is_not_retried;
+        a_postponed_task_comes_again_without_losing_an_attempt;
         a_call_may_forbid_retries;
         a_panic_is_a_failed_attempt_and_leaves_its_slot_free;
         a_panic_that_panics_again_is_reported_as_a_panic;

@@ -1,5 +1,6 @@
 //! Tasks that fail.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ivy_proto::event::Event;
@@ -11,7 +12,7 @@ use ivy_test_kit::PATIENCE;
 use crate::fixture::{BACKOFF, Fixture, LEASE};
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::helpers::{EXPECTED_PANIC, Gate, Journal, PanicsOnDrop, eventually_eq};
-use crate::tasks::{DOUBLE, FAIL, LIMITED};
+use crate::tasks::{DOUBLE, DOUBLE_ONCE, FAIL, LIMITED};
 use crate::watch::Watch;
 
 /// N retries are N + 1 attempts of one task, each with its number, with delays that may grow up to
@@ -96,6 +97,42 @@ pub(crate) fn a_fatal_error_is_not_retried<H: Harness>(fixture: &Fixture<H>) {
     let ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
     assert_eq!(ids, messages.entries());
     assert_eq!(letters[0].reason, DeadLetterReason::Fatal);
+}
+
+/// A handler may postpone its task, which then runs again from another message, even if it must not
+/// be retried.
+pub(crate) fn a_postponed_task_comes_again_without_losing_an_attempt<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let double = fixture.own(DOUBLE_ONCE);
+    let mut watch = fixture.watch();
+    let runs = Journal::new();
+    let journal = runs.clone();
+    let handler = move |job: Job, (n,): (u64,)| {
+        journal.write((job.message_id, job.attempt, job.max_attempts));
+        match journal.entries().len() {
+            3 => Ok(2 * n),
+            _ => Err(TaskError::later(Duration::from_millis(20)).with_message("not now")),
+        }
+    };
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    fixture.until_empty();
+    let runs = runs.entries();
+    assert!(runs.iter().all(|(_, attempt, max)| (*attempt, *max) == (1, 1)), "{runs:?}");
+    let messages: BTreeSet<_> = runs.iter().map(|(message, ..)| message.clone()).collect();
+    assert_eq!((runs.len(), messages.len()), (3, 3));
+    let id = handle.id();
+    let postponed = move |event: &Event| match event {
+        Event::Postponed { task, count, .. } if task.id == id => Some(*count),
+        _ => None,
+    };
+    eventually_eq(2, || watch.all(postponed).len());
+    let mut counts = watch.all(postponed);
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2]);
+    assert!(fixture.dead_letters().is_empty());
 }
 
 /// A call may allow fewer retries than its task.

@@ -3,6 +3,7 @@
 mod calls;
 mod failures;
 mod lifecycle;
+mod postponing;
 mod queues;
 mod sweeps;
 

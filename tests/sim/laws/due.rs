@@ -1,5 +1,5 @@
-//! When a message's attempt may start, as its options state it, and how often its task was deferred
-//! and returned.
+//! When a message's attempt may start, as its options state it, and how often its task was
+//! requeued.
 
 use std::time::Duration;
 
@@ -61,10 +61,8 @@ impl LawChecker {
     ) {
         let attempt_info = self.attempt_info_of(&message.body);
         let task = &self.tasks[number];
-        if !task.keeps_counts(attempt_info) {
-            self.broken("S17", || {
-                format!("task {number} was deferred or returned: {attempt_info:?}")
-            });
+        if !task.keeps_requeued(attempt_info) {
+            self.broken("S17", || format!("task {number} was requeued: {attempt_info:?}"));
         }
         let task = &self.tasks[number];
         // The same message again, or its copy.
@@ -72,7 +70,10 @@ impl LawChecker {
             return;
         }
         let may_differ = match self.workers.contains(&who.host) {
-            true => attempt_info.attempt > 1 && attempt_info.lost == 0,
+            true => {
+                self.check_succession(number, attempt_info)
+                    || attempt_info.attempt > 1 && attempt_info.lost == 0
+            }
             false => task.has_recorded_nothing(),
         };
         let Some((since, is_right)) = since.filter(|_| may_differ) else {

@@ -100,20 +100,24 @@ impl LawChecker {
         if started.outcome_is_void {
             return;
         }
-        let task = &mut self.tasks[started.task];
+        let bit = 1u128 << started.attempt.min(127);
         match outcome {
             JobOutcome::Done(_) | JobOutcome::ResultTooDeep => {
+                let task = &mut self.tasks[started.task];
                 task.finished += 1;
                 task.finished_at.get_or_insert(now);
                 self.messages[started.message].done_by.push(who);
                 self.done_at.insert((who, started.message), now);
             }
+            JobOutcome::Failed(error) if self.record_postponement(started, error) => {
+                self.tasks[started.task].started &= !bit;
+            }
             // It was not run, and the attempt does not count.
             JobOutcome::BadArgs(_) | JobOutcome::NotRun => {
-                task.started &= !(1u128 << started.attempt.min(127));
+                self.tasks[started.task].started &= !bit;
             }
             _ if !counts => {}
-            _ => task.failed |= 1u128 << started.attempt.min(127),
+            _ => self.tasks[started.task].failed |= bit,
         }
     }
 

@@ -15,6 +15,8 @@ use crate::world::World;
 /// How much later than its deadline a task may still start, without the difference between clocks
 /// that is not reported.
 const TOLERANCE: Duration = Duration::from_secs(59);
+/// That difference, when no tolerance applies.
+const CLOCKS_APART: Duration = Duration::from_millis(102);
 
 impl World {
     /// Like a driver when it wakes: informs the machine if the wall clock was set. Returns whether
@@ -69,7 +71,12 @@ impl World {
         let Some((deadline, arrived)) = self.deadline_and_arrival(who, message) else { return };
         let now = self.now;
         let is_right = self.hosts[who.host].wall.is_right(arrived, now);
-        if is_right && now < deadline + TOLERANCE {
+        // A task is not postponed past its deadline, without a tolerance.
+        let (by, tolerance) = match self.checker.postponed_by(message) {
+            Some(by) => (by + CLOCKS_APART, Duration::ZERO),
+            None => (Duration::ZERO, TOLERANCE),
+        };
+        if is_right && now + by < deadline + tolerance {
             self.checker.broken("L2", || format!("{message} had not passed its deadline"));
         }
     }

@@ -15,6 +15,7 @@ use crate::queue::{
     Body, DeliveryCount, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved,
     ReservedMessage,
 };
+use crate::task::TaskError;
 use crate::time::{Moment, WallClock};
 use crate::wire::crypto::samples::both;
 use crate::wire::crypto::{BodyForm, Policy};
@@ -230,7 +231,7 @@ impl World {
                 if let Some(job) = pick(self.running.iter().copied(), which) {
                     self.running.retain(|other| *other != job);
                     self.ended = Some(job);
-                    let outcome = match how % 6 {
+                    let outcome = match how % 7 {
                         0 => JobOutcome::Failed("no".into()),
                         1 => JobOutcome::Panicked("no".to_owned()),
                         2 => {
@@ -238,6 +239,7 @@ impl World {
                             JobOutcome::BadArgs("no".to_owned())
                         }
                         3 => JobOutcome::Cancelled,
+                        4 => JobOutcome::Failed(TaskError::later(Duration::from_secs(3))),
                         _ => JobOutcome::Done(RawJson::parse("1").unwrap()),
                     };
                     self.feed(Input::Job(job, outcome));

@@ -9,7 +9,7 @@ use crate::metrics::{
 use crate::name::TaskName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::queue::{FaultKind, QueueReply};
-use crate::task::TaskSettings;
+use crate::task::{TaskError, TaskSettings};
 use crate::wire::DeadLetterReason;
 use crate::worker::{Input, JobOutcome};
 
@@ -81,6 +81,7 @@ fn only_first_attempts_that_contain_their_time_have_waited() {
 fn each_way_in_which_a_handler_ends_is_counted() {
     for (outcome, execution) in [
         (JobOutcome::Failed("no".into()), Execution::Error),
+        (JobOutcome::Failed(TaskError::later(SECOND)), Execution::Later),
         (JobOutcome::Panicked("no".into()), Execution::Panic),
         (JobOutcome::BadArgs("no".into()), Execution::BadArgs),
         (JobOutcome::Cancelled, Execution::Cancelled),

@@ -16,6 +16,7 @@ mod nested_waits;
 mod not_run;
 mod notices;
 mod polling;
+mod postponing;
 mod presence;
 mod rejecting;
 mod retries;

@@ -318,13 +318,14 @@ impl World {
     fn end_job(&mut self, job: JobId, how: u8) {
         let Some(message) = self.running.remove(&job) else { return };
         self.ended = Some(job);
-        let outcome = || match how % 8 {
+        let outcome = || match how % 9 {
             0 => JobOutcome::Failed("no".into()),
             1 => JobOutcome::Panicked("no".to_owned()),
             2 => JobOutcome::BadArgs("no".to_owned()),
             3 => JobOutcome::Cancelled,
             4 => JobOutcome::Failed(TaskError::fatal("no")),
             7 => JobOutcome::ResultTooDeep,
+            8 => JobOutcome::Failed(TaskError::later(Duration::from_secs(u64::from(how)))),
             5 => JobOutcome::NotRun,
             _ => JobOutcome::Done(RawJson::parse("1").expect("JSON")),
         };
