@@ -55,7 +55,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut events = ivy.events();
     async_std::task::spawn(async move {
         while let Some(event) = events.next().await {
-            if event.level() == Level::Warn {
+            if event.level() != Level::Debug {
                 log(&event);
             }
         }

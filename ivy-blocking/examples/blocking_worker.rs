@@ -54,7 +54,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let events = ivy.events();
     thread::spawn(move || {
         for event in events {
-            if event.level() == Level::Warn {
+            if event.level() != Level::Debug {
                 log(&event);
             }
         }

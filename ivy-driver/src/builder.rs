@@ -258,6 +258,7 @@ impl<R: Runtime> IvyBuilder<R> {
             node_peers,
             backends,
             addresses,
+            served: factory.served(),
             clock,
             events,
             sources: config.sources,

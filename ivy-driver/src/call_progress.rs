@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use event_listener::Event;
-use ivy_proto::MessageId;
 use ivy_proto::producer::{ReplyTo, SendError};
 use ivy_proto::task::{TaskOutcome, TaskReleased};
+use ivy_proto::{MessageId, Moment};
 
 /// The producer's side: reports the progress of a call. Dropping it reports that nothing more will
 /// happen.
@@ -23,10 +23,12 @@ impl CallProgress {
         (CallProgress { call: Arc::clone(&call), until }, call)
     }
 
-    /// Reports that the call was sent, or failed. Returns whether its listener needs no more.
-    pub(crate) fn sent(&self, result: Result<MessageId, SendError>) -> bool {
+    /// Reports that the call was sent, or failed, at `now`. Returns whether its listener needs no
+    /// more.
+    pub(crate) fn sent(&self, result: Result<MessageId, SendError>, now: Moment) -> bool {
         self.call.change(|history| {
-            history.is_sent = result.is_ok();
+            history.sent_at = result.is_ok().then_some(now);
+            history.may_be_sent = matches!(result, Err(SendError::Unknown { .. }));
             history.sent = Some(result);
             history.ended |= history.knows_all(self.until);
             history.ended
@@ -84,7 +86,10 @@ pub(crate) struct CallState {
 #[derive(Debug, Default)]
 pub(crate) struct CallHistory {
     sent: Option<Result<MessageId, SendError>>,
-    is_sent: bool,
+    /// When it was sent.
+    pub(crate) sent_at: Option<Moment>,
+    /// Whether it may have been sent, because the reply to its post was lost.
+    pub(crate) may_be_sent: bool,
     /// The waker of the caller that waits for the call to be sent.
     sender: Option<Waker>,
     /// Whether the outcome was ever waited for. Until then a change notifies no one, which would
@@ -99,7 +104,7 @@ pub(crate) struct CallHistory {
 
 impl CallHistory {
     fn knows_all(&self, until: Until) -> bool {
-        self.is_sent && (until == Until::Sent || self.outcome.is_some())
+        self.sent_at.is_some() && (until == Until::Sent || self.outcome.is_some())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ivy_proto::event::TaskRef;
-use ivy_proto::task::TaskFailure;
+use ivy_proto::task::{TaskFailure, TimedOut};
 use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
 
 use crate::call_listener::CallListener;
@@ -70,6 +70,15 @@ impl<R: Runtime> Error<R> {
 
     pub(crate) fn into_listener(self) -> Option<CallListener<R>> {
         self.0.listener
+    }
+
+    /// What is known of the task whose result did not arrive in time, for [`ErrorKind::TimedOut`].
+    #[must_use]
+    pub fn timed_out(&self) -> Option<&TimedOut> {
+        match self.cause() {
+            Cause::TimedOut(known) => Some(known),
+            _ => None,
+        }
     }
 
     /// Why the task failed, for [`ErrorKind::Failed`].

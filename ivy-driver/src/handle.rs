@@ -120,8 +120,8 @@ impl<R: Runtime> CallListener<R> {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
             Either::Right((Either::Left(_), _)) => {
-                let release = self.call.history().release.clone();
-                Err(Error::from(Cause::TimedOut { after: timeout, release }))
+                let known = self.producer.timed_out(&self.task, &self.call, timeout);
+                Err(Error::from(Cause::TimedOut(Box::new(known))))
             }
             Either::Right((Either::Right(_), _)) => Err(Error::from(Cause::Draining)),
         }

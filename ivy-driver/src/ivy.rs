@@ -31,6 +31,7 @@ use crate::nudge::{Nudges, NudgingQueue};
 use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
+use crate::served_queues::ServedQueues;
 
 /// The maximum number of calls for which room is allocated in advance: an iterator may announce any
 /// number.
@@ -76,6 +77,8 @@ pub(crate) struct Parts<R> {
     /// The names of the backends.
     pub(crate) backends: Backends,
     pub(crate) addresses: Addresses,
+    /// Who serves the queues, if they are in memory.
+    pub(crate) served: Option<ServedQueues>,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
     pub(crate) sources: Sources,
@@ -273,9 +276,10 @@ impl<R: Runtime> Ivy<R> {
 
     /// The initial configuration of its workers.
     pub(crate) fn worker_config(&self) -> WorkerConfig {
-        let Shared { parts: Parts { notifier, codec, channel, .. }, capabilities, .. } =
-            &*self.shared;
-        let config = WorkerConfig::new(capabilities.clone(), codec.clone());
+        let Shared { parts, capabilities, .. } = &*self.shared;
+        let Parts { notifier, codec, channel, backends, addresses, .. } = parts;
+        let config = WorkerConfig::new(capabilities.clone(), codec.clone())
+            .with_queue_server(addresses.queue.as_deref().unwrap_or(backends.queue));
         match notifier {
             Some(_) => config.with_notifier(channel.clone()).with_presence(identity::<R>()),
             None => config,
@@ -318,6 +322,10 @@ impl<R: Runtime> Ivy<R> {
 
     pub(crate) fn nudges(&self) -> &Nudges {
         &self.shared.nudges
+    }
+
+    pub(crate) fn served(&self) -> Option<&ServedQueues> {
+        self.shared.parts.served.as_ref()
     }
 
     pub(crate) fn sink(&self) -> &EventSink {
@@ -373,6 +381,7 @@ impl<R: Runtime> Ivy<R> {
                     callbacks: callbacks.clone(),
                     events: parts.events.clone(),
                     meters: self.shared.meters.clone(),
+                    served: parts.served.clone(),
                     clock: self.clock(),
                 },
             ))

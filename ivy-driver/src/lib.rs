@@ -75,10 +75,12 @@ mod memory_queue;
 mod metrics;
 mod nudge;
 mod producer;
+mod producer_status;
 mod pump;
 mod random;
 mod remote;
 mod runtime;
+mod served_queues;
 mod sweep;
 #[cfg(test)]
 mod testing;

@@ -10,8 +10,7 @@ use ivy_proto::event::{Event, Level, LogLimit, LogLine};
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// Writes a line for each event: warnings within the limit of a [`LogLimit`], warnings beyond it
-/// and everything else at debug.
+/// Writes a line for each event, at its level; warnings beyond the limit of a [`LogLimit`] at debug.
 ///
 /// It has no timer of its own: the pumps of producers and workers wake for it as they do for their
 /// machines.
@@ -34,10 +33,11 @@ impl Log {
 
     pub(crate) fn write(&self, event: &Event) {
         // The current thread may be in the span of something unrelated, so no span is entered.
-        if event.level() == Level::Debug || !self.admits(event) {
-            return tracing::debug!(parent: None, "{event}");
+        match event.level() {
+            Level::Info => tracing::info!(parent: None, "{event}"),
+            Level::Warn if self.admits(event) => tracing::warn!(parent: None, "{event}"),
+            Level::Warn | Level::Debug => tracing::debug!(parent: None, "{event}"),
         }
-        tracing::warn!(parent: None, "{event}");
     }
 
     fn admits(&self, event: &Event) -> bool {

@@ -8,20 +8,23 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::backend::{Notifier, Queue, SubscriptionEvent};
+use ivy_proto::event::TaskRef;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, ReplyTo, SendError};
-use ivy_proto::task::{Callbacks, TaskOutcome, TaskReleased};
+use ivy_proto::task::{Callbacks, TaskOutcome, TaskReleased, TimedOut};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
 
-use crate::call_progress::CallProgress;
+use crate::call_progress::{CallProgress, CallState};
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::fork_check::Process;
 use crate::metrics::{Metered, Meters};
+use crate::producer_status::ProducerStatus;
 use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::{Callbacks as _, Runtime};
+use crate::served_queues::ServedQueues;
 
 /// How long a producer without callers may take to send its pending calls.
 const LAST_SENDS: Duration = Duration::from_secs(10);
@@ -34,6 +37,7 @@ const CALLS_TOGETHER: usize = 1_000;
 /// calls and ends.
 pub(crate) struct Producer {
     mailbox: UnboundedSender<ProducerCommand>,
+    status: Arc<ProducerStatus>,
     process: Process,
 }
 
@@ -54,7 +58,9 @@ impl Producer {
         resources: ProducerResources<R>,
     ) -> Self {
         let (mailbox, receiver) = mpsc::unbounded();
-        let ProducerResources { queue, notifier, callbacks, events, meters, clock } = resources;
+        let ProducerResources { queue, notifier, callbacks, events, meters, served, clock } =
+            resources;
+        let status = Arc::new(ProducerStatus::new(clock, served));
         let role = ProducerRole::<R> {
             machine: meters.add(machine, clock),
             operations: Operations::new(queue),
@@ -65,13 +71,20 @@ impl Producer {
             callbacks,
             callback_runner: R::Callbacks::default(),
             events,
+            status: Arc::clone(&status),
+            now: Moment::EPOCH,
             _open: mailbox.clone(),
         };
         if let Err(error) = R::spawn("ivy-producer", pump(role, receiver, clock)) {
             // Every call fails as stopped.
             tracing::error!(%error, "cannot start the producer");
         }
-        Producer { mailbox, process: Process::current() }
+        Producer { mailbox, status, process: Process::current() }
+    }
+
+    /// What is known of a call whose result did not arrive within `after`.
+    pub(crate) fn timed_out(&self, task: &TaskRef, call: &CallState, after: Duration) -> TimedOut {
+        self.status.timed_out(task, call, after)
     }
 
     /// Whether it runs in this process.
@@ -93,6 +106,8 @@ pub(crate) struct ProducerResources<R> {
     pub(crate) callbacks: Callbacks,
     pub(crate) events: EventSink,
     pub(crate) meters: Meters,
+    /// Who serves the queues, if they are in memory.
+    pub(crate) served: Option<ServedQueues>,
     pub(crate) clock: Clock<R>,
 }
 
@@ -119,6 +134,9 @@ struct ProducerRole<R: Runtime> {
     callbacks: Callbacks,
     callback_runner: R::Callbacks,
     events: EventSink,
+    status: Arc<ProducerStatus>,
+    /// The time of the last input.
+    now: Moment,
     /// Keeps the mailbox open until all calls are sent.
     _open: UnboundedSender<ProducerCommand>,
 }
@@ -132,6 +150,7 @@ struct Follower {
 impl<R: Runtime> ProducerRole<R> {
     /// Passes the pending calls to the machine, and then an input.
     fn feed(&mut self, input: Input, now: Moment) {
+        self.now = now;
         if !self.calls.is_empty() {
             self.feed_calls(now);
         }
@@ -140,6 +159,7 @@ impl<R: Runtime> ProducerRole<R> {
 
     /// Passes the pending calls to the machine.
     fn feed_calls(&mut self, now: Moment) {
+        self.now = now;
         // As many may follow.
         let room = Vec::with_capacity(self.calls.len());
         let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
@@ -153,7 +173,7 @@ impl<R: Runtime> ProducerRole<R> {
 
     fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
         let Some(follower) = self.followed.get(&id) else { return };
-        if follower.progress.sent(result) {
+        if follower.progress.sent(result, self.now) {
             self.followed.remove(&id);
         }
     }
@@ -264,11 +284,15 @@ impl<R: Runtime> Role for ProducerRole<R> {
         subscription.poll_next_unpin(context).map(|event| {
             let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
             ProducerCommand::Input(match event.unwrap_or(SubscriptionEvent::Lost(fault)) {
-                SubscriptionEvent::Subscribed => Input::Subscribed,
+                SubscriptionEvent::Subscribed => {
+                    self.status.subscribed();
+                    Input::Subscribed
+                }
                 SubscriptionEvent::Notice { channel, payload } => {
                     Input::Notice { channel, payload }
                 }
                 SubscriptionEvent::Lost(fault) => {
+                    self.status.subscription_lost();
                     self.subscription = None;
                     Input::SubscriptionLost(fault)
                 }

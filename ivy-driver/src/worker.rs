@@ -112,6 +112,7 @@ pub(crate) fn start<R: Adapter>(
     let (mailbox, receiver) = mpsc::unbounded();
     let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
     ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(no_worker)?;
+    let serving = ivy.served().map(|served| served.add(machine.queues()));
     let role = WorkerRole {
         machine: ivy.meters().add(machine, clock),
         handlers,
@@ -128,7 +129,7 @@ pub(crate) fn start<R: Adapter>(
     let ends = RaiseOnDrop(finished.clone());
     let running = async move {
         pump(role, receiver, clock).await;
-        drop(ends);
+        drop((serving, ends));
     };
     R::spawn("ivy-worker", running).map_err(no_worker)?;
     let process = Process::current();

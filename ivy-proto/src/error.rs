@@ -1,13 +1,11 @@
 //! Errors as an application sees them: the texts and kinds that all adapters share.
 
 use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::notify::NotifyFault;
 use crate::producer::SendError;
 use crate::queue::Fault;
-use crate::task::{InvalidCall, TaskFailure, TaskReleased, UnwritableArgs};
+use crate::task::{InvalidCall, TaskFailure, TimedOut, UnwritableArgs};
 use crate::text::TypeName;
 use crate::wire::MAX_DEPTH;
 
@@ -68,13 +66,8 @@ pub enum Cause {
     #[error("{0}")]
     Send(SendError),
     /// No result arrived.
-    #[error("no result within {after:?}; {}", why_none(.release.as_deref()))]
-    TimedOut {
-        /// How long the caller waited.
-        after: Duration,
-        /// Why a worker released the task's message meanwhile, if one reported it.
-        release: Option<Arc<TaskReleased>>,
-    },
+    #[error("{0}")]
+    TimedOut(Box<TimedOut>),
     /// The task failed permanently.
     #[error("{0}")]
     Failed(TaskFailure),
@@ -160,7 +153,7 @@ impl Cause {
                     ErrorKind::NotSent
                 }
             },
-            Cause::TimedOut { .. } => ErrorKind::TimedOut,
+            Cause::TimedOut(_) => ErrorKind::TimedOut,
             Cause::Failed(_) => ErrorKind::Failed,
             Cause::ResultTooLarge => ErrorKind::ResultTooLarge,
             Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
@@ -171,14 +164,6 @@ impl Cause {
             Cause::Draining => ErrorKind::Draining,
             Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }
-    }
-}
-
-/// Explains why there is no result yet.
-fn why_none(release: Option<&TaskReleased>) -> String {
-    match release {
-        Some(release) => format!("{release}; the result may still arrive: wait again"),
-        None => "it may still arrive: wait again, check that a worker serves the queue and uses the same notifier, channel name and keys, and look in its log whether the task fails and is retried".to_owned(),
     }
 }
 

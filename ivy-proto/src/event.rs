@@ -4,10 +4,12 @@ mod degraded;
 mod limit;
 mod release_reason;
 mod text;
+mod worker_started;
 
 pub(crate) use degraded::DegradedParts;
 pub use limit::{LogLimit, LogLine};
 pub use release_reason::ReleaseReason;
+pub use worker_started::WorkerStarted;
 
 use std::time::Duration;
 
@@ -56,6 +58,23 @@ pub enum Event {
         task: TaskRef,
         /// The cause.
         fault: Fault,
+    },
+    /// A worker starts: its settings. Reported once, before its first request. On the heap, because
+    /// events are moved often and seldom of this kind.
+    WorkerStarted(Box<WorkerStarted>),
+    /// A worker received its first message. Reported once.
+    FirstMessage {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// A worker drains: it reserves no more messages. Reported once.
+    Draining {
+        /// How many handlers run.
+        running: usize,
+        /// How long they may continue.
+        limit: Duration,
     },
     /// The worker reserved a message.
     MessageRetrieved {
@@ -453,6 +472,8 @@ pub enum NoticeDropReason {
 pub enum Level {
     /// A state change.
     Debug,
+    /// A worker starts, receives its first message, or drains.
+    Info,
     /// A condition that an operator should look at.
     Warn,
 }
@@ -504,8 +525,8 @@ impl Event {
     }
 
     /// The log level: warn for lasting trouble and for messages that are dead-lettered or wait for
-    /// a worker with the right key or handler; debug for everything else. A [`LogLimit`] decides
-    /// how many similar warnings are written.
+    /// a worker with the right key or handler; info for a worker's start, first message and drain;
+    /// debug for everything else. A [`LogLimit`] decides how many similar warnings are written.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -532,6 +553,9 @@ impl Event {
             | Event::UnusableMessages { .. }
             | Event::QueueServerWarning { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
+            Event::WorkerStarted(_) | Event::FirstMessage { .. } | Event::Draining { .. } => {
+                Level::Info
+            }
             _ => Level::Debug,
         }
     }

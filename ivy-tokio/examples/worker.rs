@@ -53,7 +53,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut events = ivy.events();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
-            if event.level() == Level::Warn {
+            if event.level() != Level::Debug {
                 log(&event);
             }
         }

@@ -118,7 +118,7 @@ pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;
 pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
-pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure};
+pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure, TimedOut};
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
 pub use ivy_proto::{

@@ -13,6 +13,8 @@ use crate::adapter::{Ivy, Task, TaskError, handler, wait};
 
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 
+const PASSWORD: &str = "password-9d27c4";
+
 /// Records each span and event as a line.
 #[derive(Clone, Default)]
 struct Log {
@@ -64,11 +66,12 @@ impl Subscriber for Log {
 }
 
 #[test]
-fn spans_name_their_task_and_only_problems_are_warnings() {
+fn spans_name_their_task_a_worker_speaks_once_and_only_problems_are_warnings() {
     let log = Log::default();
     // For the whole process, because an adapter may run in threads of its own.
     tracing::subscriber::set_global_default(log.clone()).unwrap();
-    let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap();
+    let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://");
+    let ivy = ivy.encryption_password(PASSWORD).build().unwrap();
     let handler = handler!(|n: u64| match n {
         0..=100 => Ok(2 * n),
         _ => Err(TaskError::fatal("too large")),
@@ -83,6 +86,16 @@ fn spans_name_their_task_and_only_problems_are_warnings() {
     let about = format!("task.id={id} task.name=test.double queue=test");
     assert_eq!(log.lines("INFO ivy.send"), [format!("INFO ivy.send {about}")]);
     assert_eq!(log.lines("INFO ivy.run"), [format!("INFO ivy.run {about} attempt=1")]);
+    let worker_lines = log.lines("INFO event");
+    let parts = [
+        "started on memory://: queues test; tasks test.double; a password",
+        "first message",
+        "drains",
+    ];
+    assert_eq!(worker_lines.len(), parts.len(), "{worker_lines:?}");
+    for (line, part) in worker_lines.iter().zip(parts) {
+        assert!(line.contains(part), "{line}");
+    }
     let warnings = log.lines("WARN");
     assert!(
         matches!(&warnings[..], [one] if one.contains("moved to the dead-letter queue")),
@@ -92,5 +105,7 @@ fn spans_name_their_task_and_only_problems_are_warnings() {
     for moment in ["was sent", "was reserved", "failed at", "was published", "has the failure"] {
         assert!(quiet.contains(moment), "{moment}: {quiet}");
     }
-    assert!(!log.lines("").join("\n").contains("4321"), "arguments are not logged");
+    let all = log.lines("").join("\n");
+    assert!(!all.contains("4321"), "arguments are not logged");
+    assert!(!all.contains(PASSWORD), "secrets are not logged");
 }

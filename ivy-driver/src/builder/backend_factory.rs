@@ -14,6 +14,7 @@ use crate::memory_queue::MemoryQueue;
 use crate::random::random;
 use crate::remote::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
+use crate::served_queues::ServedQueues;
 use crate::tls::OwnRoots;
 
 /// A variant that the core knows and this crate does not.
@@ -29,16 +30,26 @@ pub(super) struct BackendFactory<R> {
     events: EventSink,
     /// The sessions of the queue, which the notifier may share.
     queue_session: Option<(SessionFactory, SessionBackend<R>)>,
+    /// Who serves the queues, if they are in memory.
+    served: Option<ServedQueues>,
 }
 
 impl<R: Runtime> BackendFactory<R> {
     pub(super) fn new(clock: Clock<R>, roots: OwnRoots, events: EventSink) -> Self {
-        BackendFactory { clock, roots, events, queue_session: None }
+        BackendFactory { clock, roots, events, queue_session: None, served: None }
+    }
+
+    /// Who serves the queues, if they are in memory.
+    pub(super) fn served(&self) -> Option<ServedQueues> {
+        self.served.clone()
     }
 
     pub(super) fn queue(&mut self, named: &QueueConfig) -> Result<Arc<dyn Queue>, Error<R>> {
         Ok(match named {
-            QueueConfig::Memory => Arc::new(MemoryQueue::new(self.clock, random()?)),
+            QueueConfig::Memory => {
+                self.served = Some(ServedQueues::default());
+                Arc::new(MemoryQueue::new(self.clock, random()?))
+            }
             QueueConfig::Backend(backend) => match backend.implementation() {
                 QueueImpl::Exchange(exchange) => {
                     let tls = exchange.is_secure().then(|| self.roots.with_public_roots());

@@ -89,6 +89,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         node_compatible: false,
         node_peers: true,
         backends: Backends::new("memory", None),
+        served: Some(ServedQueues::default()),
         events: EventSink::new(clock),
         addresses: Addresses::default(),
         sources: sources(),

@@ -57,9 +57,9 @@ pub struct LogLine {
 
 impl LogLimit {
     /// Whether to write a line for this event now. Other events are counted or written later.
-    /// Events of [`Level::Debug`] are not limited.
+    /// Only events of [`Level::Warn`] are limited.
     pub fn admits(&mut self, event: &Event, now: Moment) -> bool {
-        if event.level() == Level::Debug {
+        if event.level() != Level::Warn {
             return true;
         }
         match event {

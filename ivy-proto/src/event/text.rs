@@ -27,6 +27,19 @@ impl Display for Event {
                 write!(f, "{task} is sent again after {tries} tries, so two copies may exist")
             }
             Event::SendFailed { task, fault } => write!(f, "{task} could not be sent: {fault}"),
+            Event::WorkerStarted(started) => write!(f, "{started}"),
+            Event::FirstMessage { queue, message } => write!(
+                f,
+                "the worker received its first message: {}; from now on it reports problems only",
+                MessageInQueue(message, queue)
+            ),
+            Event::Draining { running: 0, .. } => {
+                f.write_str("the worker drains: it reserves no more messages, and no handler runs")
+            }
+            Event::Draining { running, limit } => {
+                let running = Counted(*running, "handler runs", "handlers run");
+                write!(f, "the worker drains: it reserves no more messages; {running}, for at most {limit:?} more")
+            }
             Event::MessageRetrieved { queue, message, deliveries: 1 } => {
                 write!(f, "{} was reserved", MessageInQueue(message, queue))
             }

@@ -6,8 +6,8 @@
 //!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
 //!   same for threads.
 //! * [`Callbacks`] are called with the results of tasks.
-//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, and [`TaskReleased`]
-//!   why it waits for another worker.
+//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, [`TaskReleased`] why
+//!   it waits for another worker, and [`TimedOut`] what its caller knows if there is no result.
 //!
 //! Some task names are refused: the properties of every JavaScript object (`toString`,
 //! `constructor`, ...), because a worker of the Node package deletes a message with such a name
@@ -29,6 +29,7 @@ mod registry;
 mod released;
 mod settings;
 mod status;
+mod timed_out;
 
 pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
 pub use call::{CallOptions, InvalidCall, InvalidOption};
@@ -46,3 +47,4 @@ pub use released::TaskHeld;
 pub use released::TaskReleased;
 pub use settings::{InvalidTask, TaskSettings};
 pub use status::{IllegalChange, TaskChange, TaskStatus};
+pub use timed_out::{QueuePlace, ResultSubscription, SendState, TimedOut};

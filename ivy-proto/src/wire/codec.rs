@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::name::{ChannelName, QueueName};
 use crate::queue::{Body, ReceivedBody};
 use crate::wire::crypto::{
-    Binding, BodyForm, Encryption, EntropyPool, InvalidEncryption, MessageKey, OpenedBody, Policy,
-    QueuePolicies,
+    Binding, BodyForm, Encryption, EntropyPool, InvalidEncryption, KeyId, MessageKey, OpenedBody,
+    Policy, QueuePolicies,
 };
 use crate::wire::frame::{is_other_format, unsupported_format};
 use crate::wire::legacy::undecryptable;
@@ -112,6 +112,19 @@ impl Codec {
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
+    }
+
+    /// The ids of the keys of the active keyset that open frames, the one that seals first. Empty
+    /// without a keyset.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        self.policies.key_ids()
+    }
+
+    /// Whether there is a password for frames of the Node package.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.policies.has_password()
     }
 
     /// The policy of this physical queue.

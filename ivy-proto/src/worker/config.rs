@@ -30,6 +30,8 @@ pub struct WorkerConfig {
     pub capabilities: Capabilities,
     /// How message bodies are encoded and decoded.
     pub codec: Codec,
+    /// What the log calls the queues' server: its address without credentials, or its backend.
+    pub queue_server: Option<String>,
     /// The channel shared with peers of the Node package, which is also the prefix of reply
     /// channels.
     /// `None` if there is no notifier.
@@ -78,6 +80,7 @@ impl WorkerConfig {
         WorkerConfig {
             capabilities,
             codec,
+            queue_server: None,
             notifier: None,
             tasks: BTreeMap::new(),
             routes: BTreeSet::new(),
@@ -94,6 +97,14 @@ impl WorkerConfig {
             notice_bytes: NOTICE_BYTES,
             presence: None,
         }
+    }
+
+    /// Sets what the log calls the queues' server: its address, such as `broker://10.0.0.7:6379`, or
+    /// its backend. It must not contain credentials.
+    #[must_use]
+    pub fn with_queue_server(mut self, server: impl Into<String>) -> Self {
+        self.queue_server = Some(server.into());
+        self
     }
 
     /// Publishes results, on this shared channel and on reply channels under its name.

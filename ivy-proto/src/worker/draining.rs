@@ -27,6 +27,9 @@ impl Worker {
             }
             return;
         }
+        if self.mode != Mode::New {
+            self.report_drain(limit);
+        }
         self.mode = Mode::Draining { limit_passed: false };
         self.fx.timers.stop(&Timer::Start);
         for queue in self.poller.names() {

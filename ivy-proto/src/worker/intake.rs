@@ -147,6 +147,7 @@ impl Worker {
             return self.fx.event(Event::LeaseLost { queue, message });
         }
         let id = message.receipt.message.clone();
+        self.report_first_message(queue, &id);
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
         let (releases, counted) = (&self.release_counts, message.deliveries);
         let count = |task| match counted {

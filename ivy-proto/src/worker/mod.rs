@@ -101,6 +101,7 @@ mod job;
 mod lateness;
 mod lease;
 mod lease_renewal;
+mod lifecycle;
 mod lost_before_arrival;
 mod lost_deliveries;
 mod metrics;
@@ -186,6 +187,8 @@ pub struct Worker {
     pending_deletes: PendingDeletes,
     notices: Notices,
     presence: Option<Presence>,
+    /// Whether any message has arrived.
+    has_received: bool,
     lateness: Lateness,
     waits: NestedWaits,
 }
@@ -248,6 +251,7 @@ impl Worker {
             pending_deletes: PendingDeletes::default(),
             notices,
             presence,
+            has_received: false,
             lateness: Lateness::default(),
             waits: NestedWaits::default(),
         })
@@ -305,6 +309,11 @@ impl Worker {
     #[must_use = "an output that is not executed is lost"]
     pub fn poll_output(&mut self) -> Output {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
+    }
+
+    /// The physical queues that it serves, most urgent first.
+    pub fn queues(&self) -> impl Iterator<Item = &QueueName> {
+        self.poller.names()
     }
 
     /// What the worker currently holds: messages, handlers, and the bytes of unpublished notices.
@@ -375,7 +384,7 @@ impl Worker {
         }
     }
 
-    /// Before the first poll, reports leases that are shorter than the backend's documented
+    /// Before the first poll, reports the start, leases that are shorter than the backend's documented
     /// minimum, and looks for dead-letter rules of the server, which would move messages without a
     /// reason.
     fn start(&mut self) {
@@ -384,6 +393,7 @@ impl Worker {
         }
         self.mode = Mode::Running;
         self.fx.timers.stop(&Timer::Start);
+        self.report_start();
         if let Lease::Timed { documented, .. } = self.config.capabilities.lease
             && let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented)
         {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
-use ivy_proto::task::CallOptions;
+use ivy_proto::task::{CallOptions, QueuePlace, ResultSubscription, SendState};
 use ivy_proto::wire::{MAX_DEPTH, TraceParent, TraceState};
+use ivy_proto::{Cause, ErrorKind};
 use ivy_test_kit::PATIENCE;
 use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
@@ -136,6 +136,21 @@ pub(crate) fn a_result_that_arrives_after_the_timeout_can_still_be_fetched<H: Ha
     assert_eq!(error.queue().unwrap().as_str(), fixture.name);
     let _worker = fixture.doubling(&double);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// The error of a wait that timed out says what is known of the task, and which command to type.
+pub(crate) fn a_timeout_says_what_is_known_and_what_to_look_at<H: Harness>(fixture: &Fixture<H>) {
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (21,)).unwrap();
+    let error = handle.result(Duration::from_millis(100)).unwrap_err();
+    let Cause::TimedOut(known) = error.cause() else { panic!("{error}") };
+    assert!(matches!(known.sending(), SendState::Sent { .. }), "{known:?}");
+    assert_eq!(known.subscription(), ResultSubscription::Up);
+    let command = format!("ivy explain {} --task {}", fixture.name, handle.id());
+    let expected: &str = match known.place() {
+        QueuePlace::Memory { .. } => "use memory://NAME in both",
+        _ => &command,
+    };
+    assert!(error.to_string().contains(expected), "{error}");
 }
 
 /// Dropping the handle forgets the result, not the task.

@@ -82,6 +82,7 @@ conformance! {
         encrypted_calls_return_their_results;
         an_encrypted_message_shows_nothing_of_its_task except PRIVATE_QUEUE;
         a_result_that_arrives_after_the_timeout_can_still_be_fetched;
+        a_timeout_says_what_is_known_and_what_to_look_at;
         a_dropped_handle_forgets_the_result_and_not_the_task;
         a_send_runs_its_task;
         a_callback_gets_arguments_and_results;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{DOUBLE, SOON, doubling, ivy, wait_for, worker};
+use super::{DOUBLE, SLOW, SOON, Slow, doubling, ivy, wait_for, worker};
+use crate::adapter::ivy_proto::task::QueuePlace;
 use crate::adapter::{CallOptions, Ctx, Error, ErrorKind, Event, Task, TaskError, handler, wait};
 use crate::receiving::{awaited, recv};
 use crate::time::{MOMENT, assert_lasted, now};
@@ -48,6 +49,37 @@ fn a_result_can_be_waited_for_again_after_a_timeout() {
     assert_lasted(begun, MOMENT);
     let _worker = doubling(&ivy);
     assert_eq!(wait(handle.result(SOON)).unwrap(), 2);
+}
+
+#[test]
+fn a_timeout_names_a_memory_in_which_no_worker_serves_the_queue() {
+    let (caller, other) = (ivy(), ivy());
+    let _elsewhere = doubling(&other);
+    let handle = wait(caller.call(&DOUBLE, (1,))).unwrap();
+    let error = wait(handle.result(MOMENT)).unwrap_err();
+    let known = error.timed_out().unwrap();
+    let (is_shared, is_served) = (false, false);
+    assert_eq!(known.place(), QueuePlace::Memory { is_shared, is_served });
+    assert_eq!((known.task().id, known.after()), (handle.id(), MOMENT));
+    let text = error.to_string();
+    assert!(
+        text.contains("queue test is in the memory of one Ivy, and no worker of it serves"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_timeout_while_a_worker_serves_the_queue_blames_no_memory() {
+    let ivy = ivy();
+    let (slow, _worker) = Slow::start(&ivy);
+    let handle = wait(ivy.call(&SLOW, ())).unwrap();
+    recv(&slow.begun);
+    let error = wait(handle.result(MOMENT)).unwrap_err();
+    let known = error.timed_out().unwrap();
+    assert_eq!(known.place(), QueuePlace::Memory { is_shared: false, is_served: true });
+    assert!(error.to_string().contains("no worker has reported anything of it"), "{error}");
+    slow.end.try_send(()).unwrap();
+    wait(handle.result(SOON)).unwrap();
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::binding::Binding;
 use super::entropy::EntropyPool;
+use super::key_id::KeyId;
 use super::keyring::Keyring;
 use super::keys::MessageKey;
+use super::keyset::KeyStatus;
 use super::policy::{BodyForm, Policy};
 use super::{bridge, ivy2};
 use crate::name::QueueName;
@@ -234,6 +236,20 @@ impl Seal {
 }
 
 impl QueuePolicies {
+    /// The ids of the keys that open frames now, the one that seals first.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
+        let Some(keyset) = self.keyring.as_ref().map(Keyring::current) else { return Vec::new() };
+        let primary = keyset.primary();
+        let opens =
+            |(id, status): &(&KeyId, KeyStatus)| *status != KeyStatus::Disabled && *id != primary;
+        let others = keyset.keys().filter(opens).map(|(id, _)| id);
+        [primary].into_iter().chain(others).cloned().collect()
+    }
+
+    pub(crate) fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
     pub(crate) fn plain() -> Self {
         let all = QueuePolicy { policy: Policy::plain(), seal: Seal::Plain };
         QueuePolicies { password: None, keyring: None, all, queues: BTreeMap::new() }

@@ -11,6 +11,7 @@ mod interrupted;
 mod lateness;
 mod laws;
 mod leases;
+mod lifecycle;
 mod metrics;
 mod nested_waits;
 mod not_run;

@@ -243,6 +243,7 @@ fn a_paused_worker_releases_the_messages_of_its_last_poll() {
 fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
     let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
     worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
+    assert!(matches!(worker.poll_output(), Output::Event(Event::WorkerStarted(_))));
     let Output::Queue(op, QueueOp::GetQueue { queue }) = worker.poll_output() else {
         panic!("the queue's settings were not requested");
     };
