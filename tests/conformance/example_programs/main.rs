@@ -49,6 +49,12 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
 }
 
 #[tokio::test]
+async fn the_first_program_prints_its_result() {
+    let lines = without_configuration("", "first_program", &[]).success().await;
+    assert_eq!(lines, ["5! = 120"]);
+}
+
+#[tokio::test]
 async fn tasks_travel_over_a_custom_queue_backend() {
     let lines = without_configuration("", "custom_queue", &[]).success().await;
     assert_eq!(lines, ["2 * 21 = 42"]);
