@@ -98,7 +98,8 @@ fn spans_name_their_task_a_worker_speaks_once_and_only_problems_are_warnings() {
     }
     let warnings = log.lines("WARN");
     assert!(
-        matches!(&warnings[..], [one] if one.contains("moved to the dead-letter queue")),
+        matches!(&warnings[..], [start, end]
+            if start.contains("encrypted although") && end.contains("moved to the dead-letter queue")),
         "{warnings:?}"
     );
     let quiet = log.lines("DEBUG").join("\n");

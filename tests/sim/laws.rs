@@ -27,7 +27,7 @@ use ids::Ids;
 
 use crate::backend::{Backend, Counts};
 use crate::network::ConnectionKey;
-use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Task, number_in};
+use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Sender, Task, number_in};
 
 /// How often a process releases a message that it cannot run before it dead-letters it.
 pub(crate) const RELEASES: u32 = 10;
@@ -457,8 +457,13 @@ impl LawChecker {
     fn released_unchanged(&mut self, at: usize) {
         let message = &self.messages[at];
         let flag = self.backend.counts() == Counts::Flag;
+        // The count of another program's message is not known here if its keys are not.
+        let of_other_program = |task: usize| self.tasks[task].sender == Sender::OtherProgram;
         if let Some(task) = message.task
-            && (flag || message.attempt_info.lost > 0 || message.counted >= STARTS_AS_IT_IS)
+            && (flag
+                || message.attempt_info.lost > 0
+                || message.counted >= STARTS_AS_IT_IS
+                || of_other_program(task))
         {
             *self.tasks[task]
                 .released_unchanged
