@@ -76,8 +76,8 @@ impl TaskError {
     /// moved to the dead-letter queue at once. A worker postpones a task 1,000 times unless its
     /// `max_later` says otherwise; after that, this error counts as a failed attempt.
     ///
-    /// The caller continues to wait, and receives no notice of it. The handler should return early: what it did
-    /// before is done again.
+    /// The caller continues to wait, and receives no notice of it. The handler should return early:
+    /// what it did before is done again.
     #[must_use]
     pub fn later(delay: Duration) -> Self {
         TaskError { message: "not now".to_owned(), consequence: Consequence::Postpone(delay) }
