@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ivy_proto::QueueName;
 use ivy_proto::task::QueuePlace;
 
-/// The workers of a memory: of one [`Ivy`](crate::Ivy), or of all that share it.
+/// The workers of one [`Ivy`](crate::Ivy) in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServedQueues {
     /// How many workers serve each queue.
     workers: Arc<Mutex<BTreeMap<QueueName, usize>>>,
-    is_shared: bool,
 }
 
 impl ServedQueues {
@@ -29,7 +28,7 @@ impl ServedQueues {
     /// What is known of a queue.
     pub(crate) fn place_of(&self, queue: &QueueName) -> QueuePlace {
         let is_served = self.lock().contains_key(queue);
-        QueuePlace::Memory { is_shared: self.is_shared, is_served }
+        QueuePlace::Memory { is_served }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<QueueName, usize>> {
@@ -67,8 +66,7 @@ mod tests {
     fn a_queue_is_served_until_its_last_worker_ends() {
         let served = ServedQueues::default();
         let queue = QueueName::new("shop").unwrap();
-        let is_served =
-            || served.place_of(&queue) == QueuePlace::Memory { is_shared: false, is_served: true };
+        let is_served = || served.place_of(&queue) == QueuePlace::Memory { is_served: true };
         let (one, two) = (served.add([&queue].into_iter()), served.add([&queue].into_iter()));
         drop(one);
         assert!(is_served());

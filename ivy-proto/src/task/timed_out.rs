@@ -64,11 +64,9 @@ pub enum ResultSubscription {
 pub enum QueuePlace {
     /// On a server. Workers of other processes may serve it.
     Server,
-    /// In memory.
+    /// In the memory of one producer and its workers.
     Memory {
-        /// Whether other instances of the process share this memory.
-        is_shared: bool,
-        /// Whether any worker serves the queue now.
+        /// Whether any of these workers serves the queue now.
         is_served: bool,
     },
 }
@@ -147,13 +145,9 @@ impl TimedOut {
                 "it is not sent yet; check that the queue's server responds: the log says which requests fail",
             ),
             (_, Some(release), ..) => write!(f, "{release}"),
-            (_, None, QueuePlace::Memory { is_served: false, is_shared: false }, _) => write!(
+            (_, None, QueuePlace::Memory { is_served: false }, _) => write!(
                 f,
-                "queue {queue} is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use memory://NAME in both"
-            ),
-            (_, None, QueuePlace::Memory { is_served: false, is_shared: true }, _) => write!(
-                f,
-                "queue {queue} is in the memory of this process, and no worker in it serves that queue; start one"
+                "queue {queue} is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both"
             ),
             (_, None, _, ResultSubscription::Down { lost: Some(lost) }) => write!(
                 f,
@@ -191,10 +185,10 @@ impl Display for TimedOut {
             },
         }
         match (self.sending, self.place) {
-            (SendState::NotSent, _) | (_, QueuePlace::Memory { is_served: false, .. }) => {}
+            (SendState::NotSent, _) | (_, QueuePlace::Memory { is_served: false }) => {}
             (_, QueuePlace::Memory { .. }) if self.release.is_some() => {}
             (_, QueuePlace::Memory { .. }) => f.write_str(
-                "; it may wait for a free handler of its worker, still run, or fail and be retried: the worker's log tells which",
+                "; it may wait for a free handler of its worker, still run, or fail and be retried: the worker's log says which",
             )?,
             (_, QueuePlace::Server) if self.release.is_some() => {
                 write!(f, "; look with: ivy explain {queue} --task {id}")?;
@@ -259,23 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_private_queue_in_memory_without_a_worker_is_named_as_the_cause() {
-        let place = QueuePlace::Memory { is_shared: false, is_served: false };
+    fn a_queue_in_memory_without_a_worker_is_named_as_the_cause() {
+        let place = QueuePlace::Memory { is_served: false };
         assert_eq!(
             timed_out(SENT).with_place(place).to_string(),
-            "no result within 5s; queue shop is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use memory://NAME in both; the result may still arrive: wait again"
-        );
-        let place = QueuePlace::Memory { is_shared: true, is_served: false };
-        let text = timed_out(SENT).with_place(place).to_string();
-        assert!(
-            text.contains("in the memory of this process, and no worker in it serves"),
-            "{text}"
+            "no result within 5s; queue shop is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both; the result may still arrive: wait again"
         );
     }
 
     #[test]
     fn a_queue_in_memory_with_a_worker_points_to_its_log() {
-        let place = QueuePlace::Memory { is_shared: false, is_served: true };
+        let place = QueuePlace::Memory { is_served: true };
         let text = timed_out(SENT).with_place(place).to_string();
         assert!(text.contains("the worker's log") && !text.contains("ivy explain"), "{text}");
     }

@@ -147,7 +147,7 @@ pub(crate) fn a_timeout_says_what_is_known_and_what_to_look_at<H: Harness>(fixtu
     assert_eq!(known.subscription(), ResultSubscription::Up);
     let command = format!("ivy explain {} --task {}", fixture.name, handle.id());
     let expected: &str = match known.place() {
-        QueuePlace::Memory { .. } => "use memory://NAME in both",
+        QueuePlace::Memory { .. } => "use a clone of one Ivy for both",
         _ => &command,
     };
     assert!(error.to_string().contains(expected), "{error}");

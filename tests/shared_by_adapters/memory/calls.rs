@@ -58,8 +58,7 @@ fn a_timeout_names_a_memory_in_which_no_worker_serves_the_queue() {
     let handle = wait(caller.call(&DOUBLE, (1,))).unwrap();
     let error = wait(handle.result(MOMENT)).unwrap_err();
     let known = error.timed_out().unwrap();
-    let (is_shared, is_served) = (false, false);
-    assert_eq!(known.place(), QueuePlace::Memory { is_shared, is_served });
+    assert_eq!(known.place(), QueuePlace::Memory { is_served: false });
     assert_eq!((known.task().id, known.after()), (handle.id(), MOMENT));
     let text = error.to_string();
     assert!(
@@ -76,7 +75,7 @@ fn a_timeout_while_a_worker_serves_the_queue_blames_no_memory() {
     recv(&slow.begun);
     let error = wait(handle.result(MOMENT)).unwrap_err();
     let known = error.timed_out().unwrap();
-    assert_eq!(known.place(), QueuePlace::Memory { is_shared: false, is_served: true });
+    assert_eq!(known.place(), QueuePlace::Memory { is_served: true });
     assert!(error.to_string().contains("no worker has reported anything of it"), "{error}");
     slow.end.try_send(()).unwrap();
     wait(handle.result(SOON)).unwrap();
