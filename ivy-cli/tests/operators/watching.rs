@@ -58,7 +58,8 @@ impl Watched {
     /// Interrupts it, and returns its exit code.
     fn interrupt(mut self) -> i32 {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-        drop(self.lines);
+        // A command whose output is closed before it notices the interrupt ends for that reason.
+        self.lines.by_ref().for_each(drop);
         self.child.wait().unwrap().code().unwrap()
     }
 }
