@@ -75,7 +75,7 @@ impl World {
                 Plan::Succeeds,
                 Plan::FailsFirst(1),
                 Plan::Fails,
-                Plan::FailsForGood,
+                Plan::FailsFatally,
                 Plan::BadArgs,
             ],
         );
@@ -108,7 +108,7 @@ impl World {
 
     /// Schedules these tasks now at this host.
     pub(crate) fn call(&mut self, host: usize, tasks: Vec<usize>) {
-        let who = self.hosts[host].who;
+        let who = self.hosts[host].process;
         if self.hosts[host].is_up() {
             self.event_queue.add(self.now, Due::ProcessInput(who, ProcessInput::Calls(tasks)));
         } else {
@@ -251,7 +251,7 @@ impl World {
     }
 
     /// A result reaches its caller.
-    pub(crate) fn resumed(
+    pub(crate) fn receive_result(
         &mut self,
         who: ProcessId,
         id: TaskId,
@@ -265,7 +265,7 @@ impl World {
         };
         self.hosts[who.host].handles.remove(&id);
         let task = &mut self.checker.tasks[number];
-        let again = std::mem::replace(&mut task.resumed, true);
+        let again = std::mem::replace(&mut task.has_result, true);
         let is_true = match outcome {
             TaskOutcome::Done(value) => {
                 task.finished > 0

@@ -7,7 +7,7 @@ use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::wire::DeadLetterReason;
 
 use crate::fault::Fault;
-use crate::state_inputs::{StateInput, StateInputs};
+use crate::state_coverage::{StateInput, StateInputs};
 
 /// Counts of what happened.
 #[derive(Clone, Default)]

@@ -20,7 +20,7 @@ use crate::redis_sessions::EVICTED_KEYS;
 use crate::regressions::Regression;
 use crate::run::{Case, run};
 use crate::setup::Setup;
-use crate::state_inputs::assert_all_listed;
+use crate::state_coverage::assert_all_listed;
 use crate::task::Plan;
 
 /// The lease and the handler's duration, so that each lease is renewed at least once.
@@ -52,7 +52,7 @@ fn a_task_that_fails_once_survives_each_fault_and_each_pair_of_faults() {
 
 #[test]
 fn a_dead_lettered_task_survives_each_fault_and_each_pair_of_faults() {
-    let sum = try_all(&small_world(Plan::FailsForGood));
+    let sum = try_all(&small_world(Plan::FailsFatally));
     assert_not_vacuous(&sum);
     assert!(sum.coverage.dead > sum.coverage.runs, "each run dead-letters it at least once");
 }

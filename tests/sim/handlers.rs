@@ -7,8 +7,8 @@ use ivy_proto::worker::{self, JobOutcome, Run};
 use ivy_proto::{JobId, TaskId};
 
 use crate::fault::{Fault, Opportunity};
-use crate::host::{End, Job, ProcessInput};
-use crate::state_inputs::WorkerState;
+use crate::host::{HandlerEnd, Job, ProcessInput};
+use crate::state_coverage::WorkerState;
 use crate::task::{Cause, Plan, ProcessId, Sender, args};
 use crate::world::{Due, World};
 
@@ -32,24 +32,24 @@ impl World {
             task: number,
             end: end_of(task.plan, &run),
             stops_when_cancelled: true,
-            plan: 0,
+            end_number: 0,
             is_cancelled: false,
             waits: false,
             interrupted: false,
         };
         let mut takes = Some(Duration::from_millis(task.takes));
         if task.is_newer && self.is_old(who.host) {
-            (job.end, takes) = (End::BadArgs, Some(Duration::from_millis(1)));
+            (job.end, takes) = (HandlerEnd::BadArgs, Some(Duration::from_millis(1)));
         }
-        if job.end != End::BadArgs && self.checker.postponements_of(&run) < task.postpones {
-            job.end = End::Later;
+        if job.end != HandlerEnd::BadArgs && self.checker.postponements_of(&run) < task.postpones {
+            job.end = HandlerEnd::Postponed;
         }
         if let Some(mut injected) = self.draw_fault(who.host, Opportunity::Handler) {
             let lease = self.setup.lease();
             self.checker.tasks[number].causes.add(Cause::Handler);
             match injected.fault {
-                Fault::Panics => job.end = End::Panicked,
-                Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), End::NotRun),
+                Fault::Panics => job.end = HandlerEnd::Panicked,
+                Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), HandlerEnd::NotRun),
                 Fault::Hangs => takes = None,
                 Fault::Waits => {
                     let wait = Duration::from_millis(1 + injected.detail.up_to(60_000));
@@ -68,16 +68,23 @@ impl World {
                 Fault::Slow => {
                     takes = Some(lease.mul_f64(1.0 + injected.detail.up_to(300) as f64 / 100.0))
                 }
-                Fault::Aborts => job.end = End::Aborted,
-                Fault::ReturnsHuge if job.end == End::Done => {
-                    job.end = if injected.detail.up_to(1) == 0 { End::Huge } else { End::TooDeep };
+                Fault::Aborts => job.end = HandlerEnd::Aborted,
+                Fault::ReturnsHuge if job.end == HandlerEnd::Done => {
+                    job.end = if injected.detail.up_to(1) == 0 {
+                        HandlerEnd::Huge
+                    } else {
+                        HandlerEnd::TooDeep
+                    };
                 }
                 Fault::CallsBack => self.schedule_from_handler(number),
                 _ => {}
             }
         }
         if let Some(takes) = takes {
-            self.schedule(takes, Due::ProcessInput(who, ProcessInput::JobEnds(run.job, job.plan)));
+            self.schedule(
+                takes,
+                Due::ProcessInput(who, ProcessInput::JobEnds(run.job, job.end_number)),
+            );
         }
         self.hosts[who.host].jobs.insert(run.job, job);
     }
@@ -87,14 +94,14 @@ impl World {
         &mut self,
         who: ProcessId,
         job: JobId,
-        plan: u32,
+        end_number: u32,
     ) -> Option<(JobOutcome, bool)> {
         let jobs = &mut self.hosts[who.host].jobs;
-        if jobs.get(&job).is_none_or(|job| job.plan != plan) {
+        if jobs.get(&job).is_none_or(|job| job.end_number != end_number) {
             return None;
         }
         let ended = jobs.remove(&job)?;
-        if ended.end == End::Aborted {
+        if ended.end == HandlerEnd::Aborted {
             self.crash(who.host);
             return None;
         }
@@ -111,10 +118,10 @@ impl World {
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
         job.is_cancelled = true;
         if job.stops_when_cancelled {
-            job.end = End::Cancelled;
-            job.plan += 1;
-            let plan = job.plan;
-            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
+            job.end = HandlerEnd::Cancelled;
+            job.end_number += 1;
+            let number = job.end_number;
+            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, number)));
         }
     }
 
@@ -148,11 +155,11 @@ impl World {
         let time = Duration::from_millis(1 + self.injector.variation(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
         job.interrupted = true;
-        if job.waits && job.end != End::Cancelled {
-            job.end = End::Failed;
-            job.plan += 1;
-            let plan = job.plan;
-            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
+        if job.waits && job.end != HandlerEnd::Cancelled {
+            job.end = HandlerEnd::Failed;
+            job.end_number += 1;
+            let number = job.end_number;
+            self.schedule(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, number)));
         }
     }
 
@@ -160,7 +167,7 @@ impl World {
     pub(crate) fn check_standstill(&mut self, who: ProcessId, event: &Event) {
         let host = &self.hosts[who.host];
         let runs = host.jobs.values().any(|job| !job.waits);
-        if matches!(event, Event::SlotsWait { .. }) && runs && !host.yields {
+        if matches!(event, Event::SlotsWait { .. }) && runs && !host.has_outputs_left {
             self.checker.broken("S16", || format!("{who:?} has a handler that runs: {event}"));
         }
     }
@@ -179,14 +186,14 @@ impl World {
     }
 }
 
-fn end_of(plan: Plan, run: &Run) -> End {
+fn end_of(plan: Plan, run: &Run) -> HandlerEnd {
     match plan {
-        Plan::Succeeds => End::Done,
-        Plan::FailsFirst(times) if run.attempt <= times => End::Failed,
-        Plan::FailsFirst(_) => End::Done,
-        Plan::Fails => End::Failed,
-        Plan::FailsForGood => End::FailedForGood,
-        Plan::BadArgs => End::BadArgs,
-        Plan::Kills => End::Aborted,
+        Plan::Succeeds => HandlerEnd::Done,
+        Plan::FailsFirst(times) if run.attempt <= times => HandlerEnd::Failed,
+        Plan::FailsFirst(_) => HandlerEnd::Done,
+        Plan::Fails => HandlerEnd::Failed,
+        Plan::FailsFatally => HandlerEnd::FailedFatally,
+        Plan::BadArgs => HandlerEnd::BadArgs,
+        Plan::Kills => HandlerEnd::Aborted,
     }
 }

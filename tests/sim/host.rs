@@ -15,16 +15,16 @@ use ivy_proto::{
 
 use crate::clock::{Clock, HostWallClock};
 use crate::redis_sessions::ConnectionInput;
-use crate::state_inputs::{Kind, SubscriptionState, WorkerState};
+use crate::state_coverage::{Kind, SubscriptionState, WorkerState};
 use crate::task::ProcessId;
 
 /// A host and its process, if one runs.
 pub(crate) struct Host {
-    pub(crate) who: ProcessId,
+    pub(crate) process: ProcessId,
     pub(crate) machine: Machine,
     pub(crate) clock: Clock,
     pub(crate) wall: HostWallClock,
-    /// Whether its clock was correct and it never stalled, in this life.
+    /// Whether its clock was correct and it never stalled, since this process started.
     pub(crate) is_undisturbed: bool,
     /// It stalls until then.
     pub(crate) paused_until: Moment,
@@ -44,13 +44,13 @@ pub(crate) struct Host {
     /// The number of its current subscription.
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
-    pub(crate) must_finish: Option<Moment>,
+    pub(crate) finish_deadline: Option<Moment>,
     /// When the limit of its drain passes, by its own clock.
     pub(crate) drain_limit: Option<Moment>,
-    /// Whether a fault in this life may prevent it from settling its messages.
+    /// Whether a fault since this process started may prevent it from settling its messages.
     pub(crate) had_fault: bool,
-    /// It has not carried out all of its machine's outputs yet.
-    pub(crate) yields: bool,
+    /// Whether it has not yet carried out all of its machine's outputs.
+    pub(crate) has_outputs_left: bool,
     pub(crate) worker_state: WorkerState,
     pub(crate) subscription_state: SubscriptionState,
 }
@@ -83,11 +83,11 @@ pub(crate) enum Machine {
 pub(crate) struct Job {
     pub(crate) task: usize,
     /// How it will end unless it is cancelled.
-    pub(crate) end: End,
+    pub(crate) end: HandlerEnd,
     /// Whether it ends when it is cancelled.
     pub(crate) stops_when_cancelled: bool,
-    /// Only the end that was planned last counts.
-    pub(crate) plan: u32,
+    /// The number of the end that was planned last: only that one counts.
+    pub(crate) end_number: u32,
     pub(crate) is_cancelled: bool,
     /// Whether it waits for the result of another task.
     pub(crate) waits: bool,
@@ -97,16 +97,16 @@ pub(crate) struct Job {
 
 /// How a handler ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum HandlerEnd {
     Done,
     Huge,
     TooDeep,
     Failed,
-    FailedForGood,
+    FailedFatally,
     Panicked,
     BadArgs,
     /// It postpones its task.
-    Later,
+    Postponed,
     /// It was not run.
     NotRun,
     Cancelled,
@@ -120,7 +120,7 @@ pub(crate) enum ProcessInput {
     /// Nothing new: it continues to carry out its machine's outputs.
     Continue,
     /// The reply to an operation; for messages, when they were granted.
-    Response(OpId, Result<QueueReply, Fault>, Moment),
+    Reply(OpId, Result<QueueReply, Fault>, Moment),
     /// Its connection to the queue's server has ended; the connection's number.
     ConnectionEnds(u32),
     Published(OpId, Result<u64, NotifyFault>),
@@ -136,6 +136,8 @@ pub(crate) enum ProcessInput {
     WaitEnds(TaskId),
     Forget(TaskId),
     OperatorAction(OperatorAction),
+    /// A message may be ready in the queue that it serves.
+    Nudge,
     Drain(Duration),
     /// For its session: something happened to one of its connections.
     Connection(ConnectionId, ConnectionInput),
@@ -152,16 +154,15 @@ pub(crate) enum OperatorAction {
     Resume,
     PauseNotifier,
     ResumeNotifier,
-    Nudge,
 }
 
 impl Host {
     pub(crate) fn down(host: usize) -> Host {
         Host {
-            who: ProcessId { host, life: 0 },
+            process: ProcessId { host, incarnation: 0 },
             machine: Machine::Down,
             clock: Clock::true_clock(),
-            wall: HostWallClock::right(Moment::EPOCH),
+            wall: HostWallClock::correct(Moment::EPOCH),
             is_undisturbed: true,
             paused_until: Moment::EPOCH,
             tick_at: None,
@@ -172,10 +173,10 @@ impl Host {
             publishing: BTreeMap::new(),
             connection_number: 0,
             subscription: 0,
-            must_finish: None,
+            finish_deadline: None,
             drain_limit: None,
             had_fault: false,
-            yields: false,
+            has_outputs_left: false,
             worker_state: WorkerState::New,
             subscription_state: SubscriptionState::Idle,
         }
@@ -187,8 +188,9 @@ impl Host {
 
     /// The process has died, with everything in its memory.
     pub(crate) fn die(&mut self) {
-        let who = ProcessId { host: self.who.host, life: self.who.life + 1 };
-        *self = Host { who, ..Host::down(self.who.host) };
+        let ProcessId { host, incarnation } = self.process;
+        let process = ProcessId { host, incarnation: incarnation + 1 };
+        *self = Host { process, ..Host::down(host) };
     }
 
     /// The state of its machine, as its driver sees it.
@@ -200,11 +202,11 @@ impl Host {
                 state.name()
             }
             Machine::Producer(_) => self.subscription_state.name(self.drain_limit.is_some()),
-            _ => "another",
+            _ => "other",
         }
     }
 
-    /// A new process begins its life here.
+    /// Starts a new process on this host.
     pub(crate) fn start(
         &mut self,
         machine: Machine,
@@ -220,13 +222,13 @@ impl Host {
 }
 
 impl ProcessInput {
-    /// The state's kind, for processes whose state shows nothing more.
+    /// The input's name in the S11 table, for processes without a state of their own.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             ProcessInput::Tick => "tick",
             ProcessInput::Continue => "continue",
-            ProcessInput::Response(..) => "response",
-            ProcessInput::ConnectionEnds(_) => "leases lost",
+            ProcessInput::Reply(..) => "reply",
+            ProcessInput::ConnectionEnds(_) => "connection ended",
             ProcessInput::Published(_, Ok(_)) => "published",
             ProcessInput::Published(_, Err(_)) => "not published",
             ProcessInput::JobEnds(..) => "job",
@@ -242,7 +244,7 @@ impl ProcessInput {
             ProcessInput::OperatorAction(OperatorAction::Resume) => "resume",
             ProcessInput::OperatorAction(OperatorAction::PauseNotifier) => "pause notifier",
             ProcessInput::OperatorAction(OperatorAction::ResumeNotifier) => "resume notifier",
-            ProcessInput::OperatorAction(OperatorAction::Nudge) => "nudge",
+            ProcessInput::Nudge => "nudge",
             ProcessInput::Drain(_) => "drain",
             ProcessInput::Connection(..) | ProcessInput::SessionTick => "connection",
             ProcessInput::Node(_) => "node",
@@ -250,26 +252,26 @@ impl ProcessInput {
     }
 }
 
-impl End {
+impl HandlerEnd {
     pub(crate) fn outcome(self, task: usize) -> JobOutcome {
         let json =
             |text: &str| ivy_proto::wire::RawJson::parse(text).expect("the result is valid JSON");
         match self {
-            End::Done => JobOutcome::Done(json(&task.to_string())),
-            End::Huge => JobOutcome::Done(json(&format!("\"{}\"", "x".repeat(1_100_000)))),
-            End::TooDeep => JobOutcome::ResultTooDeep,
-            End::Failed => JobOutcome::Failed("it did not work".into()),
-            End::FailedForGood => {
+            HandlerEnd::Done => JobOutcome::Done(json(&task.to_string())),
+            HandlerEnd::Huge => JobOutcome::Done(json(&format!("\"{}\"", "x".repeat(1_100_000)))),
+            HandlerEnd::TooDeep => JobOutcome::ResultTooDeep,
+            HandlerEnd::Failed => JobOutcome::Failed("it did not work".into()),
+            HandlerEnd::FailedFatally => {
                 JobOutcome::Failed(ivy_proto::TaskError::fatal("it will never work"))
             }
-            End::Later => {
+            HandlerEnd::Postponed => {
                 let delay = Duration::from_secs(task as u64 % 4);
                 JobOutcome::Failed(ivy_proto::TaskError::later(delay))
             }
-            End::Panicked => JobOutcome::Panicked("index out of bounds".to_owned()),
-            End::BadArgs => JobOutcome::BadArgs("a number was expected".to_owned()),
-            End::NotRun => JobOutcome::NotRun,
-            End::Cancelled | End::Aborted => JobOutcome::Cancelled,
+            HandlerEnd::Panicked => JobOutcome::Panicked("index out of bounds".to_owned()),
+            HandlerEnd::BadArgs => JobOutcome::BadArgs("a number was expected".to_owned()),
+            HandlerEnd::NotRun => JobOutcome::NotRun,
+            HandlerEnd::Cancelled | HandlerEnd::Aborted => JobOutcome::Cancelled,
         }
     }
 }

@@ -263,7 +263,7 @@ impl LawChecker {
                 *self.successors.entry((who, number)).or_default() += 1;
                 self.check_lost_count(number, attempt_info);
                 if again {
-                    self.tasks[number].causes.add(Cause::Twice);
+                    self.tasks[number].causes.add(Cause::Duplicate);
                 }
             } else {
                 self.accepted(number, again);
@@ -277,12 +277,12 @@ impl LawChecker {
         task.live += 1;
         task.accepted += 1;
         if again {
-            task.doubled += 1;
-            task.causes.add(Cause::Twice);
-        } else if task.accepted - task.doubled > 1 {
+            task.duplicated += 1;
+            task.causes.add(Cause::Duplicate);
+        } else if task.accepted - task.duplicated > 1 {
             task.causes.add(Cause::Resent);
         }
-        let copies = task.accepted - task.doubled;
+        let copies = task.accepted - task.duplicated;
         let (send_result, once, unknown) = (task.send_result, task.once, task.unknown);
         if copies > 1 + unknown {
             self.broken("S3", || format!("task {number}: copy {copies} after {unknown} unknown"));

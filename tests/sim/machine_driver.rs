@@ -20,7 +20,7 @@ use crate::host::{Host, Machine, OperatorAction, ProcessInput};
 use crate::network::receipts;
 use crate::presence::Presence;
 use crate::setup::shared_channel;
-use crate::state_inputs::{SubscriptionState, WorkerState, job_name, reply_name};
+use crate::state_coverage::{SubscriptionState, WorkerState, job_name, reply_name};
 use crate::task::{Cause, ProcessId};
 use crate::world::{World, seed_bytes};
 
@@ -37,7 +37,7 @@ impl World {
         let speed = if clocks { one_of(rng, &[1_000, 1_000, 990, 1_010, 1_100]) } else { 1_000 };
         let clock = Clock::new(self.now, speed);
         self.hosts[host].start(machine, clock, wall, speed == 1_000);
-        let who = self.hosts[host].who;
+        let who = self.hosts[host].process;
         let now = self.now;
         self.start_session(who);
         self.trace.note(now, who, || "comes up".to_owned());
@@ -53,8 +53,10 @@ impl World {
 
     fn new_machine(&mut self, host: usize, wall: WallClock) -> Machine {
         let setup = &self.setup;
-        let seed =
-            seed_bytes(setup.seed, (u64::from(self.hosts[host].who.life) << 16) + host as u64 + 1);
+        let seed = seed_bytes(
+            setup.seed,
+            (u64::from(self.hosts[host].process.incarnation) << 16) + host as u64 + 1,
+        );
         if host < setup.producers {
             return Machine::Producer(Box::new(Producer::new(
                 self.producer_config(host),
@@ -77,10 +79,10 @@ impl World {
     /// The wall clock of a process that starts.
     fn wall(&mut self, host: usize) -> HostWallClock {
         if !self.setup.has(Class::Clocks) || self.quiet_phase.is_some() {
-            return HostWallClock::right(self.now);
+            return HostWallClock::correct(self.now);
         }
         let (now, fault_seconds) = (self.now, self.setup.fault_seconds);
-        HostWallClock::perhaps_wrong(now, fault_seconds, self.injector.variation(host))
+        HostWallClock::possibly_wrong(now, fault_seconds, self.injector.variation(host))
     }
 
     fn producer_config(&self, host: usize) -> ProducerConfig {
@@ -151,12 +153,12 @@ impl World {
         let mut lost = Vec::new();
         let input = match input {
             ProcessInput::Continue => {
-                self.hosts[who.host].yields = true;
+                self.hosts[who.host].has_outputs_left = true;
                 self.execute_outputs(who, None);
                 return;
             }
             ProcessInput::Tick => worker::Input::Tick,
-            ProcessInput::Response(op, reply, granted) => {
+            ProcessInput::Reply(op, reply, granted) => {
                 let Some(pending) = self.hosts[who.host].pending.remove(&op) else {
                     return self.return_delivery(who, &reply);
                 };
@@ -184,7 +186,7 @@ impl World {
                 self.presence.replied(who, op, reply.is_ok());
                 worker::Input::Published(op, reply)
             }
-            ProcessInput::JobEnds(job, plan) => match self.end_job(who, job, plan) {
+            ProcessInput::JobEnds(job, number) => match self.end_job(who, job, number) {
                 Some((outcome, is_cancelled)) => {
                     input_name = job_name(&outcome, is_cancelled);
                     worker::Input::Job(job, outcome)
@@ -207,7 +209,7 @@ impl World {
             ProcessInput::OperatorAction(OperatorAction::ResumeNotifier) => {
                 worker::Input::ResumeNotifier
             }
-            ProcessInput::OperatorAction(OperatorAction::Nudge) => {
+            ProcessInput::Nudge => {
                 let served = self.kinds.first().map(|kind| kind.queue.clone());
                 worker::Input::Nudge(served.expect("there is at least one kind of task"))
             }
@@ -236,7 +238,7 @@ impl World {
         host.worker_state = state;
         match worker.handle_input(input, local) {
             // A process that is late may not have seen yet that it has finished.
-            Err(Misuse::Finished) if host.yields || followed => {}
+            Err(Misuse::Finished) if host.has_outputs_left || followed => {}
             Err(misuse) => {
                 return self.checker.broken("S11", || format!("{who:?}: {misuse}"));
             }
@@ -254,12 +256,12 @@ impl World {
         let mut input_name = input.name();
         let input = match input {
             ProcessInput::Continue => {
-                self.hosts[who.host].yields = true;
+                self.hosts[who.host].has_outputs_left = true;
                 self.execute_outputs(who, None);
                 return;
             }
             ProcessInput::Tick => producer::Input::Tick,
-            ProcessInput::Response(op, reply, _) => {
+            ProcessInput::Reply(op, reply, _) => {
                 let Some(pending) = self.hosts[who.host].pending.remove(&op) else { return };
                 input_name = reply_name(pending.kind, &reply);
                 if let Err(fault) = &reply {
@@ -317,7 +319,7 @@ impl World {
         match producer.handle_input(input, local) {
             // A process that is late may not have seen yet that it has finished. Callers learn that
             // it has stopped.
-            Err(Misuse::Finished) if host.yields || followed => {
+            Err(Misuse::Finished) if host.has_outputs_left || followed => {
                 for id in called {
                     host.calls.remove(&id);
                     host.handles.remove(&id);
@@ -340,7 +342,7 @@ impl World {
         let host = &mut self.hosts[who.host];
         // Timers are at least a millisecond long, and there are two.
         let end = host.clock.show(now) + limit + grace + Duration::from_millis(2);
-        host.must_finish = Some(host.must_finish.unwrap_or(end).min(end));
+        host.finish_deadline = Some(host.finish_deadline.unwrap_or(end).min(end));
         let limit = host.clock.show(now) + limit;
         host.drain_limit = Some(host.drain_limit.unwrap_or(limit).min(limit));
     }
@@ -376,6 +378,6 @@ impl World {
     }
 
     pub(crate) fn host(&self, who: ProcessId) -> Option<&Host> {
-        self.hosts.get(who.host).filter(|host| host.who == who)
+        self.hosts.get(who.host).filter(|host| host.process == who)
     }
 }

@@ -7,15 +7,15 @@
 //! | --- | --- | --- |
 //! | S1 | each accepted task is queued, held, done or dead-lettered; the broker contains what the law checker expects | `LawChecker::deleted`, `LawChecker::posted`, `World::check_sizes`; on Redis each write is checked, and that every reservation has a lease: `redis_sessions::accounting` |
 //! | S2 | a message is deleted only after its handler returned `Ok`, or its copy or successor was accepted | `LawChecker::deleted`, `LawChecker::dead_lettered` |
-//! | S3 | `Ok` means that the message is stored; a second copy exists only after an `Unknown` or a doubled request; the outcome of every call is reported once | `LawChecker::accepted`, `World::sent`, `World::end_calls` |
+//! | S3 | `Ok` means that the message is stored; a second copy exists only after an `Unknown` or a duplicated request; the outcome of every call is reported once | `LawChecker::accepted`, `World::sent`, `World::end_calls` |
 //! | S4 | a stale receipt changes nothing; if a server accepts one, no worker that is awake uses it; a worker that knows its connection to have ended uses none of its receipts and has cancelled their handlers | `LawChecker::check_reservation`, `LawChecker::reserved`, `World::check_receipts`, `World::check_stopped`, `laws::message_lifecycle` |
 //! | S5 | runs are bounded, and each repeated run has a cause | `LawChecker::run` |
 //! | S6 | no handler starts without the margin of its lease | `World::check_margin` |
 //! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; a call is refused only because of handles that are held; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |
 //! | S8 | a server that is down gets at most two requests a second; `Retry-After` is respected; no request is pointless | `rates`, `World::check_renewal` |
 //! | S9 | a finished machine holds nothing, has no outputs left, and has released every message that it had not begun | `World::finished` |
-//! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `LawChecker::check_delete_request` |
-//! | S11 | the table contains exactly the pairs of state and input that occur; no input is refused | `state_inputs`, `World::feed_worker`, `World::feed_producer` |
+//! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::receive_result`, `LawChecker::check_delete_request` |
+//! | S11 | the table contains exactly the pairs of state and input that occur; no input is refused | `state_coverage`, `World::feed_worker`, `World::feed_producer` |
 //! | S12 | no output contains a secret or an argument | `Trace::secrets` |
 //! | S13 | a handler gets its caller's arguments, and none that cannot be decrypted; no altered frame opens | `World::run_handler`, `frames` |
 //! | S14 | one seed always gives the same run | `Case::run_and_check` |
@@ -78,7 +78,7 @@ mod run;
 mod seeds;
 mod setup;
 mod shared;
-mod state_inputs;
+mod state_coverage;
 mod sweeps;
 mod task;
 mod trace;

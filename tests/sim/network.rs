@@ -25,7 +25,7 @@ use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_in, one_of};
 use crate::host::{PendingOp, ProcessInput};
 use crate::node_peer::NodeRequest;
-use crate::state_inputs::Kind;
+use crate::state_coverage::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
@@ -144,7 +144,7 @@ impl World {
             return self.post_as_other_program(&op);
         }
         // The index after the last host.
-        let other_program = ProcessId { host: self.hosts.len(), life: 0 };
+        let other_program = ProcessId { host: self.hosts.len(), incarnation: 0 };
         self.send(other_program, Requester::OtherProgram, op, Duration::ZERO, Fate::Arrives);
     }
 
@@ -178,14 +178,14 @@ impl World {
         let requester = Requester::Machine(op_id);
         let rng = &mut injected.detail;
         let cause = match injected.fault {
-            Fault::RequestTwice => Cause::Twice,
+            Fault::RequestTwice => Cause::Duplicate,
             Fault::ResponseLost
             | Fault::ResponseLate
             | Fault::ResponseOfEarlier
             | Fault::FailedAfter
             | Fault::BodyTruncated
             | Fault::BodyDamaged
-            | Fault::BodyEndless => Cause::Response,
+            | Fault::BodyEndless => Cause::Reply,
             _ => Cause::Request,
         };
         self.checker.add_cause_to_request(&op, cause);
@@ -251,7 +251,7 @@ impl World {
     /// An operation fails without a reply.
     pub(crate) fn fail(&mut self, who: ProcessId, op: OpId, after: Duration, fault: QueueFault) {
         self.mark_replied(who, op);
-        let input = ProcessInput::Response(op, Err(fault), Moment::EPOCH);
+        let input = ProcessInput::Reply(op, Err(fault), Moment::EPOCH);
         self.schedule(after, Due::ProcessInput(who, input));
     }
 
@@ -266,10 +266,7 @@ impl World {
         let reply = self.ironmq.decode(op, response);
         self.mark_replied(who, op_id);
         let latency = self.latency(who.host);
-        self.schedule(
-            latency,
-            Due::ProcessInput(who, ProcessInput::Response(op_id, reply, self.now)),
-        );
+        self.schedule(latency, Due::ProcessInput(who, ProcessInput::Reply(op_id, reply, self.now)));
     }
 
     fn send(

@@ -81,7 +81,7 @@ impl World {
 
     /// A process dies and is not restarted.
     pub(crate) fn kill(&mut self, host: usize) {
-        let who = self.hosts[host].who;
+        let who = self.hosts[host].process;
         self.abandon_requests(who, None);
         self.close_connection(who);
         self.end_session(who);
@@ -212,12 +212,12 @@ impl World {
     /// All is done: checks that the machines are quiet, and requests them to finish.
     pub(crate) fn finish(&mut self) {
         let now = self.now;
-        let worker = self.hosts[self.checker.workers.start].who;
+        let worker = self.hosts[self.checker.workers.start].process;
         self.check_quiet(worker);
         self.check_sizes();
         let hosts: Vec<ProcessId> = self.hosts[..self.setup.producers]
             .iter()
-            .map(|host| host.who)
+            .map(|host| host.process)
             .chain([worker])
             .collect();
         if let Some(quiet_phase) = &mut self.quiet_phase {

@@ -10,7 +10,7 @@ use ivy_sim::wire;
 
 use crate::host::{Machine, PendingOp};
 use crate::setup::OutageKind;
-use crate::state_inputs::Kind;
+use crate::state_coverage::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 

@@ -106,7 +106,7 @@ impl World {
         if !self.has_sessions() {
             return;
         }
-        let number = (u64::from(who.life) << 16) + who.host as u64 + SESSIONS;
+        let number = (u64::from(who.incarnation) << 16) + who.host as u64 + SESSIONS;
         let random = stream_of(self.setup.seed, number).sixteen_bytes();
         let wall = self.hosts[who.host].wall.known();
         let session = RedisSession::new(address(), SessionStart::new(random, wall));
@@ -266,7 +266,7 @@ impl World {
         self.trace.note(now, who, || format!("its session returns {op:?} {reply:?}"));
         let ids = crate::network::receipts(&reply).map(|receipt| receipt.message);
         let granted = ids.filter_map(|id| self.sessions.granted.get(&id).copied()).min();
-        let input = ProcessInput::Response(op, reply, granted.unwrap_or(now));
+        let input = ProcessInput::Reply(op, reply, granted.unwrap_or(now));
         self.event_queue.add(now, Due::ProcessInput(who, input));
     }
 

@@ -7,7 +7,7 @@ use crate::failure_report::{commit, report_failure};
 use crate::fault::{FAULTS, Fault};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
-use crate::state_inputs::{assert_all_listed, assert_all_seen};
+use crate::state_coverage::{assert_all_listed, assert_all_seen};
 
 /// How many seeds an ordinary test run uses. `tests/run` uses more.
 const RUNS: u64 = 2_000;

@@ -1,4 +1,4 @@
-//! A scheduled task as the simulator knows it: what should happen, and what did.
+//! A called task as the simulator knows it: what should happen, and what did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,14 +7,14 @@ use ivy_proto::producer::ReplyTo;
 use ivy_proto::{Moment, QueueName, TaskId};
 use serde::{Deserialize, Serialize};
 
-/// One life of one process: its host and a number.
+/// A process: its host, and how many ran there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessId {
     pub(crate) host: usize,
-    pub(crate) life: u32,
+    pub(crate) incarnation: u32,
 }
 
-/// Who scheduled a task.
+/// Who called a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     /// An ivy producer.
@@ -32,7 +32,7 @@ pub(crate) enum Plan {
     /// It first fails this many times.
     FailsFirst(u32),
     Fails,
-    FailsForGood,
+    FailsFatally,
     /// It refuses the arguments.
     BadArgs,
     /// It ends the process.
@@ -72,10 +72,10 @@ pub(crate) enum SendResult {
 pub(crate) enum Cause {
     /// A request for it was lost, delayed, or refused.
     Request = 1,
-    /// The reply to a request for it was lost.
-    Response = 1 << 1,
+    /// The reply to a request for it was lost, late or damaged.
+    Reply = 1 << 1,
     /// A request for it arrived twice.
-    Twice = 1 << 2,
+    Duplicate = 1 << 2,
     /// The process that held it died.
     Crash = 1 << 3,
     /// The process that held it stalled.
@@ -99,8 +99,8 @@ pub(crate) enum Cause {
 impl Cause {
     pub(crate) const ALL: [Cause; 12] = [
         Cause::Request,
-        Cause::Response,
-        Cause::Twice,
+        Cause::Reply,
+        Cause::Duplicate,
         Cause::Crash,
         Cause::Pause,
         Cause::Clock,
@@ -172,8 +172,8 @@ pub(crate) struct Task {
     pub(crate) postponed: BTreeSet<(u32, u32)>,
     /// Messages accepted from its sender.
     pub(crate) accepted: u32,
-    /// How often the network doubled a post of it.
-    pub(crate) doubled: u32,
+    /// How often the network duplicated a post of it.
+    pub(crate) duplicated: u32,
     /// How often its sender learned that the outcome of a post is unknown.
     pub(crate) unknown: u32,
     /// Messages of it that are in work queues.
@@ -192,7 +192,7 @@ pub(crate) struct Task {
     /// When its sender learned that it is stored, and when a handler first returned for it.
     pub(crate) sent_at: Option<Moment>,
     pub(crate) finished_at: Option<Moment>,
-    pub(crate) resumed: bool,
+    pub(crate) has_result: bool,
     /// The attempts that have been started and those that have failed, as bits.
     pub(crate) started: u128,
     pub(crate) failed: u128,
@@ -227,7 +227,7 @@ impl Task {
             requeued: None,
             postponed: BTreeSet::new(),
             accepted: 0,
-            doubled: 0,
+            duplicated: 0,
             unknown: 0,
             live: 0,
             dead: 0,
@@ -238,7 +238,7 @@ impl Task {
             send_result: None,
             sent_at: None,
             finished_at: None,
-            resumed: false,
+            has_result: false,
             started: 0,
             failed: 0,
             runs: 0,

@@ -88,7 +88,8 @@ impl Trace {
         let lines = self.lines.iter().flatten().map(|line| {
             let mut entry = json!({"t": line.at.as_nanos() as f64 / 1e9});
             if let Some(who) = line.actor {
-                entry["actor"] = json!(format!("host {}, life {}", who.host, who.life));
+                entry["actor"] =
+                    json!(format!("host {}, incarnation {}", who.host, who.incarnation));
             }
             match &line.what {
                 What::Event(words) => entry["event"] = json!(words),

@@ -23,7 +23,7 @@ use crate::presence::Presence;
 use crate::rates::RequestRates;
 use crate::redis_sessions::{ConnectionDue, Sessions};
 use crate::setup::{Kind, Setup, TOKEN, kinds};
-use crate::state_inputs::broker_input;
+use crate::state_coverage::broker_input;
 use crate::task::ProcessId;
 use crate::trace::Trace;
 
@@ -222,7 +222,7 @@ impl World {
             }
             Due::Subscribe { who, number, channels } => {
                 let host = &self.hosts[who.host];
-                if host.who == who && host.subscription == number {
+                if host.process == who && host.subscription == number {
                     self.redis.subscribe(who.host, (who, number), channels);
                     self.schedule_soon(who, ProcessInput::Subscribed(number));
                 }
@@ -241,7 +241,7 @@ impl World {
     /// Passes an input to a process, now or when it no longer stalls.
     fn handle(&mut self, who: ProcessId, input: ProcessInput) {
         let host = &self.hosts[who.host];
-        if host.who != who || !host.is_up() {
+        if host.process != who || !host.is_up() {
             if let ProcessInput::Calls(tasks) = input {
                 // The application tries again.
                 self.schedule(Duration::from_secs(1), Due::Calls(who.host, tasks));
@@ -349,14 +349,14 @@ impl World {
             host.had_fault |= injected.fault.delays_settling();
         }
         if let Some(fault) = self.injector.faults.last() {
-            let host = self.hosts.get(who).map(|host| host.who);
+            let host = self.hosts.get(who).map(|host| host.process);
             self.trace.decide(self.now, host, fault);
         }
         Some(injected)
     }
 }
 
-/// The seed of a component, different for each life.
+/// The seed of a component, different for each process.
 pub(crate) fn seed_bytes(seed: u64, number: u64) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

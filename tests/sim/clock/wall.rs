@@ -19,37 +19,37 @@ pub(crate) struct HostWallClock {
 struct Wrong {
     from: Moment,
     to: Moment,
-    shows: Shows,
+    error: Error,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Shows {
+enum Error {
     Ahead(Duration),
     Behind(Duration),
-    /// What a clock shows that was never set: 1970.
-    Nothing,
+    /// The clock was never set: it counts from 1970.
+    NeverSet,
 }
 
 impl HostWallClock {
     /// A correct clock.
-    pub(crate) fn right(started: Moment) -> HostWallClock {
+    pub(crate) fn correct(started: Moment) -> HostWallClock {
         HostWallClock::of(None, started)
     }
 
     /// A clock that may be wrong from the start of its process or later, and is corrected within
     /// this many seconds.
-    pub(crate) fn perhaps_wrong(started: Moment, within: u64, rng: &mut Rng) -> HostWallClock {
-        let shows = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
-            0 => return HostWallClock::right(started),
-            1 => Shows::Ahead(Duration::from_secs(300)),
-            2 => Shows::Behind(Duration::from_secs(300)),
-            3 => Shows::Ahead(Duration::from_secs(10 * 365 * 86_400)),
-            _ => Shows::Nothing,
+    pub(crate) fn possibly_wrong(started: Moment, within: u64, rng: &mut Rng) -> HostWallClock {
+        let error = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
+            0 => return HostWallClock::correct(started),
+            1 => Error::Ahead(Duration::from_secs(300)),
+            2 => Error::Behind(Duration::from_secs(300)),
+            3 => Error::Ahead(Duration::from_secs(10 * 365 * 86_400)),
+            _ => Error::NeverSet,
         };
         let from = if one_of(rng, &[true, true, false]) { 0 } else { rng.up_to(within) };
         let from = started + Duration::from_secs(from);
         let to = from + Duration::from_secs(1 + rng.up_to(within));
-        HostWallClock::of(Some(Wrong { from, to, shows }), started)
+        HostWallClock::of(Some(Wrong { from, to, error }), started)
     }
 
     fn of(wrong: Option<Wrong>, started: Moment) -> HostWallClock {
@@ -76,12 +76,12 @@ impl HostWallClock {
     }
 
     fn show(&self, now: Moment) -> Duration {
-        let right = UNIX_AT_START + now.since(Moment::EPOCH);
+        let correct = UNIX_AT_START + now.since(Moment::EPOCH);
         match self.wrong.filter(|wrong| wrong.from <= now && now < wrong.to) {
-            None => right,
-            Some(Wrong { shows: Shows::Ahead(by), .. }) => right + by,
-            Some(Wrong { shows: Shows::Behind(by), .. }) => right - by,
-            Some(Wrong { shows: Shows::Nothing, from, .. }) => now.since(from),
+            None => correct,
+            Some(Wrong { error: Error::Ahead(by), .. }) => correct + by,
+            Some(Wrong { error: Error::Behind(by), .. }) => correct - by,
+            Some(Wrong { error: Error::NeverSet, from, .. }) => now.since(from),
         }
     }
 }

@@ -192,7 +192,7 @@ impl LawChecker {
             DeadLetterReason::RetriesExhausted => {
                 failed_before(letter.attempts) && letter.attempts == task.max_attempts
             }
-            DeadLetterReason::Fatal => task.plan == Plan::FailsForGood,
+            DeadLetterReason::Fatal => task.plan == Plan::FailsFatally,
             DeadLetterReason::TooManyDeliveries => {
                 self.was_lost_too_often(number, letter) || task.causes.has(Cause::Delivery)
             }
@@ -209,7 +209,7 @@ impl LawChecker {
             DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::OtherProgram,
             // A message that was delivered from another queue than it was posted to.
             DeadLetterReason::BadTag => {
-                let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Response);
+                let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Reply);
                 was_released_often && (moved || task.sender == Sender::OtherProgram)
             }
             DeadLetterReason::UnknownTask

@@ -11,7 +11,7 @@ use ivy_proto::{Moment, OpId, producer};
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::{InjectedFault, one_of};
 use crate::host::{Machine, ProcessInput};
-use crate::state_inputs::SubscriptionState;
+use crate::state_coverage::SubscriptionState;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
@@ -59,7 +59,7 @@ impl World {
                 }
                 _ => false,
             };
-            if self.hosts[who.host].who != who {
+            if self.hosts[who.host].process != who {
                 return false;
             }
             if !more {
@@ -147,7 +147,7 @@ impl World {
             }
             producer::Output::Resumed { id, outcome, args, .. } => {
                 self.trace.note(now, who, || format!("resumes {id} {outcome:?}"));
-                self.resumed(who, id, &outcome, args.is_some());
+                self.receive_result(who, id, &outcome, args.is_some());
             }
             producer::Output::Released { id, release } => {
                 self.trace
@@ -165,16 +165,16 @@ impl World {
         let local = host.clock.show(now);
         let Some(deadline) = deadline else {
             host.tick_at = None;
-            host.yields = false;
+            host.has_outputs_left = false;
             return;
         };
         // A process that polls late finds what became due meanwhile.
-        if deadline <= local && !host.yields {
+        if deadline <= local && !host.has_outputs_left {
             let what = format!("{who:?} waits for {deadline:?} and it is {local:?}");
             return self.checker.broken("S7", || what);
         }
         let at = host.clock.when(deadline).max(now);
-        host.yields = false;
+        host.has_outputs_left = false;
         if host.tick_at != Some(at) {
             host.tick_at = Some(at);
             self.event_queue.add(at, Due::ProcessInput(who, ProcessInput::Tick));
@@ -189,7 +189,7 @@ impl World {
                 false => self.abandon_requests(who, Some(op)),
             }
             let lost = Err(QueueFault::new(FaultKind::ReplyLost));
-            let input = ProcessInput::Response(op, lost, Moment::EPOCH);
+            let input = ProcessInput::Reply(op, lost, Moment::EPOCH);
             self.schedule(Duration::from_millis(1), Due::ProcessInput(who, input));
         }
     }
@@ -200,7 +200,7 @@ impl World {
         self.trace.note(now, who, || "has finished".to_owned());
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
-        let late = host.must_finish.is_none_or(|by| local > by) && host.is_undisturbed;
+        let late = host.finish_deadline.is_none_or(|by| local > by) && host.is_undisturbed;
         let is_orderly = host.is_undisturbed && host.drain_limit.is_some_and(|by| local < by);
         let (is_quiet, misuse, held) = match &mut host.machine {
             Machine::Worker(worker) => {
@@ -245,7 +245,7 @@ impl World {
     pub(super) fn check_outbox(&mut self, who: ProcessId) {
         let host = &self.hosts[who.host];
         let (unsent, max) = (host.calls.len(), self.setup.outbox);
-        if unsent > max && !host.yields {
+        if unsent > max && !host.has_outputs_left {
             self.checker
                 .broken("S7", || format!("{who:?} stores {unsent} calls, the limit is {max}"));
         }
@@ -256,7 +256,7 @@ impl World {
         self.checker.add_cause_to_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
         host.is_undisturbed = false;
-        host.yields = true;
+        host.has_outputs_left = true;
         let pause = Duration::from_millis(self.injector.variation(who.host).up_to(50));
         self.schedule(pause, Due::ProcessInput(who, ProcessInput::Continue));
     }
@@ -291,7 +291,7 @@ impl World {
                 format!("{who:?} publishes {in_flight} notices at a time, the limit is {max}")
             });
         }
-        if let Some(by) = self.hosts[who.host].must_finish {
+        if let Some(by) = self.hosts[who.host].finish_deadline {
             let host = &self.hosts[who.host];
             if host.is_undisturbed && host.clock.show(self.now) > by {
                 self.checker.broken("L3", || format!("{who:?} should have finished by {by:?}"));

@@ -47,17 +47,18 @@ impl World {
                 }
             }
             Fault::OperatorActs => {
-                let (stop, go) = one_of(
-                    &mut rng,
-                    &[
-                        (OperatorAction::Pause, OperatorAction::Resume),
-                        (OperatorAction::PauseNotifier, OperatorAction::ResumeNotifier),
-                        (OperatorAction::Nudge, OperatorAction::Nudge),
-                    ],
-                );
-                self.schedule_soon(who, ProcessInput::OperatorAction(stop));
+                use OperatorAction::{Pause, PauseNotifier, Resume, ResumeNotifier};
+                let by_operator = |first, second| {
+                    (ProcessInput::OperatorAction(first), ProcessInput::OperatorAction(second))
+                };
+                let (first, second) = match one_of(&mut rng, &[0, 1, 2]) {
+                    0 => by_operator(Pause, Resume),
+                    1 => by_operator(PauseNotifier, ResumeNotifier),
+                    _ => (ProcessInput::Nudge, ProcessInput::Nudge),
+                };
+                self.schedule_soon(who, first);
                 let pause = Duration::from_millis(rng.up_to(20_000));
-                self.schedule(pause, Due::ProcessInput(who, ProcessInput::OperatorAction(go)));
+                self.schedule(pause, Due::ProcessInput(who, second));
             }
             _ => {}
         }
@@ -96,7 +97,7 @@ impl World {
 
     /// A process dies and is restarted after some time.
     pub(crate) fn crash(&mut self, host: usize) {
-        let who = self.hosts[host].who;
+        let who = self.hosts[host].process;
         let now = self.now;
         self.trace.note(now, who, || "dies".to_owned());
         self.checker.add_cause_to_held(host, Cause::Crash);
@@ -105,7 +106,7 @@ impl World {
 
     /// A process has ended, for whatever reason.
     pub(crate) fn go_down(&mut self, host: usize) {
-        let who = self.hosts[host].who;
+        let who = self.hosts[host].process;
         self.abandon_requests(who, None);
         self.close_connection(who);
         self.end_session(who);

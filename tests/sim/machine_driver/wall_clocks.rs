@@ -34,7 +34,7 @@ impl World {
         };
         // A process that is late may not have seen yet that it has finished.
         if let Err(misuse) = result
-            && !(misuse == Misuse::Finished && host.yields)
+            && !(misuse == Misuse::Finished && host.has_outputs_left)
         {
             self.checker.broken("S11", || format!("{who:?}: {misuse}"));
         }

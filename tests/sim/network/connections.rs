@@ -166,7 +166,7 @@ impl World {
         self.connections
             .known_to_have_ended
             .extend(lost.iter().map(|receipt| (who, receipt.clone())));
-        if self.hosts[who.host].yields {
+        if self.hosts[who.host].has_outputs_left {
             return;
         }
         if let Some(message) = self.checker.still_runs(who, lost) {

@@ -59,7 +59,7 @@ impl World {
             _ => &[],
         };
         let fault = (!kinds.is_empty()).then(|| QueueFault::new(one_of(rng, kinds)));
-        let cause = if fault.is_some() { Cause::Request } else { Cause::Response };
+        let cause = if fault.is_some() { Cause::Request } else { Cause::Reply };
         self.checker.add_cause_to_request(op, cause);
         let position = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
         let omitted = OmittedEntry { position, fault };
@@ -75,7 +75,7 @@ impl World {
                 };
                 self.mark_replied(who, op_id);
                 let input =
-                    ProcessInput::Response(op_id, omitted.with_fault(Ok(empty_reply)), self.now);
+                    ProcessInput::Reply(op_id, omitted.with_fault(Ok(empty_reply)), self.now);
                 self.schedule_soon(who, input);
             }
         }

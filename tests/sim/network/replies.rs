@@ -18,7 +18,7 @@ use crate::backend::Counts;
 use crate::fault::{Fault, Opportunity};
 use crate::fault_injection::one_of;
 use crate::host::ProcessInput;
-use crate::state_inputs::broker_pair;
+use crate::state_coverage::broker_pair;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
@@ -49,7 +49,7 @@ impl World {
             self.inject_delivery_fault(&sent, deliveries);
             if !matches!(sent.fate, Fate::Arrives) {
                 for delivery in deliveries.iter() {
-                    self.checker.add_cause_to_message(&delivery.message, Cause::Response);
+                    self.checker.add_cause_to_message(&delivery.message, Cause::Reply);
                 }
             }
         }
@@ -106,7 +106,7 @@ impl World {
         let reply = if at > limit { lost() } else { reply };
         let at = at.min(limit).max(self.now);
         self.event_queue
-            .add(at, Due::ProcessInput(sent.who, ProcessInput::Response(op, reply, self.now)));
+            .add(at, Due::ProcessInput(sent.who, ProcessInput::Reply(op, reply, self.now)));
     }
 
     /// How the requester interprets the reply.
@@ -243,7 +243,7 @@ impl World {
         let Some(host) = self.host(who) else { return [Some(Cause::Crash), None, None] };
         let clocks = host.clock.is_true(self.now) && self.broker_clock.is_true(self.now);
         let paused = host.paused_until > self.now;
-        let leaving = host.must_finish.is_some();
+        let leaving = host.finish_deadline.is_some();
         [
             (!clocks).then_some(Cause::Clock),
             paused.then_some(Cause::Pause),

@@ -41,7 +41,7 @@ impl World {
     /// server would accept it, nor with a connection that it knows to have ended.
     pub(super) fn check_receipts(&mut self, who: ProcessId, op: &QueueOp) {
         let host = &self.hosts[who.host];
-        if host.yields {
+        if host.has_outputs_left {
             return;
         }
         let local = host.clock.show(self.now);

@@ -223,7 +223,7 @@ impl World {
     /// The process that sent a request.
     fn author(&self, written: &Written) -> ProcessId {
         let known = self.sessions.clients.get(&written.by).map(|(who, _)| *who);
-        known.unwrap_or(ProcessId { host: self.hosts.len(), life: 0 })
+        known.unwrap_or(ProcessId { host: self.hosts.len(), incarnation: 0 })
     }
 
     /// The reservation of a field, in the form that receipts contain, and the end of its lease by the

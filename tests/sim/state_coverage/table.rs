@@ -222,7 +222,7 @@ const COMMON: &[Row] = &[
             "job failed",
             "job panicked",
             // A new worker holds nothing that could be lost.
-            "leases lost",
+            "connection ended",
             "look gone",
             "look not done",
             "look ok",
@@ -391,9 +391,9 @@ const SELDOM: &[Row] = &[
     ("worker, running", &["job not run", "resume", "stopped job not run"]),
     // A connection seldom ends while its worker holds messages and is in any other state than
     // running.
-    ("worker, draining", &["leases lost"]),
-    ("worker, past its drain's limit", &["leases lost"]),
-    ("worker, paused", &["leases lost"]),
+    ("worker, draining", &["connection ended"]),
+    ("worker, past its drain's limit", &["connection ended"]),
+    ("worker, paused", &["connection ended"]),
     // Handlers seldom wait for other tasks.
     ("worker, draining", &["resumes", "waits"]),
     ("worker, past its drain's limit", &["resumes", "waits"]),
