@@ -114,7 +114,7 @@ pub enum Cause {
     Stopped,
     /// A handler's wait ended because its worker is draining.
     #[error(
-        "the worker is draining, so its handlers cannot wait for results; return this error, and the task runs again elsewhere without losing an attempt"
+        "the worker is draining, so its handlers cannot wait for results; return this error, and the task runs again elsewhere without counting an attempt"
     )]
     Draining,
     /// The instance was used in the process from which this one was forked.

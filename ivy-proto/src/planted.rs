@@ -1,4 +1,4 @@
-//! Deliberate bugs, to show that the tests which must find such bugs do find them.
+//! Deliberate bugs, to show that the tests find them.
 //!
 //! An ordinary build has none: [`planted`] is `false` at compile time. A build with
 //! `--cfg ivy_planted` has the bug that was chosen for the thread.
@@ -6,7 +6,7 @@
 // Nothing uses these items unless a build plants bugs.
 #![allow(unreachable_pub)]
 
-/// A bug that breaks a part of the promise.
+/// A bug that breaks one of the README's promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// A message is deleted before its handler has returned.
@@ -53,7 +53,7 @@ pub enum Bug {
     MissingEntryIsDone,
     /// The message of the next attempt is due when that of the previous attempt was.
     SuccessorKeepsDue,
-    /// A task that its handler postpones loses an attempt.
+    /// A postponement of a task counts as an attempt.
     LaterCountsAttempt,
     /// A worker that has drained publishes no last record.
     NoLastRecord,

@@ -8,7 +8,7 @@ pub(crate) fn about(kind: FaultKind) -> Option<&'static str> {
         FaultKind::Tls => Some(
             "check the host name and the certificate, add the root certificate of your own authority, or use ironmq+http:// (IRON_MQ_SCHEME=http) if the server has no TLS",
         ),
-        FaultKind::BadResponse => Some(
+        FaultKind::BadReply => Some(
             "check that the address is that of an IronMQ v3 server and that no proxy responds instead of it",
         ),
         FaultKind::Unauthorized => {

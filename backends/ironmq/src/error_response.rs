@@ -51,7 +51,7 @@ fn kind(op: &QueueOp, status: u16, server_text: Option<&str>) -> FaultKind {
         429 => FaultKind::TooManyRequests,
         400..500 => FaultKind::Refused,
         // Success statuses that IronMQ does not use (202, 204, ...), and codes outside of HTTP.
-        _ => FaultKind::BadResponse,
+        _ => FaultKind::BadReply,
     }
 }
 

@@ -67,7 +67,7 @@
 //! a delay | 7 days, in whole seconds, rounded up
 //! a lease | 1 s to 24 h, in whole seconds; IronMQ documents 30 s as the shortest, and a shorter one comes with a warning
 //! the wait of a reserve | 30 s
-//! a response | the size that its operation can require; a larger one is not read to its end and fails with `BadResponse`
+//! a response | the size that its operation can require; a larger one is not read to its end and fails with `BadReply`
 //! a redirect | not followed, because it would forward the token
 //! `Retry-After` | respected up to 60 s
 //!
@@ -107,7 +107,7 @@
 //! 429 | `TooManyRequests`
 //! 3xx | `Redirected`
 //! another 4xx | `Refused`
-//! anything else, including a success response that does not confirm the operation | `BadResponse`: it may have taken effect
+//! anything else, including a success response that does not confirm the operation | `BadReply`: it may have taken effect
 //! none: no connection | `Unreachable`
 //! none: no secure connection | `Tls`
 //! none in time, or one that was cut off | `ReplyLost`: it may have taken effect
@@ -254,7 +254,7 @@ impl IronMq {
     ///
     /// # Errors
     /// The [`Fault`] that the response reports. If a success response does not confirm the
-    /// operation, for example with one id for each posted message, that is [`FaultKind::BadResponse`], and whether the
+    /// operation, for example with one id for each posted message, that is [`FaultKind::BadReply`], and whether the
     /// operation took effect is unknown.
     pub fn decode(&self, op: &QueueOp, response: Response<Bytes>) -> Result<QueueReply, Fault> {
         self.decode_noting(op, response, |_| {})
@@ -275,7 +275,7 @@ impl IronMq {
         let redaction = Redaction { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
             return response::read(op, &head.headers, &body, note).map_err(|problem| {
-                advice::advised(Fault::new(FaultKind::BadResponse))
+                advice::advised(Fault::new(FaultKind::BadReply))
                     .with_status(head.status.as_u16())
                     .with_detail(problem.redacted(&redaction).to_string())
             });

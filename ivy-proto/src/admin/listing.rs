@@ -50,7 +50,7 @@ impl Listing {
         self.complete = last_page || self.names.len() == known;
         if !self.complete && self.names.len() > MAX_NAMES {
             let detail = format!("more than {MAX_NAMES} queues; use a longer prefix");
-            return Err(Fault::new(FaultKind::BadResponse).with_detail(detail).into());
+            return Err(Fault::new(FaultKind::BadReply).with_detail(detail).into());
         }
         Ok(())
     }

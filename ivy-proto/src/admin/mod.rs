@@ -185,7 +185,7 @@ fn name(queue: &str) -> Result<QueueName, Cause> {
 
 /// The backend returned the reply to another operation.
 fn unfitting() -> Cause {
-    Fault::new(FaultKind::BadResponse).into()
+    Fault::new(FaultKind::BadReply).into()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl From<Response> for QueueReply {
     fn from(response: Response) -> Self {
         match response {
             Response::Posted(ids) => QueueReply::all_posted(ids),
-            Response::PostedEach(entries) => QueueReply::Posted(each(entries)),
+            Response::PostedEach(entries) => QueueReply::Posted(entries_with_faults(entries)),
             Response::Reserved(deliveries) => QueueReply::Reserved(Reserved {
                 messages: deliveries.into_iter().map(ReservedMessage::from).collect(),
                 unusable: 0,
@@ -68,7 +68,7 @@ impl From<Response> for QueueReply {
                 QueueReply::Peeked(views.into_iter().map(PeekedMessage::from).collect())
             }
             Response::Deleted => QueueReply::all_deleted(1),
-            Response::DeletedEach(entries) => QueueReply::Deleted(each(entries)),
+            Response::DeletedEach(entries) => QueueReply::Deleted(entries_with_faults(entries)),
             Response::Cleared => QueueReply::Cleared,
             Response::Touched(receipt) => QueueReply::Touched(receipt),
             Response::Released => QueueReply::Released,
@@ -79,7 +79,7 @@ impl From<Response> for QueueReply {
     }
 }
 
-fn each<T>(entries: Vec<Result<T, Refusal>>) -> Vec<Result<T, Fault>> {
+fn entries_with_faults<T>(entries: Vec<Result<T, Refusal>>) -> Vec<Result<T, Fault>> {
     entries.into_iter().map(|entry| entry.map_err(Fault::from)).collect()
 }
 

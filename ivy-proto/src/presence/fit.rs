@@ -1,4 +1,4 @@
-//! Fits a record into its limits.
+//! Truncates a record to its limits.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -232,6 +232,6 @@ fn posted(
             entries(replied, count)
         }
         // Unreachable: rejected as a misuse before.
-        _ => Err(Fault::new(FaultKind::BadResponse)),
+        _ => Err(Fault::new(FaultKind::BadReply)),
     }
 }

@@ -15,13 +15,13 @@ pub(crate) fn entries<T>(
         return Ok(replied);
     }
     let detail = format!("{} entries for a request of {requested}", replied.len());
-    Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
+    Err(Fault::new(FaultKind::BadReply).with_detail(detail))
 }
 
 /// The only entry of the reply to a request of one item.
 pub(crate) fn only_entry<T>(replied: Vec<Result<T, Fault>>) -> Result<T, Fault> {
     let only = entries(replied, 1)?.pop();
-    only.unwrap_or_else(|| Err(Fault::new(FaultKind::BadResponse)))
+    only.unwrap_or_else(|| Err(Fault::new(FaultKind::BadReply)))
 }
 
 /// The faults without duplicates, because many messages often fail alike.

@@ -39,12 +39,12 @@ pub enum FaultKind {
     /// The TLS handshake failed: wrong host name, expired or unknown certificate.
     #[error("cannot make a secure connection to the queue's server")]
     Tls,
-    /// The request was sent, but no complete response arrived.
-    #[error("the response of the queue's server was lost")]
+    /// The request was sent, but no complete reply arrived.
+    #[error("the reply of the queue's server was lost")]
     ReplyLost,
-    /// The response does not follow the protocol.
-    #[error("the queue's server sent an invalid response")]
-    BadResponse,
+    /// The reply does not follow the protocol.
+    #[error("the queue's server sent an invalid reply")]
+    BadReply,
     /// The server, or a proxy in front of it, failed (5xx).
     #[error("the queue's server failed")]
     ServerError,
@@ -92,7 +92,7 @@ pub enum FaultKind {
 pub enum Effect {
     /// It had no effect, and may succeed if it is repeated.
     None,
-    /// It may have had an effect: the response was lost, not the request.
+    /// It may have had an effect: the reply was lost, not the request.
     Unknown,
     /// It had no effect, and will fail again if it is repeated unchanged.
     Refused,
@@ -104,6 +104,11 @@ impl FaultKind {
     #[allow(non_upper_case_globals, reason = "it was a variant")]
     pub const AnswerLost: FaultKind = FaultKind::ReplyLost;
 
+    /// The former name of [`BadReply`](FaultKind::BadReply).
+    #[deprecated(note = "renamed to `BadReply`: HTTP requests have responses")]
+    #[allow(non_upper_case_globals, reason = "it was a variant")]
+    pub const BadResponse: FaultKind = FaultKind::BadReply;
+
     /// What an operator or program can do about it, whatever the backend.
     fn advice(self) -> &'static str {
         match self {
@@ -114,7 +119,7 @@ impl FaultKind {
             FaultKind::ReplyLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
                 "it can be retried"
             }
-            FaultKind::BadResponse => {
+            FaultKind::BadReply => {
                 "check that the address is that of the queue's server, and that no proxy responds instead"
             }
             FaultKind::Unavailable => "it is retried; if this lasts, check the server",
@@ -211,9 +216,7 @@ impl Fault {
             | FaultKind::Tls
             | FaultKind::TooManyRequests
             | FaultKind::Unavailable => Effect::None,
-            FaultKind::ReplyLost | FaultKind::BadResponse | FaultKind::ServerError => {
-                Effect::Unknown
-            }
+            FaultKind::ReplyLost | FaultKind::BadReply | FaultKind::ServerError => Effect::Unknown,
             FaultKind::Unauthorized
             | FaultKind::Redirected
             | FaultKind::NoQueue

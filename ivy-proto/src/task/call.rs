@@ -46,16 +46,17 @@ impl CallOptions {
         self
     }
 
-    /// Sets the priority, 0 to 9. A larger number goes first. Only workers that serve this
-    /// priority, because of their tasks or by name, run the task.
+    /// Sets the priority, 0 to 9. Messages with a larger number are reserved first. Only workers
+    /// that serve this priority, because of their tasks or through `WorkerBuilder::priorities`, run
+    /// the task.
     #[must_use]
     pub fn priority(mut self, number: u8) -> Self {
         self.priority = Some(number);
         self
     }
 
-    /// Sends the task to this queue instead of its own. Only workers that serve this route by name
-    /// run it.
+    /// Sends the task to this queue instead of its own. Only workers that are configured with
+    /// `WorkerBuilder::route` run it.
     #[must_use]
     pub fn route(mut self, route: impl Into<String>) -> Self {
         self.route = Some(route.into());
@@ -80,8 +81,8 @@ impl CallOptions {
     /// Sets the time after which the task must not be started any more. It is then moved to the
     /// dead-letter queue with the reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). The
     /// clocks of caller and worker may differ, so a worker adds a tolerance of one minute, and
-    /// shorter times are not precise. Both follow the clock of their host when it is set. A
-    /// worker that receives many expired tasks in a row and nothing else pauses instead, because
+    /// shorter times are not precise. Producer and worker notice when their host's clock
+    /// is set. A worker that receives many expired tasks in a row and nothing else pauses instead, because
     /// its own clock may be wrong.
     #[must_use]
     pub fn expires_after(mut self, time: Duration) -> Self {

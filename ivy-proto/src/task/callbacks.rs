@@ -72,7 +72,7 @@ impl Callbacks {
     }
 
     /// Prepares a call of a task's callback with this result; `None` if the task has no callback.
-    /// The returned closure may take its time. It fails if the arguments do not match the task.
+    /// The returned closure may take long. It fails if the arguments do not match the task.
     pub fn ready(
         &self,
         task: &TaskName,

@@ -81,15 +81,16 @@ impl<Args, Output> Task<Args, Output> {
         self
     }
 
-    /// Sends the task's messages to this queue instead of its own. Only workers that serve the
-    /// route by name run it.
+    /// Sends the task's messages to this queue instead of its own. Only workers that are
+    /// configured with `WorkerBuilder::route` run it.
     #[must_use]
     pub const fn route(mut self, route: &'static str) -> Self {
         self.route = Some(route);
         self
     }
 
-    /// Sets the priority of the task, 0 to 9. A larger number goes first.
+    /// Sets the priority of the task, 0 to 9. Messages with a larger number are reserved
+    /// first.
     ///
     /// # Panics
     /// If the number is above 9. In a constant, this is a compile error.
@@ -124,9 +125,11 @@ impl<Args, Output> Task<Args, Output> {
     /// Sets the lease of the task's messages, 1 s to 24 h. It is renewed while the handler runs. A
     /// longer lease needs fewer renewals, but delays the next attempt after a crash.
     ///
-    /// A task that may run longer than twenty leases of its worker (ten minutes by default) must
-    /// set a longer lease here: some queues count each renewal as a delivery, and a message that
-    /// was delivered fifty times without an outcome is moved to the dead-letter queue.
+    /// On a queue whose count includes renewals (see
+    /// [`DeliveryCount::UpperBound`](crate::queue::DeliveryCount::UpperBound)), a task without
+    /// retries is moved to the dead-letter queue after about fifty deliveries and renewals. Set a
+    /// longer lease for such a task if it may run longer than twenty leases (ten minutes by
+    /// default).
     ///
     /// # Panics
     /// If the time is out of range. In a constant, this is a compile error.
@@ -141,7 +144,7 @@ impl<Args, Output> Task<Args, Output> {
     }
 
     /// Sets the time limit of the task's handler. A handler that exceeds it is stopped, which
-    /// counts as a failed attempt. A plain function can only be asked to stop: if it returns
+    /// counts as a failed attempt. A blocking handler can only be asked to stop: if it returns
     /// nevertheless, its result counts.
     #[must_use]
     pub const fn time_limit(mut self, limit: Duration) -> Self {

@@ -69,9 +69,9 @@ impl TaskError {
         TaskError { message: message.into(), consequence: Consequence::DeadLetter }
     }
 
-    /// "Not now": the task runs again after this delay, and no attempt is counted.
+    /// An error that postpones the task: it runs again after this delay, and no attempt is counted.
     ///
-    /// The delay is cut to the longest that the queue offers, and queues may round it up to whole
+    /// The delay is limited to the longest that the queue supports, and queues may round it up to whole
     /// seconds. The task's deadline still applies: if the task could not be started in time, it is
     /// moved to the dead-letter queue at once. A worker postpones a task 1,000 times unless its
     /// `max_later` says otherwise; after that, this error counts as a failed attempt.
@@ -109,7 +109,7 @@ impl TaskError {
         &self.message
     }
 
-    /// Whether retries are ruled out.
+    /// Whether the task is not retried.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.consequence == Consequence::DeadLetter

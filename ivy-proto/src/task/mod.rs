@@ -19,7 +19,7 @@ mod callbacks;
 mod definition;
 mod error;
 #[cfg(test)]
-mod floats;
+mod float_tests;
 mod handler;
 mod named;
 mod outcome;

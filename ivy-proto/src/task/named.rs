@@ -31,7 +31,7 @@ impl NamedTask {
         }
     }
 
-    /// Its name.
+    /// The task's name.
     #[must_use]
     pub fn name(&self) -> &TaskName {
         &self.name

@@ -49,7 +49,7 @@ pub struct TaskFailure {
     pub kind: String,
     /// The worker's message, at most 1 KiB.
     pub message: String,
-    /// The number of runs that ended.
+    /// The number of attempts that have ended.
     pub attempts: u32,
 }
 

@@ -17,7 +17,7 @@ pub struct TaskReleased {
     pub kind: String,
     /// The worker's message, at most 1 KiB.
     pub message: String,
-    /// The number of runs that ended before, on other workers.
+    /// The number of attempts that had ended before, on other workers.
     pub attempts: u32,
 }
 

@@ -1,8 +1,8 @@
-//! The status of a scheduled task, in the Node package's vocabulary.
+//! The status of a called task, in the Node package's vocabulary.
 
 use std::fmt;
 
-/// The state of a scheduled task, as far as the observer knows.
+/// The state of a called task, as far as the observer knows.
 ///
 /// ```text
 ///                     Started              Succeeded                Resumed
@@ -68,7 +68,7 @@ pub enum TaskStatus {
     Lost,
 }
 
-/// A change of a scheduled task.
+/// A change of a called task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskChange {
     /// A worker starts its handler.
@@ -148,7 +148,7 @@ impl fmt::Display for TaskStatus {
 
 /// A change that is illegal in the current status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a task that is {status} cannot change by {change:?}")]
+#[error("a {status} task does not accept the change {change:?}")]
 pub struct IllegalChange {
     /// The status.
     pub status: TaskStatus,

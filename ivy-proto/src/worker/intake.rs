@@ -142,7 +142,7 @@ impl Worker {
         message: ReservedMessage,
         granted: Grant,
     ) {
-        if self.lost_before_arrival.take(&message.receipt) {
+        if self.lost_before_arrival.remove(&message.receipt) {
             let (queue, message) = (queue.clone(), message.receipt.message);
             return self.fx.event(Event::LeaseLost { queue, message });
         }
@@ -247,7 +247,7 @@ impl Worker {
             self.touch(job);
         }
         let Some(held) = self.jobs.get(&job) else { return };
-        if held.deliveries.make_a_suspect(self.config.max_deliveries) {
+        if held.deliveries.may_crash_workers(self.config.max_deliveries) {
             return self.suspects.add(job, held.deliveries.lost);
         }
         self.waiting.entry(queue).or_default().push_back(job);
@@ -279,7 +279,7 @@ impl Worker {
     fn next_waiting(&mut self) -> Option<JobId> {
         let (is_replacing, jobs) = (self.replacing.any(), &self.jobs);
         let may_start = |job: &JobId| {
-            !is_replacing || jobs.get(job).is_some_and(|held| !held.deliveries.is_again)
+            !is_replacing || jobs.get(job).is_some_and(|held| !held.deliveries.is_redelivery)
         };
         let waiting = &mut self.waiting;
         let queue = self.poller.next_to_start(|queue| {
@@ -320,8 +320,8 @@ impl Worker {
             tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
         };
         held.stage = Stage::Running { started_at: now, overdue: None };
-        let (row, is_again) = (held.row, held.deliveries.is_again);
-        let is_first = scheduled.attempt == 1 && !is_again && scheduled.later() == 0;
+        let (row, is_redelivery) = (held.row, held.deliveries.is_redelivery);
+        let is_first = scheduled.attempt == 1 && !is_redelivery && scheduled.later() == 0;
         let due = ivy.and_then(|ivy| ivy.due).filter(|_| is_first);
         let waited = due.and_then(|due| {
             let now = self.fx.plausible_unix_millis()?;

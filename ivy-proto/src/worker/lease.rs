@@ -45,7 +45,7 @@ enum Touch {
         unsure: bool,
     },
     /// To be repeated with the same receipt.
-    Again {
+    Retry {
         unsure: bool,
     },
 }
@@ -56,7 +56,7 @@ pub(super) enum TouchFailure {
     /// The lease is lost.
     Lost,
     /// Retry after this time.
-    Again(Duration),
+    Retry(Duration),
 }
 
 impl Lease {
@@ -118,7 +118,7 @@ impl Lease {
         {
             self.unconfirmed = Some(renewal);
         }
-        let unsure = matches!(self.touch, Touch::Again { unsure: true });
+        let unsure = matches!(self.touch, Touch::Retry { unsure: true });
         self.renewals = self.renewals.saturating_add(1);
         self.touch = Touch::InFlight { unsure };
         renewal
@@ -142,17 +142,17 @@ impl Lease {
         }
         let was_unsure = matches!(self.touch, Touch::InFlight { unsure: true });
         let unsure = was_unsure || fault.effect() == Effect::Unknown;
-        self.touch = Touch::Again { unsure };
+        self.touch = Touch::Retry { unsure };
         if !unsure {
             self.unconfirmed = None;
         }
         if unsure && !was_unsure {
             // The sooner the retry, the sooner the worker knows whether it still holds the lease.
-            return TouchFailure::Again(Duration::ZERO);
+            return TouchFailure::Retry(Duration::ZERO);
         }
         let delay = Backoff::REQUESTS.delay(self.failures, rng);
         self.failures += 1;
-        TouchFailure::Again(delay)
+        TouchFailure::Retry(delay)
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
         let mut rng = Rng::from_number(1);
         let lost = Fault::new(FaultKind::ReplyLost);
         lease.touch_sent(Moment::EPOCH, WALL);
-        assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
+        assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Retry(Duration::ZERO));
         lease.touch_sent(Moment::EPOCH, WALL);
         let refused = Fault::new(FaultKind::LeaseLost);
         assert_eq!(lease.touch_failed(&refused, &mut rng), TouchFailure::Lost);
@@ -242,7 +242,7 @@ mod tests {
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
         for (fault, at_once) in faults {
             lease.touch_sent(Moment::EPOCH, WALL);
-            let TouchFailure::Again(after) = lease.touch_failed(fault, &mut rng) else {
+            let TouchFailure::Retry(after) = lease.touch_failed(fault, &mut rng) else {
                 panic!("the lease is not lost")
             };
             assert_eq!(after.is_zero(), at_once, "{fault}");
@@ -257,7 +257,7 @@ mod tests {
             .map(|_| {
                 lease.touch_sent(Moment::EPOCH, WALL);
                 match lease.touch_failed(&unreachable, &mut rng) {
-                    TouchFailure::Again(after) => after,
+                    TouchFailure::Retry(after) => after,
                     TouchFailure::Lost => panic!("the lease is not lost"),
                 }
             })

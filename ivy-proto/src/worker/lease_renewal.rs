@@ -22,7 +22,7 @@ pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
 }
 
 /// How long to wait before a touch is retried, while the receipt is in use.
-const CHECK_AGAIN: Duration = Duration::from_millis(500);
+const RETRY_TOUCH_AFTER: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// If the lease has ended on a queue that does not refuse stale receipts, loses it and returns
@@ -49,7 +49,7 @@ impl Worker {
             return;
         }
         if held.receipt_is_in_use() {
-            return self.fx.set_timer(Timer::Touch(job), CHECK_AGAIN);
+            return self.fx.set_timer(Timer::Touch(job), RETRY_TOUCH_AFTER);
         }
         let length = held.lease.length();
         let op = QueueOp::Touch {
@@ -79,7 +79,7 @@ impl Worker {
         let queue = held.queue.clone();
         match held.lease.touch_failed(fault, &mut self.fx.rng) {
             TouchFailure::Lost => self.lose_lease(job),
-            TouchFailure::Again(after) => {
+            TouchFailure::Retry(after) => {
                 let earliest = self.queue_failed(&queue, fault);
                 let after = if after.is_zero() { after } else { after.max(earliest) };
                 self.fx.set_timer(Timer::Touch(job), after);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::id::Receipt;
 
-/// The maximum number of receipts that are remembered. Forgetting one costs a second run of its
-/// task.
+/// The maximum number of receipts that are remembered. Beyond this, arbitrary receipts are
+/// forgotten; their tasks may run twice.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Receipts that are already invalid when they arrive.
@@ -16,6 +16,7 @@ const MAX_REMEMBERED: usize = 10_000;
 pub(super) struct LostBeforeArrival(BTreeSet<Receipt>);
 
 impl LostBeforeArrival {
+    /// Remembers receipts whose leases ended before arrival.
     pub(super) fn extend(&mut self, receipts: impl Iterator<Item = Receipt>) {
         self.0.extend(receipts);
         while self.0.len() > MAX_REMEMBERED {
@@ -24,7 +25,7 @@ impl LostBeforeArrival {
     }
 
     /// Removes this receipt. Returns whether it was lost; each arrives once.
-    pub(super) fn take(&mut self, receipt: &Receipt) -> bool {
+    pub(super) fn remove(&mut self, receipt: &Receipt) -> bool {
         !self.0.is_empty() && self.0.remove(receipt)
     }
 

@@ -22,7 +22,7 @@ use crate::planted::{Bug, planted};
 use crate::queue::DeliveryCount;
 
 /// Up to this count a message without a number starts unchanged.
-const STARTS_AS_IT_IS: u32 = 5;
+const MAX_UNCHANGED_COUNT: u32 = 5;
 
 /// The known facts about earlier deliveries of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Deliveries {
     /// How many were lost, as far as known.
     pub(super) lost: u32,
     /// Whether it may have been delivered before.
-    pub(super) is_again: bool,
+    pub(super) is_redelivery: bool,
     /// Whether the queue counts exactly, and so also counts the failed attempts.
     pub(super) are_exact: bool,
     record: Record,
@@ -46,7 +46,7 @@ enum Record {
     /// In the message.
     Message { count: u32, carries_it: bool },
     /// In the message; the queue reports only whether it was delivered before.
-    FlaggedMessage { is_again: bool },
+    FlaggedMessage { is_redelivery: bool },
 }
 
 impl Deliveries {
@@ -54,7 +54,7 @@ impl Deliveries {
     /// allows retries may be copied.
     pub(super) fn new(count: DeliveryCount, carried: u32, allows_retries: bool) -> Self {
         let carries_it = carried > 0;
-        let (failed, lost, is_again, record) = match count {
+        let (failed, lost, is_redelivery, record) = match count {
             DeliveryCount::Exact { failed, lost } => {
                 (failed, lost, failed > 0 || lost > 0, Record::Elsewhere)
             }
@@ -70,19 +70,19 @@ impl Deliveries {
             // times too large.
             DeliveryCount::UpperBound(count) => {
                 let count = count.get();
-                (0, (count - 1) / STARTS_AS_IT_IS, count > 1, Record::Elsewhere)
+                (0, (count - 1) / MAX_UNCHANGED_COUNT, count > 1, Record::Elsewhere)
             }
-            DeliveryCount::Redelivered(is_again) => {
+            DeliveryCount::Redelivered(is_redelivery) => {
                 let record = match allows_retries {
-                    true => Record::FlaggedMessage { is_again },
+                    true => Record::FlaggedMessage { is_redelivery },
                     false => Record::Elsewhere,
                 };
-                (0, u32::from(is_again), is_again || carries_it, record)
+                (0, u32::from(is_redelivery), is_redelivery || carries_it, record)
             }
             DeliveryCount::Unknown => (0, 0, false, Record::Elsewhere),
         };
         let are_exact = matches!(count, DeliveryCount::Exact { .. });
-        Deliveries { failed, lost: carried.saturating_add(lost), is_again, are_exact, record }
+        Deliveries { failed, lost: carried.saturating_add(lost), is_redelivery, are_exact, record }
     }
 
     /// Forbids replacing the message.
@@ -101,7 +101,7 @@ impl Deliveries {
             Record::Elsewhere => false,
             Record::FlaggedMessage { .. } | Record::Message { carries_it: true, .. } => true,
             // If it were released unchanged, its next delivery would have a higher count.
-            Record::Message { count, .. } => count.saturating_add(renewals) >= STARTS_AS_IT_IS,
+            Record::Message { count, .. } => count.saturating_add(renewals) >= MAX_UNCHANGED_COUNT,
         }
     }
 
@@ -111,7 +111,7 @@ impl Deliveries {
     }
 
     /// Whether so many were lost that the task may be crashing workers.
-    pub(super) fn make_a_suspect(self, limit: u32) -> bool {
+    pub(super) fn may_crash_workers(self, limit: u32) -> bool {
         self.lost >= limit / 2
     }
 }
@@ -121,9 +121,9 @@ impl Record {
     fn follows_a_loss(self) -> bool {
         match self {
             Record::Elsewhere => false,
-            Record::FlaggedMessage { is_again } => is_again,
+            Record::FlaggedMessage { is_redelivery } => is_redelivery,
             Record::Message { count, carries_it: true } => count > 1,
-            Record::Message { count, .. } => count > STARTS_AS_IT_IS,
+            Record::Message { count, .. } => count > MAX_UNCHANGED_COUNT,
         }
     }
 }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_copy_starts_at_its_first_delivery_and_counts_one_more_at_its_second() {
         let first = Deliveries::new(counted(1), 3, true);
-        assert!(!first.replace_before_start() && first.is_again);
+        assert!(!first.replace_before_start() && first.is_redelivery);
         let second = Deliveries::new(counted(2), 3, true);
         assert!(second.replace_before_start());
         assert_eq!((first.lost, second.lost), (3, 4));
@@ -182,13 +182,15 @@ mod tests {
 
     #[test]
     fn a_flag_counts_as_one_lost_delivery_and_each_release_replaces_the_message() {
-        let of = |is_again, carried, allows_retries| {
-            Deliveries::new(DeliveryCount::Redelivered(is_again), carried, allows_retries)
+        let of = |is_redelivery, carried, allows_retries| {
+            Deliveries::new(DeliveryCount::Redelivered(is_redelivery), carried, allows_retries)
         };
         let (first, second) = (of(false, 3, true), of(true, 3, true));
         assert_eq!((first.lost, second.lost), (3, 4));
-        assert!(first.is_again && !first.replace_before_start() && second.replace_before_start());
-        assert!(!of(false, 0, true).is_again && of(false, 0, true).replace_at_release(0));
+        assert!(
+            first.is_redelivery && !first.replace_before_start() && second.replace_before_start()
+        );
+        assert!(!of(false, 0, true).is_redelivery && of(false, 0, true).replace_at_release(0));
         let once = of(true, 0, false);
         assert!(!once.replace_before_start() && !once.replace_at_release(0));
     }
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn an_unknown_count_means_no_lost_delivery() {
         let deliveries = Deliveries::new(DeliveryCount::Unknown, 0, true);
-        assert_eq!((deliveries.lost, deliveries.is_again), (0, false));
+        assert_eq!((deliveries.lost, deliveries.is_redelivery), (0, false));
         assert_eq!(DeliveryCount::from_reserved_count(Some(0)), DeliveryCount::Unknown);
     }
 }

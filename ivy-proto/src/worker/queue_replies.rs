@@ -184,7 +184,7 @@ fn reply_for(purpose: &OpPurpose, result: Result<QueueReply, Fault>) -> Result<Q
 fn needs_operator(fault: &Fault) -> bool {
     matches!(
         fault.kind(),
-        FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls | FaultKind::BadResponse
+        FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls | FaultKind::BadReply
     )
 }
 

@@ -40,7 +40,7 @@ impl Sweep {
     }
 
     /// A waiting message of a queue that workers serve whose lease must be renewed now. The others are
-    /// [reserved again](Sweep::regain) when their turn comes.
+    /// [reserved again](Sweep::reserve_again) when their turn comes.
     pub(super) fn expiring_lease(&mut self) -> Option<HeldId> {
         let now = self.lease_now();
         while let Some((lease_end, id)) = self.work.leases.front().copied() {

@@ -21,7 +21,7 @@ impl Sweep {
         let ReservedMessage { receipt, body, deliveries } = message;
         let id = receipt.message.clone();
         let Some(held) = self.held_messages.add(receipt, lease_end) else { return };
-        if matches!(self.stage, Stage::Regaining(_)) {
+        if matches!(self.stage, Stage::ReReserving(_)) {
             // The plan does not contain it.
             return;
         }

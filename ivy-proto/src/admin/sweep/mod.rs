@@ -11,7 +11,7 @@ mod plan;
 mod planning;
 mod posting;
 mod processing;
-mod regaining;
+mod re_reserving;
 mod releasing;
 mod requests;
 mod reserving;
@@ -38,7 +38,7 @@ use config::Limits;
 use groups::Groups;
 use held_messages::HeldMessages;
 use processing::Work;
-use regaining::Regaining;
+use re_reserving::ReReserving;
 use releasing::Releasing;
 use requests::{InFlight, Requests};
 
@@ -152,7 +152,7 @@ enum Stage {
     Asking(Moment),
     Working,
     /// It reserves messages again whose turn has come after the end of their lease.
-    Regaining(Regaining),
+    ReReserving(ReReserving),
     Releasing(Releasing),
     Finished,
 }
@@ -289,7 +289,7 @@ impl Sweep {
                 Stage::Looking => self.look(),
                 Stage::Asking(until) => self.wait_for_answer(*until),
                 Stage::Working => self.work(),
-                Stage::Regaining(_) => self.regain(),
+                Stage::ReReserving(_) => self.reserve_again(),
                 Stage::Releasing(_) => self.release(),
             };
             match next {

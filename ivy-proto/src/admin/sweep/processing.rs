@@ -11,7 +11,7 @@ use super::groups::{Group, GroupId};
 use super::held_messages::{HeldId, HeldState};
 use super::io::{Output, Phase, Progress, Timer};
 use super::leases::Readiness;
-use super::regaining::Regaining;
+use super::re_reserving::ReReserving;
 use super::{Next, Stage, Sweep};
 
 /// What is left to do.
@@ -99,8 +99,8 @@ impl Sweep {
         if self.now < self.work.next_post {
             return Next::Waits(Some(self.next_timer()));
         }
-        if self.must_regain() {
-            self.stage = Stage::Regaining(Regaining::default());
+        if self.must_reserve_again() {
+            self.stage = Stage::ReReserving(ReReserving::default());
             return Next::Ended;
         }
         if let Some(held) = self.expiring_in_batch() {

@@ -79,8 +79,8 @@ impl Sweep {
                 for message in reserved.messages {
                     self.add(message, lease_end);
                 }
-                if matches!(self.stage, Stage::Regaining(_)) {
-                    self.on_regained(count);
+                if matches!(self.stage, Stage::ReReserving(_)) {
+                    self.on_reserved_again(count);
                 } else if count == 0 {
                     self.has_looked(None);
                 }
@@ -89,8 +89,8 @@ impl Sweep {
             Ok(_) => {}
             // The queue was deleted meanwhile.
             Err(fault) if fault.kind() == FaultKind::NoQueue => {
-                if matches!(self.stage, Stage::Regaining(_)) {
-                    self.on_regained(0);
+                if matches!(self.stage, Stage::ReReserving(_)) {
+                    self.on_reserved_again(0);
                 } else {
                     self.has_looked(None);
                 }
@@ -130,7 +130,7 @@ impl Sweep {
                 let total = size.map(|size| size.min(self.limits.messages));
                 Progress { phase: Phase::Looking, done: self.report.looked_at, total }
             }
-            Stage::Working | Stage::Regaining(_) => self.work.progress(),
+            Stage::Working | Stage::ReReserving(_) => self.work.progress(),
             Stage::Releasing(releasing) => releasing.progress(self.requests.in_flight()),
             _ => return,
         };

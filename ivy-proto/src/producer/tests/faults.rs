@@ -352,7 +352,7 @@ fn only_the_messages_that_may_be_stored_or_were_not_accepted_are_sent_again() {
 fn a_message_that_may_be_stored_is_not_sent_again_if_duplicates_are_not_allowed() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(vec![call_once(1), call_once(2), call_once(3)]));
-    let kinds = [Some(FaultKind::BadResponse), None, Some(FaultKind::TooManyRequests)];
+    let kinds = [Some(FaultKind::BadReply), None, Some(FaultKind::TooManyRequests)];
     reply_each(&mut scenario, kinds);
     let unknown = Err("Unknown after 1".to_owned());
     let expected = [(id(2), Ok(MessageId::new("1"))), (id(1), unknown)];

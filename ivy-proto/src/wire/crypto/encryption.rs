@@ -65,20 +65,20 @@ pub enum InvalidEncryption {
     )]
     BlankPassword,
     /// A policy uses the Node package's frames, and there is no password.
-    #[error("{} sends or accepts legacy or bridge frames, but there is no password; set MESSAGES_ENCRYPTION_KEY", of(.queue))]
+    #[error("{} sends or accepts legacy or bridge frames, but there is no password; set MESSAGES_ENCRYPTION_KEY", describe(.queue))]
     NoPassword {
         /// The queue; `None` for the default policy.
         queue: Option<QueueName>,
     },
     /// A policy uses authenticated frames, and there is no keyset.
-    #[error("{} sends v2 or bridge frames, or accepts nothing else, but there is no keyset; set IVY_KEYSET", of(.queue))]
+    #[error("{} sends v2 or bridge frames, or accepts nothing else, but there is no keyset; set IVY_KEYSET", describe(.queue))]
     NoKeyset {
         /// The queue; `None` for the default policy.
         queue: Option<QueueName>,
     },
 }
 
-fn of(queue: &Option<QueueName>) -> String {
+fn describe(queue: &Option<QueueName>) -> String {
     match queue {
         Some(queue) => format!("queue {queue}"),
         None => "the encryption policy".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! A queue is *busy* while its last reply contained messages. Free slots are divided among the busy
 //! queues, the more urgent first, then by weight. An idle queue is long-polled for a single
-//! message, so that no slot is promised to an empty queue and none is hoarded.
+//! message, so that no slot is promised to an empty queue and none is held unused.
 //!
 //! If all slots are taken, each queue still holds one message for the next free slot. How many
 //! messages of a queue start follows from its weight: the queue with the least progress is next,

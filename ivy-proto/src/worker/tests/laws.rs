@@ -27,7 +27,7 @@ use crate::worker::{Input, JobOutcome, Load, Output, Timer, Worker, WorkerConfig
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
-    Response(usize, u8),
+    Reply(usize, u8),
     Publish(usize, u8),
     End(usize, u8),
     Pause,
@@ -44,7 +44,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0u64..20_000).prop_map(Step::Advance),
-        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Response(which, how)),
+        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Reply(which, how)),
         2 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Publish(which, how)),
         8 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::End(which, how)),
         1 => Just(Step::Pause),
@@ -208,7 +208,7 @@ impl World {
                 self.now = self.now + Duration::from_millis(millis);
                 self.feed(Input::Tick);
             }
-            Step::Response(which, how) => {
+            Step::Reply(which, how) => {
                 if let Some(id) = pick(self.in_flight.keys().copied(), which) {
                     let op = self.in_flight.remove(&id).unwrap();
                     self.last_replied = Some(id);

@@ -153,7 +153,7 @@ fn a_reply_that_cannot_be_decoded_is_reported_even_if_the_next_one_is_valid() {
     let mut worker = started();
     for round in 1..=2 {
         let poll = next_poll(&mut worker);
-        worker.faulty(poll, FaultKind::BadResponse);
+        worker.faulty(poll, FaultKind::BadReply);
         let degraded = worker.events.iter().filter(|event| matches!(event, Event::Degraded { .. }));
         assert_eq!(degraded.count(), round);
         let poll = next_poll(&mut worker);

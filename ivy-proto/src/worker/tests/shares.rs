@@ -28,7 +28,7 @@ struct World {
 }
 
 enum Due {
-    Response(OpId, QueueOp),
+    Reply(OpId, QueueOp),
     Lost(OpId),
     End(JobId),
 }
@@ -63,7 +63,7 @@ impl World {
                 Output::Queue(id, op) if op.queue() == self.silent.as_ref() => {
                     self.later(op.time_limit(), Due::Lost(id));
                 }
-                Output::Queue(id, op) => self.later(self.reply_after, Due::Response(id, op)),
+                Output::Queue(id, op) => self.later(self.reply_after, Due::Reply(id, op)),
                 Output::Run(run) => {
                     *self.started.entry(run.queue).or_default() += 1;
                     self.later(self.handler_takes, Due::End(run.job));
@@ -99,7 +99,7 @@ impl World {
 
     fn take(&mut self, due: Due) {
         let input = match due {
-            Due::Response(id, op) => Input::Queue(id, Ok(self.reply(&op))),
+            Due::Reply(id, op) => Input::Queue(id, Ok(self.reply(&op))),
             Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::ReplyLost))),
             Due::End(job) => Input::Job(job, JobOutcome::Done(RawJson::parse("1").unwrap())),
         };

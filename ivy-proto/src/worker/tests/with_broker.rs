@@ -26,7 +26,7 @@ const CALM: Duration = Duration::from_secs(1_800);
 #[derive(Clone, Copy, Debug)]
 struct FaultRates {
     lose_request: u64,
-    lose_response: u64,
+    lose_reply: u64,
     fail: u64,
     hang: u64,
     crash: u64,
@@ -35,14 +35,14 @@ struct FaultRates {
 fn fault_rates() -> impl Strategy<Value = (u64, FaultRates)> {
     let percent = || prop_oneof![Just(0u64), 1u64..40];
     (any::<u64>(), percent(), percent(), percent(), 0u64..10, 0u64..3).prop_map(
-        |(seed, lose_request, lose_response, fail, hang, crash)| {
-            (seed, FaultRates { lose_request, lose_response, fail, hang, crash })
+        |(seed, lose_request, lose_reply, fail, hang, crash)| {
+            (seed, FaultRates { lose_request, lose_reply, fail, hang, crash })
         },
     )
 }
 
 enum Due {
-    Response(OpId, Result<QueueReply, Fault>),
+    Reply(OpId, Result<QueueReply, Fault>),
     End(JobId, JobOutcome),
 }
 
@@ -110,7 +110,7 @@ impl World {
                     if self.happens(self.fault_rates.lose_request) {
                         let limit = operation.time_limit();
                         let lost = Err(Fault::new(FaultKind::ReplyLost));
-                        self.later(limit, Due::Response(op, lost));
+                        self.later(limit, Due::Reply(op, lost));
                         continue;
                     }
                     self.requested += 1;
@@ -159,11 +159,11 @@ impl World {
                 continue;
             }
             let mut response = response.map(QueueReply::from).map_err(Fault::from);
-            if self.happens(self.fault_rates.lose_response) {
+            if self.happens(self.fault_rates.lose_reply) {
                 response = Err(Fault::new(FaultKind::ReplyLost));
             }
             let delay = Duration::from_millis(self.rng.up_to(300));
-            self.later(delay, Due::Response(op, response));
+            self.later(delay, Due::Reply(op, response));
         }
     }
 
@@ -207,7 +207,7 @@ impl World {
 
     fn take(&mut self, due: Due) {
         match due {
-            Due::Response(op, response) => self.feed(Input::Queue(op, response)),
+            Due::Reply(op, response) => self.feed(Input::Queue(op, response)),
             Due::End(job, outcome) => {
                 let Some(name) = self.job_of.remove(&job) else { return };
                 if matches!(outcome, JobOutcome::Done(_)) {
@@ -270,7 +270,7 @@ proptest! {
     ) {
         let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + STORM);
-        let calm = FaultRates { lose_request: 0, lose_response: 0, fail: 0, hang: 0, crash: 0 };
+        let calm = FaultRates { lose_request: 0, lose_reply: 0, fail: 0, hang: 0, crash: 0 };
         world.fault_rates = calm;
         // Handlers that hang without a time limit would hold their slots indefinitely.
         world.crash();
@@ -289,7 +289,7 @@ proptest! {
 
     #[test]
     fn without_faults_every_task_is_run_exactly_once(seed in any::<u64>()) {
-        let fault_rates = FaultRates { lose_request: 0, lose_response: 0, fail: 0, hang: 0, crash: 0 };
+        let fault_rates = FaultRates { lose_request: 0, lose_reply: 0, fail: 0, hang: 0, crash: 0 };
         let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + CALM);
         prop_assert_eq!(world.done.len() as u64, TASKS);

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A search for the next waiting message.
 #[derive(Debug, Default)]
-pub(super) struct Regaining {
+pub(super) struct ReReserving {
     /// How many reserves in a row returned nothing.
     empty: u32,
     /// How many messages were reserved.
@@ -38,27 +38,27 @@ impl Sweep {
     /// Whether the lease of the next waiting message has ended, and it can be reserved again.
     /// Workers must not wait for messages that are only searched through, so those of their queues
     /// are not.
-    pub(super) fn must_regain(&self) -> bool {
+    pub(super) fn must_reserve_again(&self) -> bool {
         let next = self.work.waiting.front();
         next.is_some_and(|id| matches!(self.readiness(*id), Readiness::Lapsed))
     }
 
     /// Reserves messages until the next waiting one is among them.
-    pub(super) fn regain(&mut self) -> Next {
-        let Stage::Regaining(regaining) = &self.stage else { return Next::Ended };
-        if !self.must_regain() {
+    pub(super) fn reserve_again(&mut self) -> Next {
+        let Stage::ReReserving(re_reserving) = &self.stage else { return Next::Ended };
+        if !self.must_reserve_again() {
             self.stage = Stage::Working;
             return Next::Ended;
         }
         // Others than those that were looked at are in front of it.
-        let is_too_far = regaining.reserved > self.report.looked_at + self.limits.messages;
-        if regaining.empty >= TRIES || is_too_far {
+        let is_too_far = re_reserving.reserved > self.report.looked_at + self.limits.messages;
+        if re_reserving.empty >= TRIES || is_too_far {
             self.stage = Stage::Working;
             self.skip_lapsed();
             return Next::Ended;
         }
         let now = self.lease_now();
-        if let Some(next) = regaining.next.filter(|next| *next > now) {
+        if let Some(next) = re_reserving.next.filter(|next| *next > now) {
             return Next::Waits(Some(self.lease_timer(next, Timer::Renewal)));
         }
         let (queue, lease) = (self.config.queue.clone(), self.limits.lease);
@@ -69,12 +69,12 @@ impl Sweep {
     }
 
     /// Records how many messages a reserve returned.
-    pub(super) fn on_regained(&mut self, count: usize) {
+    pub(super) fn on_reserved_again(&mut self, count: usize) {
         let next = (count == 0).then(|| self.lease_now() + PAUSE);
-        let Stage::Regaining(regaining) = &mut self.stage else { return };
-        regaining.empty = if count == 0 { regaining.empty + 1 } else { 0 };
-        regaining.reserved += count;
-        regaining.next = next;
+        let Stage::ReReserving(re_reserving) = &mut self.stage else { return };
+        re_reserving.empty = if count == 0 { re_reserving.empty + 1 } else { 0 };
+        re_reserving.reserved += count;
+        re_reserving.next = next;
     }
 
     /// Skips the waiting messages that others have, or that are gone.
