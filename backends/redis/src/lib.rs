@@ -147,7 +147,7 @@
 //! `MOVED`, `ASK` | `Redirected`: a cluster cannot be a queue | `Refused`
 //! an unknown command | `Refused`: the server is older than 6.2 | `Refused`
 //! another error inside a script | `ServerError`: it may have taken effect in part; at worst a message is delivered twice | -
-//! an unexpected reply | `BadResponse` | `ConnectionLost`
+//! an unexpected reply | `BadReply` | `ConnectionLost`
 //!
 //! Errors in a URL are a [`ConfigError`](ivy_proto::config::ConfigError), which shows no secret.
 //!
@@ -189,6 +189,7 @@
 
 mod address;
 mod blocking_connections;
+mod command_connection;
 mod connection;
 mod effects;
 mod error_reply;
@@ -203,7 +204,6 @@ mod plug;
 mod probe;
 mod protocol_errors;
 mod queue;
-mod requests;
 mod server;
 mod session;
 #[cfg(test)]
@@ -218,6 +218,6 @@ pub use queue::BadPrefix;
 pub use session::RedisSession;
 
 /// The age at which a connection is replaced, and the minimum interval between replacements.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
+const REPLACE_EVERY: Duration = Duration::from_secs(60);
 /// How long a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Bugs planted on purpose, so that the tests which must find such bugs can be seen to find them.
+//! Deliberate bugs, to show that the tests find them.
 //!
 //! An ordinary build has none: [`planted`] is `false` at compile time. Built with
 //! `--cfg ivy_planted`, a build has the one that was chosen for the thread.
@@ -6,7 +6,7 @@
 // Only a build with planted bugs uses these items from outside.
 #![allow(unreachable_pub)]
 
-/// A mistake that breaks a part of the promise.
+/// A bug that breaks one of the README's promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// The ids of reserves come from a shared counter, which starts again when the server does.

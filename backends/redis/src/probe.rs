@@ -18,7 +18,7 @@ pub(crate) enum ServerProbe {
 }
 
 impl ServerProbe {
-    /// The command of the query.
+    /// The command of the probe.
     pub(crate) fn command(self) -> Cmd {
         match self {
             ServerProbe::Hello => redis::cmd("HELLO").arg(2).take(),
@@ -41,7 +41,7 @@ impl ServerProbe {
         }
     }
 
-    /// The fallback for a server that refuses this query.
+    /// The fallback for a server that refuses this probe.
     pub(crate) fn simpler(self) -> Self {
         match self {
             ServerProbe::Hello => ServerProbe::Role,

@@ -11,15 +11,15 @@ use ivy_proto::backend::{
 
 use crate::address::RedisAddress;
 use crate::blocking_connections::BlockingConnections;
+use crate::command_connection::Requests;
 use crate::effects::Effects;
 use crate::notifier::Subscription;
 use crate::queue::{Context, Operations, Prefix};
-use crate::requests::Requests;
 
 /// A Redis server as a session. One connection carries the operations of the queue and the
 /// publications; each waiting reserve has a connection of its own, and so has each subscription.
 ///
-/// A name may resolve to another server while the old one lives on, as after a failover. So
+/// A name may resolve to another server while the old one still runs, as after a failover. So
 /// connections are replaced once a minute, resolving the name again, and immediately if the server
 /// has become a replica or a result with a waiting caller has no subscriber; the latter at most
 /// once a minute.

@@ -9,12 +9,12 @@ use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
 use super::Wait;
+use crate::command_connection::{CompletedRequest, NoReply, RequestId};
 use crate::connection::{ConnectionStep, DEFAULT_LIMITS, RespConnection};
 use crate::effects::Effects;
 use crate::error_reply::RedisError;
 use crate::queue::{Command, ScriptRef, error_text, is_read_only, is_unknown_script};
-use crate::requests::{CompletedRequest, NoReply, RequestId};
-use crate::{COMMAND_LIMIT, RENEW_EVERY};
+use crate::{COMMAND_LIMIT, REPLACE_EVERY};
 
 /// How much later than its wait a reply may arrive. After that, the connection counts as dead:
 /// nothing else reveals a connection that a firewall has dropped.
@@ -106,7 +106,7 @@ impl BlockingConnection {
     pub(super) fn deadline(&self) -> Moment {
         match &self.stage {
             Stage::Opening { until, .. } | Stage::Waiting { until, .. } => *until,
-            Stage::Idle => self.opened_at + RENEW_EVERY,
+            Stage::Idle => self.opened_at + REPLACE_EVERY,
         }
     }
 

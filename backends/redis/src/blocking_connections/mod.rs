@@ -10,11 +10,11 @@ use std::time::Duration;
 use ivy_proto::Moment;
 use ivy_proto::backend::{ConnectionId, LinkFault};
 
+use crate::command_connection::{CompletedRequest, NoReply, RequestId};
 use crate::connection::RespConnection;
 use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::queue::Command;
-use crate::requests::{CompletedRequest, NoReply, RequestId};
 
 use blocking_connection::{BlockingConnection, Outcome};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ivy_proto::Moment;
 
-use crate::RENEW_EVERY;
+use crate::REPLACE_EVERY;
 
 /// How long a subscription is kept after its replacement is ready: notices that the server sent on
 /// it before may still be in flight.
@@ -50,7 +50,7 @@ pub(crate) enum Change {
 impl SubscriptionState {
     /// A subscription that is ready since `now`.
     pub(crate) fn new(now: Moment) -> Self {
-        SubscriptionState { state: State::Current { until: now + RENEW_EVERY } }
+        SubscriptionState { state: State::Current { until: now + REPLACE_EVERY } }
     }
 
     /// When [`tick`](SubscriptionState::tick) is due.

@@ -286,7 +286,7 @@ pub(crate) fn error_text(reply: &Value) -> Option<String> {
 
 /// The reply does not match the command.
 pub(crate) fn unexpected_reply() -> Fault {
-    Fault::new(FaultKind::BadResponse).with_detail("its reply has an unexpected shape")
+    Fault::new(FaultKind::BadReply).with_detail("its reply has an unexpected shape")
 }
 
 fn lease_lost() -> Fault {

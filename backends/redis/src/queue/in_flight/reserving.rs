@@ -9,6 +9,7 @@ use redis::Value;
 
 use super::{Context, InFlight, Operations};
 use crate::blocking_connections::Wait;
+use crate::command_connection::RequestId;
 use crate::planted::{Bug, planted};
 use crate::queue::command::Command;
 use crate::queue::command_batch::CommandBatch;
@@ -17,7 +18,6 @@ use crate::queue::encode::{self, Reserve, Source};
 use crate::queue::keys::Keys;
 use crate::queue::next_due::NextDueReport;
 use crate::queue::receipt::{Reservation, ReserveId};
-use crate::requests::RequestId;
 
 /// The longest single wait of a server.
 const MAX_WAIT: Duration = Duration::from_secs(30);

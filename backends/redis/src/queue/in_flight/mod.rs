@@ -21,10 +21,10 @@ use super::maintenance::Maintenance;
 use super::next_due::NextDueReports;
 use super::unconfirmed_touches::UnconfirmedTouches;
 use crate::blocking_connections::BlockingConnections;
+use crate::command_connection::{CompletedRequest, NoReply, Request, RequestId, Requests};
 use crate::connection::DEFAULT_LIMITS;
 use crate::effects::Effects;
 use crate::frame::Limits;
-use crate::requests::{CompletedRequest, NoReply, Request, RequestId, Requests};
 
 use pending_operation::PendingOperation;
 use reserving::{EarlyEnds, PausedReserve, Reserving};

@@ -14,7 +14,7 @@ use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::probe::ServerProbe;
 
-use super::connection_renewal::Generation;
+use super::connection_replacement::Generation;
 
 /// A connection that is not ready.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! There is one current connection, perhaps one that is being opened, and those that were replaced
 //! while replies were in flight.
 
-mod connection_renewal;
+mod connection_replacement;
 mod pipeline;
 mod request;
 
@@ -21,15 +21,15 @@ use crate::error_reply::{RedisError, publish_error};
 use crate::frame::Limits;
 use crate::queue::{Command, ScriptRef};
 
-use connection_renewal::{ConnectionRenewal, Generation, RenewalStep};
+use connection_replacement::{ConnectionReplacement, Generation, ReplacementStep};
 use pipeline::{Opening, Pipeline, Sent};
 
 pub(crate) use request::{CompletedRequest, NoReply, Request, RequestId};
 
-/// Sends requests in order of arrival, on the connections that [`ConnectionRenewal`] decides on.
+/// Sends requests in order of arrival, on the connections that [`ConnectionReplacement`] decides on.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    renewal: ConnectionRenewal,
+    replacement: ConnectionReplacement,
     current: Option<Pipeline>,
     opening: Option<Opening>,
     replaced: Vec<Pipeline>,
@@ -95,7 +95,7 @@ impl Requests {
     pub(crate) fn replace_connection(&mut self, effects: &mut Effects) {
         if let Some(pipeline) = self.current.take() {
             self.replaced.push(pipeline);
-            self.renewal.lost();
+            self.replacement.lost();
         }
         self.close_idle_replaced(effects);
     }
@@ -190,8 +190,8 @@ impl Requests {
     /// Does the next step for the requests that wait to be sent.
     fn proceed(&mut self, effects: &mut Effects, now: Moment) {
         while !self.outgoing.is_empty() {
-            let limit = match (self.renewal.next_step(now), &mut self.current) {
-                (RenewalStep::Send(generation), Some(pipeline)) => {
+            let limit = match (self.replacement.next_step(now), &mut self.current) {
+                (ReplacementStep::Send(generation), Some(pipeline)) => {
                     let mut commands = Vec::new();
                     for item in self.outgoing.drain(..) {
                         pipeline.sent(pack(item, generation, &mut commands), now);
@@ -199,22 +199,22 @@ impl Requests {
                     effects.send(pipeline.connection_id, commands);
                     return;
                 }
-                (RenewalStep::Probe(probe), Some(pipeline)) => {
+                (ReplacementStep::Probe(probe), Some(pipeline)) => {
                     if !pipeline.is_probed() {
                         effects.send(pipeline.connection_id, probe.command().get_packed_command());
                         pipeline.sent(Sent::ServerProbe(probe), now);
                     }
                     return;
                 }
-                (RenewalStep::Renew { limit }, _) => limit,
-                (RenewalStep::Open, _) => {
+                (ReplacementStep::Replace { limit }, _) => limit,
+                (ReplacementStep::Open, _) => {
                     if let Some(broken) = effects.protocol_errors.refusal(now) {
                         return self.fail_outgoing(&broken, effects);
                     }
                     CONNECT_LIMIT
                 }
-                (RenewalStep::Send(_) | RenewalStep::Probe(_), None) => {
-                    self.renewal.lost();
+                (ReplacementStep::Send(_) | ReplacementStep::Probe(_), None) => {
+                    self.replacement.lost();
                     continue;
                 }
             };
@@ -229,7 +229,7 @@ impl Requests {
     fn opened(&mut self, effects: &mut Effects, now: Moment) {
         let Some(opening) = self.opening.take() else { return };
         self.replaced.extend(self.current.replace(opening.opened()));
-        self.renewal.opened(now);
+        self.replacement.opened(now);
         self.close_idle_replaced(effects);
     }
 
@@ -254,7 +254,9 @@ impl Requests {
                         .push_back(CompletedRequest { id: request.id, replies: Ok(replies) });
                 }
             }
-            Some(Sent::ServerProbe(probe)) => self.renewal.on_probe_reply(probe.read(&value), now),
+            Some(Sent::ServerProbe(probe)) => {
+                self.replacement.on_probe_reply(probe.read(&value), now)
+            }
             None => self.fail_unexpected(connection_id, effects, now),
         }
     }
@@ -308,7 +310,7 @@ impl Requests {
         now: Moment,
     ) -> bool {
         let channel = &publishing.publication.channel;
-        !publishing.is_repeated && self.renewal.on_no_receiver(generation, channel, now)
+        !publishing.is_repeated && self.replacement.on_no_subscriber(generation, channel, now)
     }
 
     /// A reply arrived without a request: all further replies are suspect.
@@ -345,7 +347,7 @@ impl Requests {
             self.opening = None;
             if self.current.is_some() {
                 tracing::debug!(detail = broken.detail, "the connection was not replaced");
-                self.renewal.renewal_failed(now);
+                self.replacement.replacement_failed(now);
             } else {
                 self.fail_outgoing(broken, effects);
             }
@@ -376,9 +378,9 @@ impl Requests {
             return;
         }
         if was_probed {
-            return self.renewal.on_lost_before_probe_reply();
+            return self.replacement.on_lost_before_probe_reply();
         }
-        self.renewal.lost();
+        self.replacement.lost();
         // The next connection may end in the same way, before anything is sent on it.
         if self.opening.is_none() {
             self.fail_outgoing(broken, effects);
