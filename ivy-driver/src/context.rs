@@ -139,7 +139,7 @@ impl<R: Runtime> Ctx<R> {
     /// handlers that wait for tasks of the same worker, none of them makes progress; the worker
     /// logs a warning. Give tasks that others wait for a queue and worker of their own. When the
     /// worker drains, such a wait fails with [`Draining`](crate::ErrorKind::Draining); the handler
-    /// returns that error, and its task runs again elsewhere without losing an attempt.
+    /// returns that error, and its task runs again elsewhere without counting an attempt.
     #[must_use]
     pub fn ivy(&self) -> &Ivy<R> {
         &self.ivy

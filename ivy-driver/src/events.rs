@@ -15,36 +15,36 @@ use crate::clock::Clock;
 use crate::log::Log;
 use crate::runtime::Runtime;
 
-/// How many unread events a watcher keeps. A slower one misses the oldest.
+/// How many unread events a watcher keeps. A slower reader misses the oldest.
 const MAX_UNREAD: usize = 1024;
 
 /// Passes a machine's events to the log and to all watchers.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSink {
     watchers: Arc<Watchers>,
-    /// The watchers of the whole, if this is the sink of a part.
-    program: Option<Arc<Watchers>>,
-    /// Shared by all parts, so that its limit applies to all of them together.
+    /// The watchers of the parent sink, if this is a child.
+    parent: Option<Arc<Watchers>>,
+    /// Shared with all children, so that its limit applies to all of them together.
     log: Arc<Log>,
 }
 
 impl EventSink {
     pub(crate) fn new<R: Runtime>(clock: Clock<R>) -> Self {
-        EventSink { watchers: Arc::default(), program: None, log: Arc::new(Log::new(clock)) }
+        EventSink { watchers: Arc::default(), parent: None, log: Arc::new(Log::new(clock)) }
     }
 
-    /// A sink for a part: its events are seen here and in the whole.
-    pub(crate) fn part(&self) -> Self {
-        let program = Some(Arc::clone(&self.watchers));
-        EventSink { watchers: Arc::default(), program, log: Arc::clone(&self.log) }
+    /// A child sink: its events also reach the parent's watchers.
+    pub(crate) fn child(&self) -> Self {
+        let parent = Some(Arc::clone(&self.watchers));
+        EventSink { watchers: Arc::default(), parent, log: Arc::clone(&self.log) }
     }
 
     pub(crate) fn emit(&self, event: Event) {
         self.log.write(&event);
-        if let Some(program) = &self.program {
-            program.show(&event);
+        if let Some(parent) = &self.parent {
+            parent.push(&event);
         }
-        self.watchers.show(&event);
+        self.watchers.push(&event);
     }
 
     /// Writes the log lines that are due.
@@ -52,13 +52,13 @@ impl EventSink {
         self.log.write_due(now);
     }
 
-    /// Ends this part: writes what the log has held back so far.
+    /// Ends this sink: writes what the log has held back so far.
     pub(crate) fn end(&self) {
         self.log.flush();
     }
 
-    /// When to tick next, for a part that wakes at `deadline` itself.
-    pub(crate) fn wakes_by(&self, deadline: Option<Moment>) -> Option<Moment> {
+    /// When to tick next, for a machine that wakes at `deadline` itself.
+    pub(crate) fn next_wake(&self, deadline: Option<Moment>) -> Option<Moment> {
         deadline.into_iter().chain(self.log.next_due()).min()
     }
 
@@ -74,7 +74,7 @@ impl EventSink {
 struct Watchers {
     watchers: Mutex<Vec<Arc<UnreadEvents>>>,
     /// Whether there may be a watcher. Usually there is none, and the lock is not taken.
-    any: AtomicBool,
+    may_have_watchers: AtomicBool,
 }
 
 impl Watchers {
@@ -85,26 +85,26 @@ impl Watchers {
 
     fn add(&self, unread_events: Arc<UnreadEvents>) {
         let mut watchers = self.lock();
-        // Removes watchers that have left, even if no event happens.
+        // Removes dropped watchers, even if no event happens.
         watchers.retain(|unread_events| Arc::strong_count(unread_events) > 1);
         watchers.push(unread_events);
-        self.any.store(true, Ordering::Release);
+        self.may_have_watchers.store(true, Ordering::Release);
     }
 
-    fn show(&self, event: &Event) {
-        if !self.any.load(Ordering::Acquire) {
+    fn push(&self, event: &Event) {
+        if !self.may_have_watchers.load(Ordering::Acquire) {
             return;
         }
         let mut watchers = self.lock();
         watchers.retain(|unread_events| {
-            // A view without a second owner has no reader.
+            // If only this list owns it, its `Events` was dropped.
             let is_watched = Arc::strong_count(unread_events) > 1;
             if is_watched {
                 unread_events.add(event.clone());
             }
             is_watched
         });
-        self.any.store(!watchers.is_empty(), Ordering::Release);
+        self.may_have_watchers.store(!watchers.is_empty(), Ordering::Release);
     }
 }
 
@@ -206,18 +206,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_of_a_part_are_seen_in_the_whole_but_not_the_reverse() {
-        let program = EventSink::new(Clock::<Tokio>::start());
-        let part = program.part();
-        let (mut of_program, mut of_part) = (program.watch::<Tokio>(), part.watch::<Tokio>());
-        part.emit(Event::NoticeIgnored);
-        program.emit(Event::NoticeIgnored);
-        drop((program, part));
-        assert!(of_part.next().await.is_some());
-        assert!(of_part.next().await.is_none());
-        assert!(of_program.next().await.is_some());
-        assert!(of_program.next().await.is_some());
-        assert!(of_program.next().await.is_none());
+    async fn events_of_a_child_reach_the_watchers_of_its_parent_but_not_the_reverse() {
+        let parent = EventSink::new(Clock::<Tokio>::start());
+        let child = parent.child();
+        let (mut of_parent, mut of_child) = (parent.watch::<Tokio>(), child.watch::<Tokio>());
+        child.emit(Event::NoticeIgnored);
+        parent.emit(Event::NoticeIgnored);
+        drop((parent, child));
+        assert!(of_child.next().await.is_some());
+        assert!(of_child.next().await.is_none());
+        assert!(of_parent.next().await.is_some());
+        assert!(of_parent.next().await.is_some());
+        assert!(of_parent.next().await.is_none());
     }
 
     #[test]

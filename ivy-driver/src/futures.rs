@@ -258,7 +258,7 @@ impl<R: AsyncRuntime> Worker<R> {
     ///
     /// If the future is dropped, the drain continues; call this again to wait for it.
     pub async fn drain(&self, limit: Duration) {
-        if let Some(ended) = self.start_to_drain(limit) {
+        if let Some(ended) = self.begin_drain(limit) {
             ended.raised().await;
         }
     }

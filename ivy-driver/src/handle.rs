@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::handler_waits::HandlerWaits;
 use crate::runtime::Runtime;
 
-/// Waits for the result of a call. Dropping it discards the result; the task still runs.
+/// A handle to the result of a call. Dropping it discards the result; the task still runs.
 ///
 /// Up to 100,000 handles may wait for results. Beyond that, a call fails with
 /// [`Full`](crate::ErrorKind::Full) until a result arrives or a handle is dropped.
@@ -72,12 +72,12 @@ impl<R, Output> fmt::Debug for Handle<R, Output> {
 }
 
 impl<R: Runtime> CallListener<R> {
-    /// Waits until the call was sent.
+    /// Waits until the call has been sent.
     pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
         self.posted().await.map(|(listener, _)| listener)
     }
 
-    /// Waits until the call was sent. Returns the id of its message as well.
+    /// Waits until the call has been sent. Returns the id of its message as well.
     pub(crate) async fn posted(self) -> Result<(Self, MessageId), Error<R>> {
         let TaskRef { id, name, queue } = &self.task;
         let span =

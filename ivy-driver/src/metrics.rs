@@ -152,7 +152,7 @@ pub(crate) struct Metered<R: Runtime, M: Counts> {
 
 impl<R: Runtime, M: Counts> Metered<R, M> {
     /// Answers what was asked, and has the task woken by the next question.
-    pub(crate) fn answer_readers(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(read)) = self.reads.poll_next_unpin(context) {
             // The reader may have left.
             let _ = read.send(self.machine.metrics(self.clock.now()));
@@ -212,7 +212,7 @@ mod tests {
 
     fn run(mut machine: Metered<Tokio, Repeats>) -> tokio::task::JoinHandle<()> {
         tokio::spawn(poll_fn(move |context| {
-            machine.answer_readers(context);
+            machine.answer_metrics_requests(context);
             Poll::Pending
         }))
     }
@@ -265,13 +265,13 @@ mod tests {
         let mut machine = meters.add(Repeats(5), clock);
         let (counted, ()) = tokio::join!(read(&meters), async {
             poll_fn(|context| {
-                machine.answer_readers(context);
+                machine.answer_metrics_requests(context);
                 Poll::Ready(())
             })
             .await;
             tokio::task::yield_now().await;
             poll_fn(|context| {
-                machine.answer_readers(context);
+                machine.answer_metrics_requests(context);
                 Poll::Ready(())
             })
             .await;

@@ -262,7 +262,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);
-                    return Next::Wait(self.events.wakes_by(deadline));
+                    return Next::Wait(self.events.next_wake(deadline));
                 }
                 Output::Finished => {
                     self.events.end();
@@ -272,8 +272,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
         }
     }
 
-    fn answer_readers(&mut self, context: &mut Context<'_>) {
-        self.machine.answer_readers(context);
+    fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_metrics_requests(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<ProducerCommand> {

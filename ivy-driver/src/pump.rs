@@ -57,7 +57,7 @@ pub(crate) trait Role: Send + 'static {
 
     /// Answers those who read what the machine has counted, and has the pump woken by the next one.
     /// Once per turn, so that it costs a busy machine nothing.
-    fn answer_readers(&mut self, _: &mut Context<'_>) {}
+    fn answer_metrics_requests(&mut self, _: &mut Context<'_>) {}
 
     /// Polls the operations in flight and returns what has completed.
     fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<Self::Command> {
@@ -90,7 +90,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            role.answer_readers(context);
+            role.answer_metrics_requests(context);
             // Commands are handled before the results of operations: a worker that is paused does
             // not run a message posted after the pause. So results are polled first and handled
             // last; commands that arrive in between count as in time.
@@ -218,7 +218,7 @@ impl Future for InFlight {
         if let Poll::Ready(result) = self.execution.poll_unpin(context) {
             let result = result.and_then(|reply| match (self.is_expected)(&reply) {
                 true => Ok(reply),
-                false => Err(Fault::new(FaultKind::BadResponse).with_detail(ANOTHER_KIND)),
+                false => Err(Fault::new(FaultKind::BadReply).with_detail(ANOTHER_KIND)),
             });
             return Poll::Ready((self.id, result));
         }
@@ -536,7 +536,7 @@ mod tests {
         let queue = QueueName::new("mail").unwrap();
         operations.start(first_operation(), QueueOp::GetQueue { queue });
         let (_, result) = poll_fn(|context| operations.poll_reply(context)).await;
-        assert_eq!(result.unwrap_err().kind(), FaultKind::BadResponse);
+        assert_eq!(result.unwrap_err().kind(), FaultKind::BadReply);
     }
 
     #[tokio::test(start_paused = true)]

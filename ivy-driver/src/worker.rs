@@ -58,17 +58,18 @@ impl<R> Worker<R> {
         self.post(Input::Resume);
     }
 
-    /// Holds results back. Finished messages are still deleted from the queue.
+    /// Stops publishing results; they are kept until [`resume_notifier`](Worker::resume_notifier).
+    /// Finished messages are still deleted from the queue.
     pub fn pause_notifier(&self) {
         self.post(Input::PauseNotifier);
     }
 
-    /// Publishes the results held back, and new ones again.
+    /// Publishes the kept results, and new ones again.
     pub fn resume_notifier(&self) {
         self.post(Input::ResumeNotifier);
     }
 
-    /// The events of this worker from now on. Those about the server of the queue are only among
+    /// The events of this worker from now on. Events about the queue's server appear only in
     /// `Ivy::events`.
     #[must_use]
     pub fn events(&self) -> Events<R> {
@@ -77,7 +78,7 @@ impl<R> Worker<R> {
 
     /// Starts to drain the worker. Returns a flag that is raised when the worker has ended; `None`
     /// in a process forked from the worker's, where there is nothing to end.
-    pub(crate) fn start_to_drain(&self, limit: Duration) -> Option<&Flag> {
+    pub(crate) fn begin_drain(&self, limit: Duration) -> Option<&Flag> {
         self.process.is_current().then(|| {
             self.post(Input::Drain { limit });
             &self.finished
@@ -110,8 +111,8 @@ pub(crate) fn start<R: Adapter>(
     drain_limit: Duration,
 ) -> Result<Worker<R>, Error<R>> {
     let (mailbox, receiver) = mpsc::unbounded();
-    let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
-    ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(no_worker)?;
+    let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().child());
+    ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(cannot_start)?;
     let serving = ivy.served().map(|served| served.add(machine.queues()));
     let role = WorkerRole {
         machine: ivy.meters().add(machine, clock),
@@ -131,12 +132,12 @@ pub(crate) fn start<R: Adapter>(
         pump(role, receiver, clock).await;
         drop((serving, ends));
     };
-    R::spawn("ivy-worker", running).map_err(no_worker)?;
+    R::spawn("ivy-worker", running).map_err(cannot_start)?;
     let process = Process::current();
     Ok(Worker { mailbox, finished, events, drain_limit, process, runtime: PhantomData })
 }
 
-fn no_worker<R: Runtime>(error: io::Error) -> Error<R> {
+fn cannot_start<R: Runtime>(error: io::Error) -> Error<R> {
     Error::config(format!("cannot start the worker: {error}"))
 }
 
@@ -242,7 +243,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);
-                    return Next::Wait(self.events.wakes_by(deadline));
+                    return Next::Wait(self.events.next_wake(deadline));
                 }
                 Output::Finished => {
                     self.events.end();
@@ -252,8 +253,8 @@ impl<R: Adapter> Role for WorkerRole<R> {
         }
     }
 
-    fn answer_readers(&mut self, context: &mut Context<'_>) {
-        self.machine.answer_readers(context);
+    fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_metrics_requests(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<Input> {
@@ -266,7 +267,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
         };
         match published {
             Poll::Ready(Some((id, result))) => Poll::Ready(Input::Published(id, result)),
-            // Publications started later are polled later.
+            // An empty `FuturesUnordered` returns `None`; publications may follow.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }

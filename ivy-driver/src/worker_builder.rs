@@ -81,7 +81,8 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
-    /// The share of a queue or route if several have messages. Default: 1 each.
+    /// The weight of a queue or route: its share of the free slots while several have messages.
+    /// Default: 1 each.
     pub fn weight(mut self, queue: &str, weight: u32) -> Self {
         self.setup.weight(queue, weight);
         self
@@ -115,7 +116,7 @@ impl<R: Adapter> WorkerBuilder<R> {
     }
 
     /// How often the handler of a task may postpone it with [`TaskError::later`]. Each time the task
-    /// comes again without losing an attempt; after that, such an error counts as a failed attempt.
+    /// runs again without counting an attempt; after that, such an error counts as a failed attempt.
     /// With 0, each one does. Default: 1,000.
     ///
     /// [`TaskError::later`]: ivy_proto::TaskError::later
@@ -137,14 +138,14 @@ impl<R: Adapter> WorkerBuilder<R> {
     /// a notifier: its state, queues, task names, running tasks and counts, every 15 s, or every
     /// 2 s while somebody listens. Records are encrypted like the messages of its queues. Default:
     /// `true`.
-    pub fn presence(mut self, is_present: bool) -> Self {
-        self.setup.presence(is_present);
+    pub fn presence(mut self, enabled: bool) -> Self {
+        self.setup.presence(enabled);
         self
     }
 
     /// Whether its presence records name the host and the process. Default: `true`.
-    pub fn presence_host(mut self, shows_process: bool) -> Self {
-        self.setup.presence_host(shows_process);
+    pub fn presence_host(mut self, enabled: bool) -> Self {
+        self.setup.presence_host(enabled);
         self
     }
 

@@ -58,7 +58,7 @@ impl<R: Runtime> Queue for ExchangeQueue<R> {
                 Step::Done(outcome) => outcome,
                 Step::Send(_) => {
                     let detail = format!("not complete after {MAX_REQUESTS} requests");
-                    Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
+                    Err(Fault::new(FaultKind::BadReply).with_detail(detail))
                 }
             }
         }
@@ -197,7 +197,7 @@ mod tests {
         let events = || EventSink::new(Clock::<Tokio>::start());
         assert_eq!(cleared(Scripted::Needs(4), events()).await, Ok(QueueReply::Cleared));
         let fault = cleared(Scripted::Needs(5), events()).await.unwrap_err();
-        assert_eq!(fault.kind(), FaultKind::BadResponse);
+        assert_eq!(fault.kind(), FaultKind::BadReply);
     }
 
     #[tokio::test]

@@ -238,7 +238,7 @@ impl<C: Clients> Worker<Threads<C>> {
     ///
     /// Several threads may call it, and it may be called again.
     pub fn drain(&self, limit: Duration) {
-        if let Some(ended) = self.start_to_drain(limit) {
+        if let Some(ended) = self.begin_drain(limit) {
             ended.wait_deadline(None);
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn open_fault(error: &io::Error) -> Fault {
 
 /// The fault of a response that failed on an established connection.
 pub(super) fn response_fault(error: &hyper::Error) -> Fault {
-    let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::ReplyLost };
+    let kind = if error.is_parse() { FaultKind::BadReply } else { FaultKind::ReplyLost };
     Fault::new(kind).with_detail(innermost(error))
 }
 
