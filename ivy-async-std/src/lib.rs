@@ -52,7 +52,7 @@
 //! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
 //! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
 //! [`Ivy::admin`] inspects queues.
-#![doc = include_str!("../docs/adapters.md")]
+#![doc = include_str!("../docs/reference.md")]
 //! # Blocking
 //!
 //! Handlers share the threads of the runtime with the worker that renews their leases. A handler

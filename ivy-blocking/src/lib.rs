@@ -44,7 +44,7 @@
 //! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
 //! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
 //! [`Ivy::admin`] inspects queues.
-#![doc = include_str!("../docs/adapters.md")]
+#![doc = include_str!("../docs/reference.md")]
 //! # Threads
 //!
 //! All methods can be called from any thread, concurrently. Each [`Ivy`] in use has a thread for

@@ -44,7 +44,7 @@
 //! The examples `producer` and `worker` do the same in two separate programs. [`Ivy::call_with`] sets a
 //! delay, a priority or a route, [`Ivy::call_many`] sends a batch, and [`Ivy::send`] does not wait
 //! for a result. [`Ivy::events`] reports what happens, and [`Ivy::admin`] inspects queues.
-#![doc = include_str!("../docs/adapters.md")]
+#![doc = include_str!("../docs/reference.md")]
 //! # The runtime
 //!
 //! The `async` methods must be awaited within a tokio runtime whose IO and time drivers are

@@ -58,8 +58,8 @@ mod tests {
     /// Each adapter's package contains the page that its documentation includes, so there are three.
     #[test]
     fn the_adapters_have_the_same_page() {
-        let page = include_str!("../../ivy-tokio/docs/adapters.md");
-        assert_eq!(page, include_str!("../../ivy-async-std/docs/adapters.md"));
-        assert_eq!(page, include_str!("../../ivy-blocking/docs/adapters.md"));
+        let page = include_str!("../../ivy-tokio/docs/reference.md");
+        assert_eq!(page, include_str!("../../ivy-async-std/docs/reference.md"));
+        assert_eq!(page, include_str!("../../ivy-blocking/docs/reference.md"));
     }
 }
