@@ -59,11 +59,11 @@ impl ConnectionOptions {
         if let Some(file) = &self.keyset {
             // Not repeated in the error: it contains keys.
             if file.as_os_str().as_encoded_bytes().trim_ascii_start().starts_with(b"{") {
-                return Err(Failure::wrong_call(
+                return Err(Failure::usage(
                     "--keyset is the path of a keyset file; pass the JSON of a keyset in the variable IVY_KEYSET",
                 ));
             }
-            let keyset = keys::read(file).map_err(Failure::wrong_call)?;
+            let keyset = keys::read(file).map_err(Failure::usage)?;
             builder = builder.encryption(Encryption::new().with_keyring(Keyring::new(keyset)));
         }
         Ok(builder.build()?)
@@ -74,7 +74,7 @@ impl ConnectionOptions {
         let from_environment = || std::env::var(QUEUE_VARIABLE).ok().map(Secret::new);
         let url = self.queue_url.clone().or_else(from_environment);
         if url.is_some_and(|url| url.expose().starts_with("memory:")) {
-            return Err(Failure::wrong_call(
+            return Err(Failure::usage(
                 "the queue is memory://, which is private to the process that uses it; \
                  use a server, such as `ivy serve` for development",
             ));

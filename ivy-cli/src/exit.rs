@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use ivy_tokio::{Cause, Error, ErrorKind, FaultKind};
 
-use crate::{keys, serve};
+use crate::{ironmq_server, keys};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
     Failed,
-    WrongCall,
+    UsageError,
     NothingFound,
     Unsupported,
     NotConfirmed,
@@ -41,7 +41,7 @@ impl Exit {
         match self {
             Exit::Done => 0,
             Exit::Failed => 1,
-            Exit::WrongCall => 2,
+            Exit::UsageError => 2,
             Exit::NothingFound => 3,
             Exit::Unsupported => 4,
             Exit::NotConfirmed => 5,
@@ -57,7 +57,7 @@ impl Exit {
         match self {
             Exit::Done => "done",
             Exit::Failed => "failed",
-            Exit::WrongCall => "wrong_call",
+            Exit::UsageError => "wrong_call",
             Exit::NothingFound => "nothing_found",
             Exit::Unsupported => "unsupported",
             Exit::NotConfirmed => "not_confirmed",
@@ -88,8 +88,8 @@ impl Failure {
     }
 
     /// The command line or the configuration is wrong.
-    pub(crate) fn wrong_call(error: impl fmt::Display) -> Self {
-        Failure::new(Exit::WrongCall, error.to_string())
+    pub(crate) fn usage(error: impl fmt::Display) -> Self {
+        Failure::new(Exit::UsageError, error.to_string())
     }
 
     /// Something failed on this host: reading a file, starting a thread.
@@ -130,8 +130,8 @@ impl From<keys::Error> for Failure {
     }
 }
 
-impl From<serve::ServeError> for Failure {
-    fn from(error: serve::ServeError) -> Self {
+impl From<ironmq_server::ServeError> for Failure {
+    fn from(error: ironmq_server::ServeError) -> Self {
         Failure::new(Exit::Failed, error.to_string())
     }
 }
@@ -142,7 +142,7 @@ fn exit_of(error: &Error) -> Exit {
         | ErrorKind::BadArgs
         | ErrorKind::TooDeep
         // A setting is missing.
-        | ErrorKind::NoNotifier => Exit::WrongCall,
+        | ErrorKind::NoNotifier => Exit::UsageError,
         ErrorKind::TimedOut => Exit::TimedOut,
         ErrorKind::Failed => Exit::TaskFailed,
         ErrorKind::Unknown => Exit::DoneInPart,
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn the_kind_of_an_error_determines_the_exit_code() {
-        assert_eq!(exit(Cause::config("wrong")), Exit::WrongCall);
-        assert_eq!(exit(Cause::NoNotifier), Exit::WrongCall);
+        assert_eq!(exit(Cause::config("wrong")), Exit::UsageError);
+        assert_eq!(exit(Cause::NoNotifier), Exit::UsageError);
         assert_eq!(exit(Fault::new(FaultKind::NoQueue)), Exit::NothingFound);
         assert_eq!(exit(Fault::new(FaultKind::NoMessage)), Exit::NothingFound);
         let unsupported = FaultKind::Unsupported { what: "list queues", instead: "name them" };
@@ -189,7 +189,7 @@ mod tests {
         for exit in [
             Exit::Done,
             Exit::Failed,
-            Exit::WrongCall,
+            Exit::UsageError,
             Exit::NothingFound,
             Exit::Unsupported,
             Exit::NotConfirmed,

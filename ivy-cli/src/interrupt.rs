@@ -9,8 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::Failure;
 
 impl Interrupts {
-    /// Runs a future to its end, unless the program is asked to stop before. It is dropped then.
-    pub(crate) async fn or<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Failure> {
+    /// Runs a future to its end, unless the program is asked to stop before. The future is then dropped.
+    pub(crate) async fn run_until_interrupted<T>(
+        &mut self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             done = future => Ok(done),
             () = self.next() => Err(Failure::interrupted()),

@@ -14,9 +14,9 @@ mod connection;
 mod duration;
 mod exit;
 mod interrupt;
+mod ironmq_server;
 mod keys;
 mod output;
-mod serve;
 
 use std::process::ExitCode;
 
@@ -57,7 +57,7 @@ enum Command {
     Queue(queue::Options),
     Workers(workers::Options),
     Doctor(doctor::Options),
-    Serve(serve::Options),
+    Serve(ironmq_server::Options),
     Keys(keys::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
         Command::Workers(options) => interruptible(&options.common, workers::run(&options)),
         Command::Doctor(options) => interruptible(&options.common, doctor::run(&options)),
-        Command::Serve(options) => ended(serve::run(&options).map(|()| Exit::Done)),
+        Command::Serve(options) => ended(ironmq_server::run(&options).map(|()| Exit::Done)),
         Command::Keys(options) => ended(keys::run(&options).map(|()| Exit::Done)),
         Command::Completions(options) => ended(completions::run(&options, Cli::command())),
         Command::Man(options) => ended(man::run(&options, Cli::command())),
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
 fn refused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         output::print_error(&error.render().to_string());
-        return Exit::WrongCall.into();
+        return Exit::UsageError.into();
     }
     match error.print() {
         Ok(()) => Exit::Done.into(),

@@ -48,7 +48,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
 async fn call(options: &Options) -> Result<Exit, Failure> {
     let common = &options.common;
     let task = options.task.task(&options.name)?;
-    let args = args(&options.args).map_err(Failure::wrong_call)?;
+    let args = args(&options.args).map_err(Failure::usage)?;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let handle = ivy.call_by_name(&task, args, &options.task.call_options()).await?;
     let result = handle.result(options.timeout).await?;

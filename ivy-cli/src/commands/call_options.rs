@@ -46,14 +46,14 @@ impl TaskOptions {
     /// The task of this name.
     pub(super) fn task(&self, name: &str) -> Result<NamedTask, Failure> {
         for queue in [Some(&self.queue), self.route.as_ref()].into_iter().flatten() {
-            let name = QueueName::new(queue).map_err(Failure::wrong_call)?;
+            let name = QueueName::new(queue).map_err(Failure::usage)?;
             if name.of_dead_letters().is_some() {
-                return Err(Failure::wrong_call(format!(
+                return Err(Failure::usage(format!(
                     "{queue} is a dead-letter queue, which no worker serves; name a queue of tasks"
                 )));
             }
         }
-        NamedTask::new(name, &self.queue).map_err(Failure::wrong_call)
+        NamedTask::new(name, &self.queue).map_err(Failure::usage)
     }
 
     pub(super) fn call_options(&self) -> CallOptions {

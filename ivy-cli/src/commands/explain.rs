@@ -57,7 +57,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
             elsewhere = Some((found.elsewhere, found.next));
             found.evidence
         }
-        (None, None) => return Err(Failure::wrong_call("name a message, or give --task")),
+        (None, None) => return Err(Failure::usage("name a message, or give --task")),
     };
     let (heard, unheard) = match listen.hear(&ivy, &output).await {
         Ok(heard) => (heard, None),

@@ -96,7 +96,7 @@ pub(super) fn warn_if_short(duration: Duration, output: &Output) {
 pub(super) fn note_unheard(failure: &Failure, output: &Output) -> Result<Exit, Failure> {
     output.note(&Note::new(format!("nothing is shown of workers: {failure}")))?;
     Ok(match failure.exit {
-        Exit::WrongCall => Exit::WrongCall,
+        Exit::UsageError => Exit::UsageError,
         _ => Exit::DoneInPart,
     })
 }

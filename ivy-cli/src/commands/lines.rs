@@ -25,8 +25,7 @@ pub(super) struct Line {
 /// the caller can wait for Ctrl-C meanwhile, also until a pipe has a writer, before which it cannot
 /// be opened.
 pub(super) async fn read(path: &Path) -> Result<mpsc::Receiver<io::Result<Line>>, Failure> {
-    let unreadable =
-        |error| Failure::wrong_call(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let file = path.to_owned();
     let (opened, is_open) = oneshot::channel();
     let (sender, receiver) = mpsc::channel(AHEAD);

@@ -84,7 +84,7 @@ impl FromStr for NamePattern {
 
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     if options.sort == Sort::Age && !options.age {
-        return Err(Failure::wrong_call("the ages are not known; give --age to sort by them"));
+        return Err(Failure::usage("the ages are not known; give --age to sort by them"));
     }
     options.overview.run(async |ivy, heard, output| list(options, ivy, heard, output).await).await
 }

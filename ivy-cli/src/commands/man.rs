@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Options, mut program: clap::Command) -> Result<Exit,
     let mut command = &program;
     for name in &options.command {
         command = command.find_subcommand(name).ok_or_else(|| {
-            Failure::wrong_call(format!("there is no command {name}; see `ivy --help`"))
+            Failure::usage(format!("there is no command {name}; see `ivy --help`"))
         })?;
     }
     let name = [&["ivy".to_owned()][..], &options.command].concat().join("-");

@@ -87,7 +87,7 @@ pub(super) const COLUMNS: [Column; 9] = [
     Column::left("CONTENT"),
 ];
 
-/// The columns of a table of dead letters: when a letter died, instead of when it is due.
+/// The columns of a table of dead letters: when a letter was dead-lettered, instead of when it is due.
 pub(super) fn columns_of_letters() -> [Column; COLUMNS.len()] {
     let mut columns = COLUMNS;
     columns[DUE] = Column::left("DEAD SINCE");

@@ -68,7 +68,7 @@ struct Sending {
 
 impl Sending {
     async fn one(&self, text: &str) -> Result<Exit, Failure> {
-        let args = args(text).map_err(Failure::wrong_call)?;
+        let args = args(text).map_err(Failure::usage)?;
         let mut interrupts = Interrupts::watch()?;
         let sent = tokio::select! {
             sent = self.send(args) => sent?,
@@ -90,7 +90,7 @@ impl Sending {
     /// invalid one is sent.
     async fn each_line(&self, file: &Path) -> Result<Exit, Failure> {
         let (mut sent, mut interrupts) = (0, Interrupts::watch()?);
-        let mut lines = interrupts.or(lines::read(file)).await??;
+        let mut lines = interrupts.run_until_interrupted(lines::read(file)).await??;
         let mut progress = Progress::new("sending");
         loop {
             let mut batch = Vec::with_capacity(BATCH);
@@ -116,7 +116,7 @@ impl Sending {
             }
             let count = calls.len();
             let sending = join_all(calls.into_iter().map(|call| self.line(call)));
-            let Ok(results) = interrupts.or(sending).await else {
+            let Ok(results) = interrupts.run_until_interrupted(sending).await else {
                 let tasks = Counted(count as u64, "more task", "more tasks");
                 let text = format!("interrupted; up to {tasks} may have been sent");
                 return self.stopped(sent, Failure::new(Exit::Interrupted, text));
@@ -170,11 +170,10 @@ impl Sending {
 
 /// The number of a line, and the arguments in it.
 fn read_line(line: io::Result<Line>) -> Result<(usize, RawJson), Failure> {
-    let unreadable = |error| Failure::wrong_call(format!("cannot read the arguments: {error}"));
+    let unreadable = |error| Failure::usage(format!("cannot read the arguments: {error}"));
     let Line { number, text } = line.map_err(unreadable)?;
     let args = args(&text);
-    let args =
-        args.map_err(|error| Failure::wrong_call(error).within(&format!("line {number}")))?;
+    let args = args.map_err(|error| Failure::usage(error).within(&format!("line {number}")))?;
     Ok((number, args))
 }
 

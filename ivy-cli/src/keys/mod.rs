@@ -276,7 +276,7 @@ fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result
 
 /// The given id, or a new one.
 fn id_or_new(kid: Option<&KeyId>) -> Result<KeyId, Problem> {
-    kid.cloned().map_or_else(|| Ok(new_id::of(random()?)), Ok)
+    kid.cloned().map_or_else(|| Ok(new_id::new_id(random()?)), Ok)
 }
 
 /// The key added last among those that may become the primary one.

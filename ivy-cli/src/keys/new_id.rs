@@ -10,7 +10,7 @@ const LENGTH: usize = 12;
 
 /// The id for these random bytes. Ids are random rather than counted per file, because a frame
 /// whose id denotes different keys in two deployments counts as forged.
-pub(super) fn of(entropy: [u8; 8]) -> KeyId {
+pub(super) fn new_id(entropy: [u8; 8]) -> KeyId {
     let bits = u64::from_le_bytes(entropy);
     let id: String = (0..LENGTH)
         .map(|position| char::from(ALPHABET[(bits >> (5 * position)) as usize % ALPHABET.len()]))
@@ -24,10 +24,10 @@ mod tests {
 
     #[test]
     fn an_id_has_twelve_characters_that_encode_sixty_bits() {
-        assert_eq!(of([0; 8]).as_str(), "000000000000");
-        assert_eq!(of([0xff; 8]).as_str(), "zzzzzzzzzzzz");
+        assert_eq!(new_id([0; 8]).as_str(), "000000000000");
+        assert_eq!(new_id([0xff; 8]).as_str(), "zzzzzzzzzzzz");
         for bit in 0..60 {
-            assert_ne!(of((1u64 << bit).to_le_bytes()), of([0; 8]), "bit {bit}");
+            assert_ne!(new_id((1u64 << bit).to_le_bytes()), new_id([0; 8]), "bit {bit}");
         }
     }
 }

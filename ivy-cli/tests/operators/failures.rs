@@ -66,7 +66,7 @@ async fn failures_are_json_lines_on_request() {
 }
 
 #[test]
-fn wrong_calls_have_an_exit_code_of_their_own() {
+fn usage_errors_have_an_exit_code_of_their_own() {
     for args in [
         &["peek"][..],
         &["peek", "mail", "-n", "0"],

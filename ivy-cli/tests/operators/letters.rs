@@ -47,7 +47,7 @@ async fn a_plan_counts_the_letters_of_a_file_that_was_imported_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_says_why_letters_died_and_why_some_stay() {
+async fn a_plan_says_why_letters_were_dead_lettered_and_why_some_stay() {
     on_each(async |backend| {
         let send = task("mail.send", "");
         let letters =
@@ -136,7 +136,7 @@ async fn there_are_no_dead_letters_only_if_there_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_shows_when_letters_died_and_a_pattern_selects_queues() {
+async fn a_list_shows_when_letters_were_dead_lettered_and_a_pattern_selects_queues() {
     on_each(async |backend| {
         backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal)]).await;
         backend.post("sms.dead", &["x"]).await;

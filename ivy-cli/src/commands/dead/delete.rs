@@ -30,7 +30,9 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
     let (dead, confirmation) = (dead_queue(queue)?, &change.confirmation);
     if change.mean_all()? {
-        return interrupts.or(clear::queue(&ivy, &dead, confirmation, &output)).await?;
+        return interrupts
+            .run_until_interrupted(clear::queue(&ivy, &dead, confirmation, &output))
+            .await?;
     }
     let config = change.apply(SweepConfig::delete(dead))?;
     sweep::change(&ivy, config, confirmation, &output, &mut interrupts).await

@@ -56,7 +56,8 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let redaction = redaction(redact);
 
     let failed = |error| Failure::local(format!("cannot write {}", file.display()), error);
-    let mut target = BufWriter::new(interrupts.or(open(file)).await?.map_err(failed)?);
+    let mut target =
+        BufWriter::new(interrupts.run_until_interrupted(open(file)).await?.map_err(failed)?);
     let mut written: u64 = 0;
     let report = sweep::look(&ivy, config, &mut interrupts, |row: Row| {
         let line = match &redaction {

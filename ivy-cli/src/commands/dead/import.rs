@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let Options { file, queue, common } = options;
     let mut interrupts = Interrupts::watch()?;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let mut lines = interrupts.or(lines::read(file)).await??;
+    let mut lines = interrupts.run_until_interrupted(lines::read(file)).await??;
     let mut posting = Posting::new(&ivy);
     let ended = post_lines(&mut posting, &mut lines, queue.as_ref(), &mut interrupts).await;
     let imported = Imported { posted: posting.posted, possibly_posted: posting.unknown };
@@ -74,7 +74,7 @@ async fn post_lines(
     to: Option<&QueueName>,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    while let Some(line) = interrupts.or(lines.recv()).await? {
+    while let Some(line) = interrupts.run_until_interrupted(lines.recv()).await? {
         let added = match read_line(line, to) {
             Ok((number, letter)) => posting.add(number, letter, interrupts).await,
             Err(failure) => Err(failure),
@@ -93,11 +93,10 @@ fn read_line(
     line: io::Result<Line>,
     to: Option<&QueueName>,
 ) -> Result<(usize, (QueueName, ivy_proto::queue::Body)), Failure> {
-    let unreadable = |error| Failure::wrong_call(format!("cannot read the letters: {error}"));
+    let unreadable = |error| Failure::usage(format!("cannot read the letters: {error}"));
     let Line { number, text } = line.map_err(unreadable)?;
     let letter = StoredLetter::read(&text, to);
-    let letter =
-        letter.map_err(|error| Failure::wrong_call(error).within(&format!("line {number}")))?;
+    let letter = letter.map_err(|error| Failure::usage(error).within(&format!("line {number}")))?;
     Ok((number, letter))
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     #[arg(value_name = "QUEUE", value_parser = Queues::parse)]
     queue: Option<Queues>,
 
-    /// List the letters one by one, with the time at which they died and their errors
+    /// List the letters one by one, with the time at which they were dead-lettered and their errors
     #[arg(long)]
     list: bool,
 
@@ -72,21 +72,21 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     if let Some(interval) = follow {
         if has_filter {
             let text = "--follow prints all letters that arrive; give no filter with it";
-            return Err(Failure::wrong_call(text));
+            return Err(Failure::usage(text));
         }
         let showing = redaction.showing();
         let following = follow::run(&ivy, &queues, &showing, &output, *interval);
-        return interrupts.or(following).await?;
+        return interrupts.run_until_interrupted(following).await?;
     }
     let showing = match list {
         true => redaction.showing(),
         false => Showing { redaction: Redaction::new(), raw: false },
     };
-    let queues = interrupts.or(queues.names(&ivy)).await??;
+    let queues = interrupts.run_until_interrupted(queues.names(&ivy)).await??;
     let seen = if *all || has_filter {
         Seen::by_sweeps(&ivy, &queues, (filter, *limit), &showing, &mut interrupts).await?
     } else {
-        interrupts.or(Seen::at_heads(&ivy, &queues, *limit, &showing)).await?
+        interrupts.run_until_interrupted(Seen::at_heads(&ivy, &queues, *limit, &showing)).await?
     };
     if let Some(failure) = seen.failure_of_all(&queues) {
         return Err(failure);

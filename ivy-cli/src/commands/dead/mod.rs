@@ -59,6 +59,6 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
 fn dead_queue(queue: &QueueName) -> Result<QueueName, Failure> {
     match queue.of_dead_letters() {
         Some(_) => Ok(queue.clone()),
-        None => queue.dead_letter_queue().map_err(Failure::wrong_call),
+        None => queue.dead_letter_queue().map_err(Failure::usage),
     }
 }

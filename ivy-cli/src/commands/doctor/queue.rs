@@ -52,7 +52,8 @@ async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     let info = match ivy.admin().info(queue.as_str()).await {
         Ok(info) => info,
         Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => {
-            return checks.missing("queue", &queue_not_found::no_queue(ivy, queue.as_str()).await);
+            return checks
+                .queue_missing("queue", &queue_not_found::no_queue(ivy, queue.as_str()).await);
         }
         Err(error) => return checks.wrong("queue", error.to_string()),
     };
@@ -137,7 +138,7 @@ async fn write(ivy: &Ivy) -> Result<(), Fault> {
     let reserve =
         QueueOp::Reserve { queue: queue()?, count: 1, lease: LEASE, wait: Duration::ZERO };
     let QueueReply::Reserved(mut reserved) = server.execute(reserve).await? else {
-        return Err(Fault::new(FaultKind::BadResponse));
+        return Err(Fault::new(FaultKind::BadReply));
     };
     let message = reserved.messages.pop().ok_or_else(|| Fault::new(FaultKind::NoMessage))?;
     server.execute(QueueOp::Delete { queue: queue()?, receipt: message.receipt }).await?;

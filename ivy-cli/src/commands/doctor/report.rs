@@ -8,20 +8,20 @@ use crate::output::{Column, Page, Report};
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum CheckResult {
     Ok,
     Warning,
     Wrong,
     NotChecked,
 }
 
-impl State {
+impl CheckResult {
     fn as_str(self) -> &'static str {
         match self {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Wrong => "wrong",
-            State::NotChecked => "not checked",
+            CheckResult::Ok => "ok",
+            CheckResult::Warning => "warning",
+            CheckResult::Wrong => "wrong",
+            CheckResult::NotChecked => "not checked",
         }
     }
 }
@@ -29,8 +29,9 @@ impl State {
 /// A check that was made.
 #[derive(Clone, Debug, Serialize)]
 struct Check {
-    check: &'static str,
-    state: State,
+    #[serde(rename = "check")]
+    name: &'static str,
+    state: CheckResult,
     text: String,
     /// What to do next.
     next: Option<String>,
@@ -45,43 +46,43 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn ok(&mut self, check: &'static str, text: impl Into<String>) {
-        self.checks.push(Check { check, state: State::Ok, text: text.into(), next: None });
+    pub(super) fn ok(&mut self, name: &'static str, text: impl Into<String>) {
+        self.checks.push(Check { name, state: CheckResult::Ok, text: text.into(), next: None });
     }
 
     pub(super) fn warning(
         &mut self,
-        check: &'static str,
+        name: &'static str,
         text: impl Into<String>,
         next: impl Into<String>,
     ) {
         let (text, next) = (text.into(), Some(next.into()));
-        self.checks.push(Check { check, state: State::Warning, text, next });
+        self.checks.push(Check { name, state: CheckResult::Warning, text, next });
     }
 
-    /// An error says what to do next itself.
-    pub(super) fn wrong(&mut self, check: &'static str, text: impl Into<String>) {
-        self.checks.push(Check { check, state: State::Wrong, text: text.into(), next: None });
+    /// Adds a failed check. The text is an error, which says what to do next.
+    pub(super) fn wrong(&mut self, name: &'static str, text: impl Into<String>) {
+        self.checks.push(Check { name, state: CheckResult::Wrong, text: text.into(), next: None });
     }
 
     pub(super) fn not_checked(
         &mut self,
-        check: &'static str,
+        name: &'static str,
         text: impl Into<String>,
         next: impl Into<String>,
     ) {
         let (text, next) = (text.into(), Some(next.into()));
-        self.checks.push(Check { check, state: State::NotChecked, text, next });
+        self.checks.push(Check { name, state: CheckResult::NotChecked, text, next });
     }
 
-    /// A queue that the operator named does not exist.
-    pub(super) fn missing(&mut self, check: &'static str, failure: &Failure) {
+    /// Adds a failed check: a queue that the operator named does not exist.
+    pub(super) fn queue_missing(&mut self, name: &'static str, failure: &Failure) {
         self.is_queue_missing = true;
-        self.wrong(check, failure.to_string());
+        self.wrong(name, failure.to_string());
     }
 
     pub(super) fn exit(&self) -> Exit {
-        let wrong = self.checks.iter().filter(|check| check.state == State::Wrong).count();
+        let wrong = self.checks.iter().filter(|check| check.state == CheckResult::Wrong).count();
         match (wrong, self.is_queue_missing) {
             (0, _) => Exit::Done,
             (1, true) => Exit::NothingFound,
@@ -108,7 +109,7 @@ impl Report for Diagnosis {
                 None => check.text.clone(),
             };
             vec![
-                Some(check.check.replace('_', " ")),
+                Some(check.name.replace('_', " ")),
                 Some(check.state.as_str().to_owned()),
                 Some(text),
             ]

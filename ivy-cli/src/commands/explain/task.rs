@@ -33,7 +33,7 @@ struct Looked {
 /// whether its task was requeued.
 pub(super) async fn find(ivy: &Ivy, queue: &QueueName, task: TaskId) -> Result<Found, Failure> {
     let live = queue.of_dead_letters().unwrap_or_else(|| queue.clone());
-    let dead = live.dead_letter_queue().map_err(Failure::wrong_call)?;
+    let dead = live.dead_letter_queue().map_err(Failure::usage)?;
     let (in_live, in_dead) = (look(ivy, &live, task).await?, look(ivy, &dead, task).await?);
     let (Some(mut in_live), Some(mut in_dead)) = (in_live, in_dead) else {
         return Err(queue_not_found::no_queue(ivy, queue.as_str()).await);

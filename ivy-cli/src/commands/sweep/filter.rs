@@ -92,7 +92,7 @@ impl FilterOptions {
     }
 
     pub(in crate::commands) fn filter(&self) -> Result<Filter, Failure> {
-        self.to_filter().map_err(Failure::wrong_call)
+        self.to_filter().map_err(Failure::usage)
     }
 
     fn to_filter(&self) -> Result<Filter, InvalidFilter> {

@@ -87,7 +87,11 @@ pub(super) async fn change(
                 output.show(&ShownPlan { plan: &plan, is_limited, is_dry_run })?;
                 is_looked_at = !(is_dry_run && is_of_live_queue(&plan));
                 if plan.needs_confirmation() {
-                    match interrupts.or(confirm(&plan, confirmation)).await.flatten() {
+                    match interrupts
+                        .run_until_interrupted(confirm(&plan, confirmation))
+                        .await
+                        .flatten()
+                    {
                         Ok(()) => sweep.confirm(),
                         Err(failure) if failure.exit == Exit::Interrupted => sweep.interrupt(),
                         Err(failure) => {
@@ -134,7 +138,9 @@ async fn next(sweep: &mut RunningSweep, interrupts: &mut Interrupts) -> Option<S
 async fn found(ivy: &Ivy, report: Report, interrupts: &mut Interrupts) -> Result<Report, Failure> {
     match &report.end {
         Ended::Failed(fault) if fault.kind() == FaultKind::NoQueue && report.looked_at == 0 => {
-            Err(interrupts.or(queue_not_found::no_queue(ivy, report.queue.as_str())).await?)
+            Err(interrupts
+                .run_until_interrupted(queue_not_found::no_queue(ivy, report.queue.as_str()))
+                .await?)
         }
         _ => Ok(report),
     }

@@ -158,7 +158,7 @@ impl<'a> Posting<'a> {
             return Ok(Vec::new());
         };
         let op = QueueOp::Post { queue: queue.clone(), messages };
-        let Ok(reply) = interrupts.or(self.ivy.queue().execute(op)).await else {
+        let Ok(reply) = interrupts.run_until_interrupted(self.ivy.queue().execute(op)).await else {
             self.unknown += batch.len() as u64;
             self.unknown_lines.extend(batch.iter().map(|letter| letter.line));
             self.last_line =
@@ -170,7 +170,7 @@ impl<'a> Posting<'a> {
             Ok(QueueReply::Posted(entries)) if entries.len() == batch.len() => {
                 entries.into_iter().map(|entry| entry.map(|_| ())).collect()
             }
-            Ok(_) => all(Fault::new(FaultKind::BadResponse)),
+            Ok(_) => all(Fault::new(FaultKind::BadReply)),
             Err(fault) => all(fault),
         })
     }
