@@ -58,6 +58,6 @@ crate::cases! { Fixture:
     a_peek_changes_no_count,
     a_clear_deletes_reserved_messages_too,
     the_size_includes_reserved_and_delayed_messages,
-    a_queue_that_does_not_exist_is_reported_as_that,
+    a_missing_queue_is_reported_as_missing,
     queues_are_listed_in_order,
 }

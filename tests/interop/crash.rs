@@ -10,7 +10,7 @@ use redis::AsyncCommands;
 
 use crate::fixture::Fixture;
 
-/// Served by the program `doubling-worker`.
+/// Served by the program `times-two-worker`.
 const DOUBLE: Task<(u64,), u64> = Task::new("crash.double").queue("crash");
 const TASKS: u64 = 1000;
 
@@ -20,8 +20,8 @@ fn start_worker(fixture: &Fixture) -> Process {
         ("IVY_NOTIFIER_URL".to_owned(), fixture.redis.url()),
     ];
     Process::spawn(
-        "doubling-worker",
-        OsStr::new(env!("CARGO_BIN_EXE_doubling-worker")),
+        "times-two-worker",
+        OsStr::new(env!("CARGO_BIN_EXE_times-two-worker")),
         [""; 0],
         env,
     )

@@ -32,7 +32,7 @@ use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Sender, Task, numbe
 /// How often a process releases a message that it cannot run before it dead-letters it.
 pub(crate) const RELEASES: u32 = 10;
 /// Up to this count a message is started and released unchanged.
-const STARTS_AS_IT_IS: u32 = 5;
+const MAX_UNCHANGED_COUNT: u32 = 5;
 
 /// A broken law, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -462,7 +462,7 @@ impl LawChecker {
         if let Some(task) = message.task
             && (flag
                 || message.attempt_info.lost > 0
-                || message.counted >= STARTS_AS_IT_IS
+                || message.counted >= MAX_UNCHANGED_COUNT
                 || of_other_program(task))
         {
             *self.tasks[task]

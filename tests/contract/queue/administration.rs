@@ -20,6 +20,7 @@ pub(super) async fn a_peek_changes_no_count(fixture: Fixture) {
     for _ in 0..3 {
         fixture.peek().await;
     }
+    // A backend without counts cannot be checked.
     assert_eq!(fixture.reserve_one().await.deliveries.upper_bound().unwrap_or(1), 1);
 }
 
@@ -42,7 +43,7 @@ pub(super) async fn the_size_includes_reserved_and_delayed_messages(fixture: Fix
     assert_eq!(fixture.size().await, Ok(Some(3)));
 }
 
-pub(super) async fn a_queue_that_does_not_exist_is_reported_as_that(fixture: Fixture) {
+pub(super) async fn a_missing_queue_is_reported_as_missing(fixture: Fixture) {
     assert_eq!(fixture.size().await, Err(FaultKind::NoQueue));
 }
 

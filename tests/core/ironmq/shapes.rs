@@ -29,7 +29,7 @@ fn a_response_that_is_no_json_object_is_malformed() {
     for op in all_ops() {
         for body in UNEXPECTED_BODIES {
             let fault = fault(&op, 200, body);
-            assert_eq!(fault.kind(), FaultKind::BadResponse, "{op:?}: {body:?}");
+            assert_eq!(fault.kind(), FaultKind::BadReply, "{op:?}: {body:?}");
             assert_eq!(fault.status(), Some(200));
             assert_eq!(fault.effect(), Effect::Unknown);
         }
@@ -41,7 +41,7 @@ fn a_response_that_is_not_utf8_is_malformed() {
     for op in all_ops() {
         let body = b"{\"msg\":\"\xff\",\"messages\":[]}".to_vec();
         let fault = ironmq().decode(&op, response(200, body)).unwrap_err();
-        assert_eq!(fault.kind(), FaultKind::BadResponse);
+        assert_eq!(fault.kind(), FaultKind::BadReply);
     }
 }
 
@@ -64,7 +64,7 @@ fn a_response_with_two_lengths_is_refused() {
     }
     let response = response_with(200, &headers, r#"{"messages":[]}"#);
     let fault = ironmq().decode(&reserve(1), response).unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::BadResponse);
+    assert_eq!(fault.kind(), FaultKind::BadReply);
 }
 
 /// The oddities of an accepted response; `None` if it is not accepted.
@@ -145,7 +145,7 @@ fn a_response_without_content_acknowledges_nothing() {
             assert_eq!(fault.effect(), Effect::Unknown, "{status} {body:?}");
         }
         for op in [delete(), delete_many(), touch(), release()] {
-            assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?} {body:?}");
+            assert_eq!(kind(&op, 200, body), FaultKind::BadReply, "{op:?} {body:?}");
         }
     }
 }
@@ -153,7 +153,7 @@ fn a_response_without_content_acknowledges_nothing() {
 #[test]
 fn messages_of_another_type_are_malformed() {
     for body in [r#"{"messages":{}}"#, r#"{"messages":"none"}"#, r#"{"messages":0}"#] {
-        assert_eq!(kind(&reserve(1), 200, body), FaultKind::BadResponse, "{body}");
+        assert_eq!(kind(&reserve(1), 200, body), FaultKind::BadReply, "{body}");
     }
 }
 
@@ -170,7 +170,7 @@ fn an_error_text_under_a_status_of_success_is_no_success() {
         list_queues(),
     ] {
         let fault = fault(&op, 200, r#"{"msg":"error"}"#);
-        assert_eq!(fault.kind(), FaultKind::BadResponse, "{op:?}");
+        assert_eq!(fault.kind(), FaultKind::BadReply, "{op:?}");
         assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
     }
 }
@@ -179,7 +179,7 @@ fn an_error_text_under_a_status_of_success_is_no_success() {
 fn nothing_counts_as_done_without_an_acknowledgement() {
     for op in [delete(), delete_many(), release(), clear(), delete_queue()] {
         for body in ["{}", r#"{"msg":null}"#, r#"{"msg":1}"#, r#"{"ok":true}"#] {
-            assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?}: {body}");
+            assert_eq!(kind(&op, 200, body), FaultKind::BadReply, "{op:?}: {body}");
         }
         // The texts differ from server to server.
         assert!(decode(&op, 200, r#"{"msg":"Weg damit"}"#).is_ok());
@@ -212,15 +212,15 @@ fn a_post_is_only_acknowledged_by_one_id_for_each_message() {
             assert_eq!(fault.effect(), Effect::Unknown, "{body}");
         }
     }
-    assert_eq!(kind(&post(&["a", "b"]), 201, r#"{"ids":["1"]}"#), FaultKind::BadResponse);
+    assert_eq!(kind(&post(&["a", "b"]), 201, r#"{"ids":["1"]}"#), FaultKind::BadReply);
 }
 
 #[test]
 fn a_response_to_another_operation_is_refused() {
     let late = r#"{"message":{"id":"1","body":"x","reserved_count":0}}"#;
-    assert_eq!(kind(&get(), 200, late), FaultKind::BadResponse);
+    assert_eq!(kind(&get(), 200, late), FaultKind::BadReply);
     let late = r#"{"queue":{"name":"other","size":1}}"#;
-    assert_eq!(kind(&get_queue(), 200, late), FaultKind::BadResponse);
+    assert_eq!(kind(&get_queue(), 200, late), FaultKind::BadReply);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_touch_without_a_new_reservation_is_no_success() {
         r#"{"reservation_id":"","msg":"Touched"}"#,
         r#"{"reservation_id":null}"#,
     ] {
-        assert_eq!(kind(&touch(), 200, body), FaultKind::BadResponse, "{body}");
+        assert_eq!(kind(&touch(), 200, body), FaultKind::BadReply, "{body}");
     }
 }
 
@@ -239,7 +239,7 @@ fn a_success_that_is_not_in_the_protocol_is_refused() {
     for status in [100, 202, 203, 204, 206, 299, 600, 999] {
         for op in all_ops() {
             let kind = kind(&op, status, r#"{"msg":"Deleted","ids":["1"],"messages":[]}"#);
-            assert_eq!(kind, FaultKind::BadResponse, "{status} {op:?}");
+            assert_eq!(kind, FaultKind::BadReply, "{status} {op:?}");
         }
     }
 }

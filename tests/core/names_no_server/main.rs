@@ -35,9 +35,9 @@ fn lines_with_names(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// All files below a directory.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_below(&path));
@@ -52,18 +52,19 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 fn the_core_names_no_server() {
     let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivy-proto");
     let mut files = vec![core.join("Cargo.toml")];
-    for folder in ["src", "examples"] {
-        files.extend(files_below(&core.join(folder)));
+    for directory in ["src", "examples"] {
+        files.extend(files_below(&core.join(directory)));
     }
+    // Guards against a moved directory.
     assert!(files.len() > 150, "only {} files were searched", files.len());
-    let mut named = Vec::new();
+    let mut violations = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        named.extend(
+        violations.extend(
             lines_with_names(&text).map(|(line, text)| format!("{file:?}, {line}: {text}")),
         );
     }
-    assert!(named.is_empty(), "the core names servers:\n{}", named.join("\n"));
+    assert!(violations.is_empty(), "the core names servers:\n{}", violations.join("\n"));
 }
 
 #[test]

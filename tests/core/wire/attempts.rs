@@ -1,5 +1,5 @@
 //! The options of a message that describe its attempt, with any value: when it is due, and how
-//! often its task was lost, deferred and returned.
+//! often its task was lost, postponed and returned.
 
 use ivy_core_tests::{check_seeds, fuzz};
 use ivy_proto::MessageId;

@@ -35,7 +35,7 @@ fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
         FaultKind::Unreachable,
         FaultKind::Tls,
         FaultKind::ReplyLost,
-        FaultKind::BadResponse,
+        FaultKind::BadReply,
         FaultKind::ServerError,
         FaultKind::TooManyRequests,
         FaultKind::Unauthorized,

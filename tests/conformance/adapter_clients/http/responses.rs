@@ -67,7 +67,7 @@ pub(super) fn a_response_that_is_not_http_is_a_bad_response<R: Runtime>() {
     ];
     for response in answers {
         let start = String::from_utf8_lossy(&response[..response.len().min(60)]);
-        assert_eq!(kind_of::<R>(response), Err(FaultKind::BadResponse), "{start:?}");
+        assert_eq!(kind_of::<R>(response), Err(FaultKind::BadReply), "{start:?}");
     }
 }
 
