@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ivy_proto::Secret;
 use ivy_proto::backend::{CUSTOM, Notifier, Plug, Queue};
@@ -37,6 +38,7 @@ pub struct IvyBuilder<R> {
     custom_notifier: Option<Arc<dyn Notifier>>,
     node_compatible: bool,
     node_peers: bool,
+    within: Option<Duration>,
     roots: OwnRoots,
     bad_roots: bool,
     runtime: PhantomData<fn() -> R>,
@@ -83,6 +85,7 @@ impl<R: Runtime> IvyBuilder<R> {
             custom_notifier: None,
             node_compatible: false,
             node_peers: true,
+            within: None,
             roots: OwnRoots::default(),
             bad_roots: false,
             runtime: PhantomData,
@@ -179,6 +182,15 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
+    /// Limits how long `call`, `send` and their variants may take until the queue has accepted the
+    /// task, unless a call sets its own limit: see
+    /// [`CallOptions::within`](ivy_proto::task::CallOptions::within). Web applications set it, so
+    /// that a queue that hangs delays their responses by no more than this. Default: no limit.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
     /// Trusts these authorities in addition to the default ones, for servers whose certificates are
     /// not signed by a public authority: certificates in PEM form. Available if TLS is compiled in.
     #[cfg(feature = "tls")]
@@ -210,6 +222,7 @@ impl<R: Runtime> IvyBuilder<R> {
             custom_notifier,
             node_compatible,
             node_peers,
+            within,
             roots,
             bad_roots,
             ..
@@ -256,6 +269,7 @@ impl<R: Runtime> IvyBuilder<R> {
             channel: config.channel,
             node_compatible,
             node_peers,
+            within,
             backends,
             addresses,
             served: factory.served(),

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use ivy_proto::TaskId;
 use ivy_proto::event::TaskRef;
 
 use crate::call_progress::{CallProgress, CallState, Until};
@@ -12,6 +13,8 @@ use crate::producer::{Producer, ProducerCommand};
 /// Listens to one call.
 #[derive(Debug)]
 pub(crate) struct CallListener<R> {
+    /// The call's id, which is not that of the task if the caller chose the latter.
+    id: TaskId,
     pub(crate) task: TaskRef,
     pub(crate) call: Arc<CallState>,
     /// Keeps the producer running while a caller waits.
@@ -23,13 +26,14 @@ pub(crate) struct CallListener<R> {
 
 impl<R> CallListener<R> {
     pub(crate) fn new(
+        id: TaskId,
         task: TaskRef,
         producer: Arc<Producer>,
         waits: Option<HandlerWaits>,
         until: Until,
     ) -> (Self, CallProgress) {
         let (progress, call) = CallProgress::begin(until);
-        (CallListener { task, call, producer, waits, runtime: PhantomData }, progress)
+        (CallListener { id, task, call, producer, waits, runtime: PhantomData }, progress)
     }
 
     pub(crate) fn task(&self) -> &TaskRef {
@@ -40,7 +44,7 @@ impl<R> CallListener<R> {
 impl<R> Drop for CallListener<R> {
     fn drop(&mut self) {
         if !self.call.history().ended {
-            self.producer.post(ProducerCommand::Dropped(self.task.id));
+            self.producer.post(ProducerCommand::Dropped(self.id));
         }
     }
 }

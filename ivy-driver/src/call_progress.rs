@@ -28,7 +28,7 @@ impl CallProgress {
     pub(crate) fn sent(&self, result: Result<MessageId, SendError>, now: Moment) -> bool {
         self.call.change(|history| {
             history.sent_at = result.is_ok().then_some(now);
-            history.may_be_sent = matches!(result, Err(SendError::Unknown { .. }));
+            history.may_be_sent = result.as_ref().is_err_and(SendError::may_be_sent);
             history.sent = Some(result);
             history.ended |= history.knows_all(self.until);
             history.ended
@@ -88,7 +88,7 @@ pub(crate) struct CallHistory {
     sent: Option<Result<MessageId, SendError>>,
     /// When it was sent.
     pub(crate) sent_at: Option<Moment>,
-    /// Whether it may have been sent, because the reply to its post was lost.
+    /// Whether it may have been sent, because no reply to its post arrived.
     pub(crate) may_be_sent: bool,
     /// The waker of the caller that waits for the call to be sent.
     sender: Option<Waker>,

@@ -39,7 +39,9 @@ impl<R: Runtime> Ctx<R> {
         Ctx { run, deadline, cancelled: R::CancellationToken::default(), span, waits, ivy }
     }
 
-    /// The scheduled task's id, the same for all its attempts.
+    /// The scheduled task's id, the same for all its attempts, and for all calls that chose it with
+    /// [`CallOptions::id`](ivy_proto::task::CallOptions::id). A handler that must act only once can
+    /// use it as an idempotency key: it claims the id in the database in which it acts.
     #[must_use]
     pub fn task_id(&self) -> TaskId {
         self.run.id

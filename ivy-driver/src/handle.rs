@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
-use ivy_proto::producer::SendError;
 use ivy_proto::task::{Task, TaskOutcome, TaskReleased};
 use ivy_proto::{Cause, MessageId, TaskId};
 use serde::de::DeserializeOwned;
@@ -33,7 +32,8 @@ impl<R: Runtime, Output> Handle<R, Output> {
         Handle { listener, output: PhantomData }
     }
 
-    /// The scheduled task's id, which appears in the logs of producer and worker.
+    /// The scheduled task's id, which appears in the logs of producer and worker. Handles of calls
+    /// that [chose](ivy_proto::task::CallOptions::id) one id have the same.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.listener.task.id
@@ -56,9 +56,27 @@ impl<R: Runtime, Output> Handle<R, Output> {
 }
 
 impl<R: Runtime, Output: DeserializeOwned> Handle<R, Output> {
+    /// The task's result if it has arrived, without waiting; `None` as long as it may still arrive.
+    /// Once it returns a result, it always does.
+    ///
+    /// For loops that have other work to do, such as the frame of a game or a poll by a web client.
+    /// A caller that has nothing else to do waits with [`result`](Handle::result), which needs no
+    /// loop. Calling this does not let anything else run: within an async runtime, a loop around it
+    /// must await something.
+    ///
+    /// # Errors
+    /// As `result`, except [`TimedOut`](crate::ErrorKind::TimedOut) and
+    /// [`Draining`](crate::ErrorKind::Draining).
+    pub fn try_result(&self) -> Option<Result<Output, Error<R>>> {
+        self.listener.try_outcome().map(|outcome| self.value(outcome))
+    }
+
     /// Waits for the task's result, for `timeout` at most.
     pub(crate) async fn wait(&self, timeout: Duration) -> Result<Output, Error<R>> {
-        let outcome = self.listener.outcome(timeout).await;
+        self.value(self.listener.outcome(timeout).await)
+    }
+
+    fn value(&self, outcome: Result<TaskOutcome, Error<R>>) -> Result<Output, Error<R>> {
         outcome
             .and_then(|outcome| Ok(outcome.value()?))
             .map_err(|error| error.about(&self.listener.task))
@@ -88,17 +106,26 @@ impl<R: Runtime> CallListener<R> {
             Some(Err(error)) => error,
             None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };
-        let may_be_sent = matches!(error, SendError::Unknown { .. });
+        let may_be_sent = error.may_be_sent();
         let error = Error::from(Cause::Send(error)).about(&self.task);
         Err(if may_be_sent { error.with_listener(self) } else { error })
     }
 
-    async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome, Error<R>> {
+    /// The outcome, if it is known that it came or never will.
+    fn try_outcome(&self) -> Option<Result<TaskOutcome, Error<R>>> {
         if !self.producer.is_in_this_process() {
-            return Err(Error::from(Cause::Forked));
+            return Some(Err(Error::from(Cause::Forked)));
         }
-        if let Some(outcome) = self.call.history().outcome.clone() {
-            return Ok(outcome);
+        let history = self.call.history();
+        match history.outcome.clone() {
+            None if history.ended => Some(Err(Error::from(Cause::Stopped))),
+            outcome => outcome.map(Ok),
+        }
+    }
+
+    async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome, Error<R>> {
+        if let Some(known) = self.try_outcome() {
+            return known;
         }
         let waits = HandlerWaits::current().or_else(|| self.waits.clone());
         let waiting = waits.and_then(|waits| waits.begin(&self.task));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::{KeysetFile, Sources};
@@ -74,6 +75,8 @@ pub(crate) struct Parts<R> {
     pub(crate) channel: ChannelName,
     pub(crate) node_compatible: bool,
     pub(crate) node_peers: bool,
+    /// How long a call may wait to be sent, unless it sets a limit itself.
+    pub(crate) within: Option<Duration>,
     /// The names of the backends.
     pub(crate) backends: Backends,
     pub(crate) addresses: Addresses,
@@ -99,10 +102,11 @@ impl<R: Runtime> Ivy<R> {
         if capabilities.long_poll.is_zero() {
             parts.queue = Arc::new(NudgingQueue::new(parts.queue, nudges.clone()));
         }
-        let Parts { notifier, codec, channel, node_compatible, node_peers, .. } = &parts;
+        let Parts { notifier, codec, channel, node_compatible, node_peers, within, .. } = &parts;
         let mut producer_config = ProducerConfig::new(capabilities.clone(), codec.clone())
             .with_node_compatible(*node_compatible)
-            .with_node_peers(*node_peers);
+            .with_node_peers(*node_peers)
+            .with_within(*within);
         if notifier.is_some() {
             let with = producer_config.with_notifier(channel.clone());
             producer_config = with.map_err(Error::config)?;
@@ -152,7 +156,7 @@ impl<R: Runtime> Ivy<R> {
         let producer = self.producer()?;
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
-        let call = self.with_callback(call.map_err(|why| not_made(id, why))?, until);
+        let call = self.with_callback(call.map_err(|why| not_made(id, options, why))?, until);
         let (call_listener, call) = follow(producer, self.waits(), call, until);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
@@ -342,7 +346,7 @@ impl<R: Runtime> Ivy<R> {
     ) -> Result<Call, Error<R>> {
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
-        Ok(self.with_callback(call.map_err(|why| not_made(id, why))?, until))
+        Ok(self.with_callback(call.map_err(|why| not_made(id, options, why))?, until))
     }
 
     /// Passes the result of a call to the callback of its task as well, if there is one.
@@ -396,9 +400,10 @@ fn follow<R: Runtime>(
     call: Call,
     until: Until,
 ) -> (CallListener<R>, (Call, CallProgress)) {
-    let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
+    let (id, name, queue) = (call.task_id(), call.task.clone(), call.queue.clone());
     let task = TaskRef { id, name, queue };
-    let (call_listener, progress) = CallListener::new(task, Arc::clone(producer), waits, until);
+    let (call_listener, progress) =
+        CallListener::new(call.id, task, Arc::clone(producer), waits, until);
     (call_listener, (call, progress))
 }
 
@@ -416,7 +421,8 @@ impl<R> fmt::Debug for Ivy<R> {
 }
 
 /// The error of a call that is invalid.
-fn not_made<R: Runtime>(id: TaskId, why: InvalidCall) -> Error<R> {
+fn not_made<R: Runtime>(id: TaskId, options: &CallOptions, why: InvalidCall) -> Error<R> {
+    let id = options.chosen_id().unwrap_or(id);
     match why {
         InvalidCall::Args { task: name, queue, why } => {
             Error::from(Cause::from(why)).about(&TaskRef { id, name, queue })

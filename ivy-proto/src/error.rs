@@ -19,8 +19,12 @@ pub enum ErrorKind {
     BadArgs,
     /// The task was certainly not sent. It can be called again.
     NotSent,
+    /// The task was not given to the queue within the time limit of its call, and was withdrawn: it
+    /// was certainly not sent. It can be called again.
+    Withdrawn,
     /// The task may or may not have been sent: a reply was lost, and the task must not be sent
-    /// twice or its retries are exhausted.
+    /// twice or its retries are exhausted; or the queue did not reply within the time limit of its
+    /// call.
     Unknown,
     /// The queue refused the task, or the task's name is invalid.
     Refused,
@@ -30,6 +34,9 @@ pub enum ErrorKind {
     TooDeep,
     /// Too many calls wait to be sent, or too many handles wait for results.
     Full,
+    /// The id that the caller chose is in use in this process for another task, other arguments or
+    /// another queue. Nothing was sent.
+    IdConflict,
     /// There is no notifier to receive the result.
     NoNotifier,
     /// The notifier is unreachable. Nothing was sent.
@@ -138,7 +145,9 @@ impl Cause {
             Cause::Config(_) => ErrorKind::Config,
             Cause::BadArgs(_) => ErrorKind::BadArgs,
             Cause::Send(error) => match error {
-                SendError::Unknown { .. } => ErrorKind::Unknown,
+                SendError::Unknown { .. } | SendError::NoReply { .. } => ErrorKind::Unknown,
+                SendError::Withdrawn { .. } => ErrorKind::Withdrawn,
+                SendError::IdConflict { .. } => ErrorKind::IdConflict,
                 SendError::TooLarge { .. } => ErrorKind::TooLarge,
                 SendError::TooDeep => ErrorKind::TooDeep,
                 SendError::Full { .. } | SendError::TooManyHandles { .. } => ErrorKind::Full,

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 /// Identifies a scheduled task from the call to its result, across retries and resends.
 ///
-/// 128 random bits, written as 22 characters of base64url. Sent in `options.ivy.id`.
+/// 128 bits, random or [derived](TaskId::derived) from a key of the application, written as 22
+/// characters of base64url. Sent in `options.ivy.id`.
 ///
 /// ```
 /// use ivy_proto::TaskId;
@@ -28,6 +30,36 @@ impl TaskId {
     #[must_use]
     pub const fn from_random(bytes: [u8; 16]) -> Self {
         TaskId(bytes)
+    }
+
+    /// The id that stands for a key of the application, for [`CallOptions::id`]: the first sixteen
+    /// bytes of the SHA-256 of the namespace's length in bytes (32 bits, big endian), the
+    /// namespace, and the key. Every peer derives the same id.
+    ///
+    /// A namespace usually is the name of a task. Different namespaces give different ids for the
+    /// same key. The key is not secret: who knows the id can guess it.
+    ///
+    /// ```
+    /// use ivy_proto::TaskId;
+    ///
+    /// let id = TaskId::derived("shop.pay", "order-1729");
+    /// assert_eq!(id, TaskId::derived("shop.pay", b"order-1729"));
+    /// assert_ne!(id, TaskId::derived("shop.ship", "order-1729"));
+    /// ```
+    ///
+    /// [`CallOptions::id`]: crate::task::CallOptions::id
+    #[must_use]
+    pub fn derived(namespace: &str, key: impl AsRef<[u8]>) -> Self {
+        // No namespace is longer than 4 GiB.
+        let length = u32::try_from(namespace.len()).unwrap_or(u32::MAX);
+        let digest = Sha256::new()
+            .chain_update(length.to_be_bytes())
+            .chain_update(namespace)
+            .chain_update(key)
+            .finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        TaskId(id)
     }
 
     /// The length of its text.

@@ -57,6 +57,8 @@ pub enum Bug {
     LaterCountsAttempt,
     /// A worker that has drained publishes no last record.
     NoLastRecord,
+    /// A call whose time limit ends while it is under way is reported as withdrawn.
+    WithdrawnCallIsSent,
     /// A sweep deletes a dead letter before its task is posted.
     SweepDeletesBeforePost,
     /// A sweep posts each copy of a dead letter.
@@ -72,7 +74,7 @@ impl Bug {
         [Bug::SweepDeletesBeforePost, Bug::SweepPostsEachCopy, Bug::SweepLeavesLeases];
 
     /// The bugs that the simulator can find in producers, workers and the broker.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 25] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -97,6 +99,7 @@ impl Bug {
         Bug::SuccessorKeepsDue,
         Bug::LaterCountsAttempt,
         Bug::NoLastRecord,
+        Bug::WithdrawnCallIsSent,
     ];
 }
 

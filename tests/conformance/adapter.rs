@@ -51,6 +51,9 @@ macro_rules! adapter {
                         builder = builder.encryption(encryption.clone());
                     }
                     builder = builder.node_peers(config.node_peers);
+                    if let Some(limit) = config.within {
+                        builder = builder.within(limit);
+                    }
                     if let Some(roots) = &config.root_certificates {
                         builder = builder.root_certificates(roots);
                     }

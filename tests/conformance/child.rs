@@ -51,6 +51,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         encryption: None,
         root_certificates: None,
         node_peers: true,
+        within: None,
     };
     let ivy = H::connect(&config).expect("the place is valid");
     let never_ending = |_, (_,)| {

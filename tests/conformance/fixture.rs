@@ -44,6 +44,7 @@ impl<H: Harness> Fixture<H> {
             encryption: None,
             root_certificates: None,
             node_peers: true,
+            within: None,
         };
         let ivy = H::connect(&config).expect("the place is valid");
         Fixture { name, ivy, pair, servers, config }

@@ -118,6 +118,8 @@ pub(crate) struct HarnessConfig {
     pub(crate) encryption: Option<Encryption>,
     pub(crate) root_certificates: Option<Vec<u8>>,
     pub(crate) node_peers: bool,
+    /// How long a call may take to be sent.
+    pub(crate) within: Option<Duration>,
 }
 
 pub(crate) trait Failure: std::error::Error + Send + Sync + 'static {

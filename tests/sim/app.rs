@@ -7,6 +7,7 @@ use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, Moment, TaskId};
 
+use crate::call_limits::any_limit;
 use crate::fault::Class;
 use crate::fault_injection::{one_in, one_of};
 use crate::host::ProcessInput;
@@ -93,6 +94,9 @@ impl World {
             task.reply = if notifier { ReplyTo::Handle } else { ReplyTo::None };
             (task.kind, task.once, task.has_deadline, task.delay) = (0, false, false, 0);
         }
+        if setup.limited_calls && one_in(rng, 2) {
+            task.within = Some(any_limit(rng));
+        }
         if setup.old_workers > 0 {
             task.is_newer = one_in(rng, 2);
         }
@@ -147,12 +151,14 @@ impl World {
             }
             Call {
                 id: task.id,
+                chosen_id: None,
                 task: kind.name.clone(),
                 queue: task.queue.clone().unwrap_or_else(|| kind.queue.clone()),
                 args: RawJson::parse(&args(number)).expect("the arguments are valid JSON"),
                 options,
                 expires_after: task.has_deadline.then_some(EXPIRES_AFTER),
                 delay: Duration::from_secs(task.delay),
+                within: task.within,
                 reply: task.reply,
             }
         });
@@ -187,6 +193,15 @@ impl World {
                 SendResult::Sent
             }
             Err(SendError::Unknown { .. }) => SendResult::Unknown,
+            Err(SendError::NoReply { .. }) => {
+                self.check_has_no_reply(number);
+                SendResult::Unknown
+            }
+            Err(SendError::Withdrawn { .. }) => {
+                self.check_withdrawn(who, number);
+                self.hosts[who.host].handles.remove(&id);
+                SendResult::Withdrawn
+            }
             Err(error @ (SendError::Full { .. } | SendError::TooManyHandles { .. })) => {
                 self.hosts[who.host].handles.remove(&id);
                 if let SendError::TooManyHandles { limit, .. } = error {
@@ -206,9 +221,11 @@ impl World {
                 SendResult::NotStored
             }
         };
+        self.coverage.send_result(send_result);
         let task = &mut self.checker.tasks[number];
         task.send_result = Some(send_result);
-        if task.reply.has_handle() && send_result != SendResult::NotStored {
+        if task.reply.has_handle() && matches!(send_result, SendResult::Sent | SendResult::Unknown)
+        {
             self.wait_for(who, id);
         }
     }

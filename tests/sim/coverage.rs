@@ -8,6 +8,7 @@ use ivy_proto::wire::DeadLetterReason;
 
 use crate::fault::Fault;
 use crate::state_coverage::{StateInput, StateInputs};
+use crate::task::SendResult;
 
 /// Counts of what happened.
 #[derive(Clone, Default)]
@@ -91,6 +92,15 @@ impl Coverage {
             _ => "another event",
         };
         self.see(name);
+    }
+
+    pub(crate) fn send_result(&mut self, send_result: SendResult) {
+        self.see(match send_result {
+            SendResult::Sent => "sent",
+            SendResult::NotStored => "not sent",
+            SendResult::Withdrawn => "withdrawn",
+            SendResult::Unknown => "perhaps sent",
+        });
     }
 
     /// Adds the counts of other runs.

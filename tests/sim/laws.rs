@@ -290,6 +290,9 @@ impl LawChecker {
         if once && copies > 1 {
             self.broken("S3", || format!("task {number} must not be repeated, and was"));
         }
+        if send_result == Some(SendResult::Withdrawn) {
+            self.broken("S20", || format!("task {number} was withdrawn, and is stored"));
+        }
         if send_result == Some(SendResult::NotStored) {
             self.broken("S3", || {
                 format!("task {number} was reported as not stored, and is stored")

@@ -373,6 +373,7 @@ impl World {
             let bodies = messages.items().iter();
             let tasks = bodies.filter_map(|message| self.checker.task_of(message.body.as_str()));
             let tasks: Vec<usize> = tasks.collect();
+            self.check_posted(&tasks);
             self.posts.insert((who, op_id), tasks);
         }
     }

@@ -24,6 +24,7 @@
 //! | S17 | a message states when its attempt is due: its delay after the call or after the previous attempt; copies keep this time, and all messages of a task keep the number of its requeues; no handler starts a second before it is due | `World::check_due`, `LawChecker::check_start` |
 //! | S18 | presence records are true and open with the worker's keys, one is in flight at a time, a worker that drains publishes a last one, and none follows it | `presence` |
 //! | S19 | a task that its handler postpones keeps its attempt, and its count is the number of times that handlers have postponed it; the message of a further attempt follows a failed one | `LawChecker::check_succession` |
+//! | S20 | a withdrawn call was in no request that may have stored it; no call is posted after its outcome was reported | `call_limits` |
 //! | L1 | every accepted task reaches its end | `World::report_unsettled` |
 //! | L2 | the reasons in dead letters are true | `LawChecker::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
@@ -44,6 +45,7 @@
 
 mod app;
 mod backend;
+mod call_limits;
 mod choices;
 mod clock;
 mod coverage;

@@ -39,6 +39,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::SuccessorKeepsDue => &["S17"],
         Bug::NoLastRecord => &["S18"],
         Bug::LaterCountsAttempt => &["S19"],
+        Bug::WithdrawnCallIsSent => &["S20"],
         Bug::SweepDeletesBeforePost | Bug::SweepPostsEachCopy | Bug::SweepLeavesLeases => &[],
     }
 }

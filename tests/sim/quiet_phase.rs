@@ -121,6 +121,7 @@ impl World {
         task.max_attempts = max_attempts;
         task.kind = kind;
         task.delay = 0;
+        task.within = None;
         task.takes = 10;
         task.once = false;
         task.postpones = 0;
@@ -266,7 +267,10 @@ impl World {
         for host in 0..self.setup.producers {
             if let Machine::Producer(producer) = &mut self.hosts[host].machine
                 && let producer::Output::Wait(Some(deadline)) = producer.poll_output()
-                && matches!(deadline.why, producer::Timer::SubscriptionLimit(_))
+                && matches!(
+                    deadline.why,
+                    producer::Timer::SubscriptionLimit(_) | producer::Timer::CallLimit(_)
+                )
             {
                 self.checker.broken("L5", || format!("producer {host} waits for {deadline:?}"));
             }

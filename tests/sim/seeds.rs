@@ -128,10 +128,12 @@ fn assert_nothing_is_missing(coverage: &Coverage) {
 }
 
 /// The events that any set of runs must contain if it is large enough.
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 28] = [
     "TaskSent",
     "Resent",
     "SendFailed",
+    "withdrawn",
+    "perhaps sent",
     "MessageRetrieved",
     "TaskExecuted",
     "Retried",

@@ -134,6 +134,8 @@ pub(crate) struct Setup {
     /// Whether the waits of tasks are measured.
     pub(crate) measured: bool,
     pub(crate) flood: Option<Flood>,
+    /// Whether some calls have a time limit.
+    pub(crate) limited_calls: bool,
     /// If handlers postpone some tasks: how often a worker lets them.
     pub(crate) max_later: Option<u32>,
     /// What each task does, if that is given.
@@ -182,6 +184,7 @@ impl Default for Setup {
             watched: false,
             measured: false,
             flood: None,
+            limited_calls: false,
             max_later: None,
             plan: None,
         }
@@ -351,6 +354,7 @@ impl Setup {
         if one_in(&mut rng, 3) {
             setup.max_later = Some(one_of(&mut rng, &[0, 1, 3, 1_000]));
         }
+        setup.limited_calls = one_in(&mut stream_of(seed, SETTINGS + 7), 3);
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.workers_of_another_program = 1,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use ivy_proto::producer::ReplyTo;
 use ivy_proto::{Moment, QueueName, TaskId};
@@ -63,6 +64,8 @@ pub(crate) enum SendResult {
     Sent,
     /// Certainly not stored: not sent, or refused.
     NotStored,
+    /// Certainly not stored: it was withdrawn at its time limit.
+    Withdrawn,
     Unknown,
 }
 
@@ -156,6 +159,8 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<Moment>,
     /// How long the queue must delay it, in seconds.
     pub(crate) delay: u64,
+    /// Its time limit for being sent.
+    pub(crate) within: Option<Duration>,
     /// How long its handler takes, in milliseconds.
     pub(crate) takes: u64,
     /// How often its handler postpones it before it does what is planned.
@@ -170,6 +175,8 @@ pub(crate) struct Task {
     requeued: Option<u32>,
     /// In which attempts handlers have postponed it, and how often it had been postponed before.
     pub(crate) postponed: BTreeSet<(u32, u32)>,
+    /// How often its producer posted it.
+    pub(crate) posts: u32,
     /// Messages accepted from its sender.
     pub(crate) accepted: u32,
     /// How often the network duplicated a post of it.
@@ -220,12 +227,14 @@ impl Task {
             is_newer: false,
             deadline: None,
             delay: 0,
+            within: None,
             takes: 1,
             postpones: 0,
             called: None,
             dues: BTreeMap::new(),
             requeued: None,
             postponed: BTreeSet::new(),
+            posts: 0,
             accepted: 0,
             duplicated: 0,
             unknown: 0,

@@ -88,6 +88,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
         node_peers: true,
+        within: None,
         backends: Backends::new("memory", None),
         served: Some(ServedQueues::default()),
         events: EventSink::new(clock),

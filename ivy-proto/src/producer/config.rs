@@ -43,7 +43,9 @@ pub struct ProducerConfig {
     pub(super) waiting: usize,
     /// The maximum number of posts in flight to one queue.
     pub(super) posts_in_flight: usize,
-    /// How long a call that wants a result waits for the subscription.
+    /// How long a call may wait to be sent, if it has no time limit of its own.
+    pub(super) within: Option<Duration>,
+    /// How long a call that wants a result, and has no time limit, waits for the subscription.
     pub(super) subscription_wait: Duration,
     /// The maximum number of tries to send a call.
     pub(super) tries: u32,
@@ -63,6 +65,7 @@ impl ProducerConfig {
             outbox: 10_000,
             waiting: 100_000,
             posts_in_flight: 8,
+            within: None,
             subscription_wait: Duration::from_secs(10),
             tries: 5,
         }
@@ -115,7 +118,16 @@ impl ProducerConfig {
         self
     }
 
-    /// Limits how long calls that want a result wait for the subscription. Default: 10 s.
+    /// Limits how long calls that set no limit themselves may wait to be sent: for the
+    /// subscription, and for the queue. Default: no limit.
+    #[must_use]
+    pub fn with_within(mut self, within: Option<Duration>) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Limits how long calls that want a result, and have no time limit, wait for the subscription.
+    /// Default: 10 s.
     #[must_use]
     pub fn with_subscription_wait(mut self, wait: Duration) -> Self {
         self.subscription_wait = wait;

@@ -15,8 +15,12 @@ use crate::wire::{MAX_DEPTH, Options, RawJson};
 /// A call: a task to send.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The task's id: sixteen fresh random bytes.
+    /// The call's id: sixteen fresh random bytes. It is that of its task as well, unless the caller
+    /// chose one.
     pub id: TaskId,
+    /// The task's id, if the caller chose it. Calls that choose the same one share one message
+    /// while the first of them is pending.
+    pub chosen_id: Option<TaskId>,
     /// The task.
     pub task: TaskName,
     /// The physical queue: the route or queue, with the suffix of the priority.
@@ -30,8 +34,20 @@ pub struct Call {
     pub expires_after: Option<Duration>,
     /// How long the queue delays the message.
     pub delay: Duration,
+    /// How long the call may wait to be sent, if not as long as the [`ProducerConfig`] says.
+    ///
+    /// [`ProducerConfig`]: super::ProducerConfig
+    pub within: Option<Duration>,
     /// Who waits for the result.
     pub reply: ReplyTo,
+}
+
+impl Call {
+    /// The id of its task.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.chosen_id.unwrap_or(self.id)
+    }
 }
 
 /// Who waits for a task's result.
@@ -59,6 +75,17 @@ impl ReplyTo {
     pub fn has_callback(self) -> bool {
         matches!(self, ReplyTo::Callback | ReplyTo::HandleAndCallback)
     }
+
+    /// Whether anyone waits for the result.
+    #[must_use]
+    pub fn wants_result(self) -> bool {
+        self != ReplyTo::None
+    }
+
+    /// The same without the callback.
+    pub(super) fn without_callback(self) -> Self {
+        if self.has_handle() { ReplyTo::Handle } else { ReplyTo::None }
+    }
 }
 
 /// An input of a producer.
@@ -85,7 +112,7 @@ pub enum Input {
         /// The unparsed payload.
         payload: Vec<u8>,
     },
-    /// The caller dropped the handle. A registered callback still receives the result.
+    /// The caller dropped the handle of this call. A registered callback still receives the result.
     Forget(TaskId),
     /// Drain: send the waiting calls, and accept no more.
     Drain {
@@ -102,11 +129,11 @@ pub enum Output {
     /// End the current subscription, if any, and subscribe to these channels. Feed back
     /// [`Input::Subscribed`] when all are acknowledged, then each notice.
     Subscribe(Vec<ChannelName>),
-    /// Whether a call was sent: exactly one for each call, before its result.
+    /// Whether a call, by its id, was sent: exactly one for each call, before its result.
     Sent(TaskId, Result<MessageId, SendError>),
     /// The result of a call: at most one for each call.
     Resumed {
-        /// The task's id.
+        /// The call's id.
         id: TaskId,
         /// The task.
         task: TaskName,
@@ -118,7 +145,7 @@ pub enum Output {
     /// A worker released the task's message because it could not decide on it. Another worker may
     /// still run it, so the caller continues to wait.
     Released {
-        /// The task's id.
+        /// The call's id.
         id: TaskId,
         /// Why.
         release: Arc<TaskReleased>,
@@ -132,7 +159,7 @@ pub enum Output {
 }
 
 /// Why a call was not sent, or may not have been.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// It was not stored, so it can safely be called again.
@@ -151,6 +178,26 @@ pub enum SendError {
         fault: Fault,
         /// How often it was tried.
         tries: u32,
+    },
+    /// Its time limit ended while a request with it was under way, so it may have been stored. It
+    /// is not sent again. If a result arrives, it is still delivered.
+    #[error(
+        "the task may or may not have been sent: the queue did not reply within {within:?}; wait for the result with the handle of this error"
+    )]
+    NoReply {
+        /// The call's time limit.
+        within: Duration,
+    },
+    /// Its time limit ended before it was given to the queue. It was withdrawn: it was not stored
+    /// and never will be, so it can safely be called again.
+    #[error(
+        "the task was not sent within {within:?}, and was withdrawn: {waited_for}; call it again, or allow more time"
+    )]
+    Withdrawn {
+        /// The call's time limit.
+        within: Duration,
+        /// What it waited for.
+        waited_for: WaitedFor,
     },
     /// The queue refused it.
     #[error("the queue refused the task: {fault}")]
@@ -227,12 +274,89 @@ pub enum SendError {
     /// The task's name is forbidden.
     #[error("the task's name is forbidden: {0}")]
     ForbiddenName(#[from] ForbiddenName),
-    /// The id was used before.
+    /// The call's id was used before.
     #[error("the task id is in use; generate a new one for each call")]
     IdInUse,
+    /// The caller chose an id that is in use in this process for something else.
+    #[error(
+        "the task id {id} is in use by task {task}, {conflict}; choose another id, or wait until that task has ended"
+    )]
+    IdConflict {
+        /// The id.
+        id: TaskId,
+        /// The task that uses it.
+        task: TaskName,
+        /// Why the calls cannot share their result.
+        conflict: IdConflict,
+    },
     /// The producer is draining.
     #[error("the producer is shutting down and accepts no more calls")]
     Draining,
+}
+
+impl SendError {
+    /// Whether the message may be stored all the same. Then the result is still delivered if it
+    /// arrives.
+    #[must_use]
+    pub fn may_be_sent(&self) -> bool {
+        matches!(self, SendError::Unknown { .. } | SendError::NoReply { .. })
+    }
+}
+
+/// What a withdrawn call waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitedFor {
+    /// The subscription to results.
+    Subscription {
+        /// Its last failure, if there was one.
+        fault: Option<NotifyFault>,
+    },
+    /// Its turn at the queue.
+    Queue {
+        /// The last failure of a request to the queue, unless one has succeeded since.
+        fault: Option<Fault>,
+    },
+}
+
+impl std::fmt::Display for WaitedFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WaitedFor::Subscription { fault: None } => f.write_str(
+                "the notifier did not respond in time; check its address, and that it is running",
+            ),
+            WaitedFor::Subscription { fault: Some(fault) } => {
+                write!(f, "its result could not be received: {fault}")
+            }
+            WaitedFor::Queue { fault: None } => f.write_str(
+                "the queue has not replied to earlier requests; check that its server responds",
+            ),
+            WaitedFor::Queue { fault: Some(fault) } => {
+                write!(f, "the last request to the queue failed: {fault}")
+            }
+        }
+    }
+}
+
+/// Why a call cannot share the result of the pending task whose id it chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdConflict {
+    /// It is a call of another task.
+    #[error("which is another one")]
+    OtherTask,
+    /// It is sent to another queue, or with another priority.
+    #[error("on another queue")]
+    OtherQueue,
+    /// It has other arguments.
+    #[error("with other arguments")]
+    OtherArgs,
+    /// It wants a result, and the message that is not sent yet asks for none.
+    #[error("without a result")]
+    NoResult,
+    /// The id was generated for a call that chose none.
+    #[error("for which it was generated")]
+    Generated,
 }
 
 /// The unit of a size limit.
@@ -263,6 +387,8 @@ pub enum Timer {
     Merge(QueueName),
     /// Fail this call, which has waited longest for the subscription.
     SubscriptionLimit(TaskId),
+    /// End this call, whose time limit is the first to pass.
+    CallLimit(TaskId),
     /// Subscribe again.
     Subscribe,
     /// Stop sending while draining.

@@ -66,7 +66,7 @@ pub(super) fn write(
     let body = config.codec.seal(&envelope, &call.queue, entropy);
     check_size(&body, &call.queue, config)?;
     let encoded = size_in_post(&body);
-    Ok(OutgoingMessage::new(call.id, body, call.delay, encoded, repeatable))
+    Ok(OutgoingMessage::new(call.task_id(), body, call.delay, encoded, repeatable))
 }
 
 fn options(
@@ -75,7 +75,7 @@ fn options(
     times: Times,
     config: &ProducerConfig,
 ) -> Options {
-    let mut ivy = IvyOptions::new(call.id);
+    let mut ivy = IvyOptions::new(call.task_id());
     ivy.reply = reply.map(ChannelName::to_shared);
     ivy.due = Some(times.due);
     ivy.deadline = times.deadline;

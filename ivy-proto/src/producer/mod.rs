@@ -26,6 +26,13 @@
 //! the invalid message is isolated. Everything is bounded: a call beyond a limit is returned in the
 //! error.
 //!
+//! A call may have a time limit. If it was not given to the queue by then, it is withdrawn, and
+//! certainly not sent. If a request with it is under way, its caller is told that it may be stored;
+//! it is not sent again, and its result is still delivered.
+//!
+//! Calls whose callers chose the same id share one message and its result, while the first of them
+//! is pending.
+//!
 //! The driver limits how long a caller waits for its result; the wait changes nothing here. When a
 //! caller stops waiting, feed [`Input::Forget`].
 //!
@@ -42,12 +49,14 @@
 //!
 //! let call = Call {
 //!     id: TaskId::from_random([1; 16]),
+//!     chosen_id: None,
 //!     task: TaskName::new("testpackage.factorial")?,
 //!     queue: QueueName::new("testpackage")?,
 //!     args: RawJson::parse("[5]")?,
 //!     options: Options::new(),
 //!     expires_after: None,
 //!     delay: Duration::ZERO,
+//!     within: None,
 //!     reply: ReplyTo::None,
 //! };
 //! producer.handle_input(Input::Calls(vec![call]), Moment::EPOCH)?;
@@ -74,6 +83,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accepting;
+mod chosen_ids;
 mod config;
 mod io;
 mod message;
@@ -85,29 +96,29 @@ mod sending;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod withdrawing;
 
 pub use config::ProducerConfig;
-pub use io::{Call, Input, Output, ReplyTo, SendError, SizeUnit, Timer};
+pub use io::{Call, IdConflict, Input, Output, ReplyTo, SendError, SizeUnit, Timer, WaitedFor};
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{DegradedParts, DegradedReason, Event, Part, TaskRef};
 use crate::id::{IdGenerator, MessageId, TaskId};
-use crate::metrics::{CallMeter, CallRow, RequestMeter, SendOutcome};
+use crate::metrics::{CallMeter, RequestMeter, SendOutcome};
 use crate::misuse::Misuse;
-use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
 use crate::task::{TaskReleased, TaskStatus};
-use crate::time::{Moment, WallClock};
+use crate::time::{Deadline, Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
 use outbox::{Outbox, PostLimits};
 use pending::Pending;
-use subscription::{Subscription, WaitingCall, reply_channel};
+use subscription::{Subscription, reply_channel};
 
 /// The former name of [`ReplyTo`].
 #[deprecated(note = "renamed to `ReplyTo`: a queue's reply is `QueueReply`")]
@@ -169,7 +180,7 @@ impl Producer {
             ops: IdGenerator::default(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
-            pending: Pending::default(),
+            pending: Pending::new(),
             outbox,
             subscription,
             meter: CallMeter::default(),
@@ -188,6 +199,7 @@ impl Producer {
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.now = self.now.max(now);
+        self.end_overdue_calls();
         while let Some(why) = self.timers.pop_due(self.now) {
             self.act(why);
         }
@@ -210,7 +222,12 @@ impl Producer {
     /// next input or the deadline.
     #[must_use = "an output that is not executed is lost"]
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
+        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
+    }
+
+    fn next_deadline(&self) -> Option<Deadline<Timer>> {
+        let deadlines = self.timers.next().into_iter().chain(self.pending.next_limit());
+        deadlines.min_by_key(|deadline| deadline.at)
     }
 
     /// The status of a task whose caller waits for the result. `None` before the queue has accepted
@@ -254,6 +271,8 @@ impl Producer {
             Timer::SubscriptionLimit(_) => self.on_subscription_limit(),
             Timer::Subscribe => self.subscribe_again(),
             Timer::DrainLimit => self.on_drain_limit(),
+            // Kept apart, by `Pending`.
+            Timer::CallLimit(_) => {}
         }
     }
 
@@ -263,89 +282,44 @@ impl Producer {
         }
     }
 
-    fn on_calls(&mut self, calls: Vec<Call>) {
-        let mut queues = BTreeSet::new();
-        for call in calls {
-            let id = call.id;
-            let row = self.meter.row(&call.queue, &call.task);
-            match self.accept(call, row) {
-                Ok(queue) => queues.extend(queue),
-                Err(error) => {
-                    self.meter.sent(row, outcome(&error));
-                    self.outputs.push_back(Output::Sent(id, Err(error)));
-                }
-            }
+    /// The queue accepted the message of a task.
+    fn sent(&mut self, task: TaskId, message: MessageId) {
+        let sharing = self.pending.sharing(task);
+        if sharing.is_empty() {
+            return self.call_is_sent(task, message);
         }
-        if self.meter.reports_too_many_labels() {
-            self.event(Event::TooManyLabels);
-        }
-        // Post only after all calls were added, so that calls of one input are batched.
-        for queue in queues {
-            self.post(&queue);
+        self.pending.shared_is_sent(task, &message);
+        for call in sharing {
+            self.call_is_sent(call, message.clone());
         }
     }
 
-    /// Accepts a call. Returns its queue if it can be posted now.
-    fn accept(&mut self, call: Call, row: CallRow) -> Result<Option<QueueName>, SendError> {
-        if self.phase != Phase::Running {
-            return Err(SendError::Draining);
-        }
-        if self.pending.contains(call.id) {
-            return Err(SendError::IdInUse);
-        }
-        self.config.capabilities.check_name(&call.queue)?;
-        let wants_result = call.reply != ReplyTo::None;
-        let subscription = self.subscription.as_mut().filter(|_| wants_result);
-        if wants_result && subscription.is_none() {
-            return Err(SendError::NoNotifier);
-        }
-        if self.pending.unsent() >= self.config.outbox && !planted(Bug::UnboundedOutbox) {
-            return Err(SendError::Full { limit: self.config.outbox, call: Box::new(call) });
-        }
-        let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
-        let times = message::Times::of(&call, self.wall.unix_millis(self.now));
-        let outgoing = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
-        if wants_result && self.pending.awaited() >= self.config.waiting {
-            let Some(task) = self.pending.evict_oldest_callback() else {
-                let limit = self.config.waiting;
-                return Err(SendError::TooManyHandles { limit, call: Box::new(call) });
-            };
-            let limit = self.config.waiting;
-            self.outputs.push_back(Output::Event(Event::CallbackEvicted { task, limit }));
-        }
-        let queue = call.queue.clone();
-        self.pending.add(call, row, self.now);
-        match subscription.filter(|subscription| !subscription.is_up()) {
-            Some(subscription) => {
-                let limit = self.now + self.config.subscription_wait;
-                subscription.wait(WaitingCall { limit, queue, outgoing });
-                self.outputs.extend(subscription.first_request().map(Output::Subscribe));
-                self.watch_subscription_limit();
-                Ok(None)
-            }
-            None => {
-                self.outbox.add(&queue, outgoing);
-                Ok(Some(queue))
-            }
-        }
-    }
-
-    /// The queue accepted the message.
-    fn sent(&mut self, id: TaskId, message: MessageId) {
-        if let Some((task, row)) = self.pending.sent(id) {
+    fn call_is_sent(&mut self, call: TaskId, message: MessageId) {
+        if let Some((task, row)) = self.pending.sent(call) {
             self.meter.sent(row, SendOutcome::Sent);
-            self.outputs.push_back(Output::Sent(id, Ok(message.clone())));
+            self.outputs.push_back(Output::Sent(call, Ok(message.clone())));
             self.event(Event::TaskSent { task, message });
         }
     }
 
-    /// The message will not be sent (again). Returns its task, unless the message is already known
-    /// to be sent.
-    fn not_sent(&mut self, id: TaskId, error: SendError) -> Option<TaskRef> {
-        let may_be_stored = matches!(error, SendError::Unknown { .. });
-        let (task, row) = self.pending.not_sent(id, may_be_stored)?;
+    /// The message of a task will not be sent (again). Returns the task, unless its message is
+    /// already known to be sent.
+    fn not_sent(&mut self, task: TaskId, error: &SendError) -> Option<TaskRef> {
+        let sharing = self.pending.sharing(task);
+        if sharing.is_empty() {
+            return self.call_is_not_sent(task, error.clone());
+        }
+        let mut known = None;
+        for call in sharing {
+            known = self.call_is_not_sent(call, error.clone()).or(known);
+        }
+        known
+    }
+
+    fn call_is_not_sent(&mut self, call: TaskId, error: SendError) -> Option<TaskRef> {
+        let (task, row) = self.pending.not_sent(call, error.may_be_sent())?;
         self.meter.sent(row, outcome(&error));
-        self.outputs.push_back(Output::Sent(id, Err(error)));
+        self.outputs.push_back(Output::Sent(call, Err(error)));
         Some(task)
     }
 
@@ -364,7 +338,7 @@ impl Producer {
         let subscription = self.subscription.as_mut();
         let unposted = subscription.map(Subscription::take_waiting).unwrap_or_default();
         for call in unposted {
-            self.not_sent(call.outgoing.id, SendError::Draining);
+            self.not_sent(call.outgoing.id, &SendError::Draining);
         }
         let lost = Fault::new(FaultKind::ReplyLost)
             .with_detail("the producer was shut down before the queue replied");
@@ -372,7 +346,7 @@ impl Producer {
             if outgoing.may_be_stored {
                 self.fail_message(&outgoing, &lost);
             } else {
-                self.not_sent(outgoing.id, SendError::Draining);
+                self.not_sent(outgoing.id, &SendError::Draining);
             }
         }
         for mut outgoing in in_flight {
@@ -425,7 +399,7 @@ impl Producer {
 /// How a call that failed with this error counts.
 fn outcome(error: &SendError) -> SendOutcome {
     match error {
-        SendError::Unknown { .. } => SendOutcome::Unknown,
+        SendError::Unknown { .. } | SendError::NoReply { .. } => SendOutcome::Unknown,
         SendError::Refused { .. } => SendOutcome::Refused,
         _ => SendOutcome::NotSent,
     }

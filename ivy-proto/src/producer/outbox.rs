@@ -1,11 +1,17 @@
 //! Messages that are not yet in their queues: waiting, in flight, or paused.
 
+#[cfg(test)]
+mod tests;
+mod withdrawal;
+
+pub(super) use withdrawal::Withdrawal;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::id::{OpId, TaskId};
 use crate::name::QueueName;
-use crate::queue::{Body, EMPTY_POST, NewMessage};
+use crate::queue::{Body, EMPTY_POST, Fault, NewMessage};
 use crate::time::Moment;
 
 /// How many failing queues without messages are remembered.
@@ -16,6 +22,7 @@ const ROUNDS_UNTIL_DEGRADED: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct OutgoingMessage {
+    /// The id of its task.
     pub(super) id: TaskId,
     body: Body,
     delay: Duration,
@@ -26,6 +33,9 @@ pub(super) struct OutgoingMessage {
     pub(super) tries: u32,
     /// Whether a reply was lost, so that the queue may have a copy.
     pub(super) may_be_stored: bool,
+    /// Whether nobody waits for it to be sent any more, although its post is in flight. It is not
+    /// sent again.
+    pub(super) is_given_up: bool,
 }
 
 impl OutgoingMessage {
@@ -37,7 +47,16 @@ impl OutgoingMessage {
         encoded: usize,
         repeatable: bool,
     ) -> Self {
-        OutgoingMessage { id, body, delay, encoded, repeatable, tries: 0, may_be_stored: false }
+        OutgoingMessage {
+            id,
+            body,
+            delay,
+            encoded,
+            repeatable,
+            tries: 0,
+            may_be_stored: false,
+            is_given_up: false,
+        }
     }
 
     /// The message to post.
@@ -84,8 +103,9 @@ struct QueueOutbox {
     full_in_flight: usize,
     /// The first waiting message has waited long enough to be batched.
     has_merged: bool,
-    /// The number of consecutive failed rounds of posts.
+    /// The number of consecutive failed rounds of posts, and the last failure.
     failed_rounds: u32,
+    fault: Option<Fault>,
     paused_until: Option<Moment>,
 }
 
@@ -170,11 +190,13 @@ pub(super) struct Outbox {
     limits: PostLimits,
     queues: BTreeMap<QueueName, QueueOutbox>,
     posts: BTreeMap<OpId, PostInFlight>,
+    /// How many messages in flight are given up.
+    given_up: usize,
 }
 
 impl Outbox {
     pub(super) fn new(limits: PostLimits) -> Self {
-        Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new() }
+        Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new(), given_up: 0 }
     }
 
     /// Appends a message to its queue.
@@ -192,10 +214,12 @@ impl Outbox {
 
     /// Splits a refused batch, and puts its halves before all other messages of the queue.
     pub(super) fn split(&mut self, queue: &QueueName, mut messages: Vec<OutgoingMessage>) {
+        messages.retain(|outgoing| !outgoing.is_given_up);
         let second = messages.split_off(messages.len() / 2);
         let queue_outbox = self.queue_outbox(queue);
-        queue_outbox.halves.push_front(second);
-        queue_outbox.halves.push_front(messages);
+        for half in [second, messages].into_iter().filter(|half| !half.is_empty()) {
+            queue_outbox.halves.push_front(half);
+        }
     }
 
     pub(super) fn is_posting(&self, queue: &QueueName) -> bool {
@@ -235,6 +259,9 @@ impl Outbox {
     /// Removes a post whose reply has arrived.
     pub(super) fn finish_post(&mut self, op: OpId) -> Option<PostInFlight> {
         let post = self.posts.remove(&op)?;
+        if self.given_up > 0 {
+            self.given_up -= post.messages.iter().filter(|message| message.is_given_up).count();
+        }
         let queue_outbox = self.queue_outbox(&post.queue);
         queue_outbox.in_flight = queue_outbox.in_flight.saturating_sub(1);
         queue_outbox.full_in_flight =
@@ -247,12 +274,14 @@ impl Outbox {
         let queue_outbox = self.queue_outbox(queue);
         let degraded = queue_outbox.failed_rounds >= ROUNDS_UNTIL_DEGRADED;
         queue_outbox.failed_rounds = 0;
+        queue_outbox.fault = None;
         degraded
     }
 
     /// Records a failed post. Of several that were in flight together only the first counts.
-    pub(super) fn failed(&mut self, queue: &QueueName) -> Option<FailedRound> {
+    pub(super) fn failed(&mut self, queue: &QueueName, fault: &Fault) -> Option<FailedRound> {
         let queue_outbox = self.queue_outbox(queue);
+        queue_outbox.fault = Some(fault.clone());
         if queue_outbox.paused_until.is_some() {
             return None;
         }
@@ -317,6 +346,7 @@ impl Outbox {
             })
             .collect();
         let posts = std::mem::take(&mut self.posts).into_values();
+        self.given_up = 0;
         (waiting, posts.flat_map(|post| post.messages).collect())
     }
 
@@ -332,54 +362,4 @@ pub(super) struct FailedRound {
     pub(super) number: u32,
     /// Whether the queue counts as degraded from this round on.
     pub(super) is_degraded_now: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::IdGenerator;
-
-    fn outbox_after(act: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
-        let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
-        let queue = QueueName::new("testpackage").unwrap();
-        let id = TaskId::from_random([1; 16]);
-        outbox.add(&queue, OutgoingMessage::new(id, Body::new("{}"), Duration::ZERO, 30, true));
-        let post = outbox.next_post(&queue, true).unwrap();
-        let op = IdGenerator::default().next_op();
-        outbox.posted(op, &queue, post, Moment::EPOCH);
-        outbox.finish_post(op).unwrap();
-        act(&mut outbox, &queue);
-        outbox.tidy(&queue);
-        outbox
-    }
-
-    #[test]
-    fn a_healthy_queue_without_messages_is_forgotten() {
-        let outbox = outbox_after(|outbox, queue| {
-            outbox.succeeded(queue);
-        });
-        assert!(outbox.queues.is_empty() && outbox.posts.is_empty());
-    }
-
-    #[test]
-    fn the_remembered_failing_queues_without_messages_are_bounded() {
-        let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
-        for number in 0..2 * MAX_REMEMBERED {
-            let queue = QueueName::new(&format!("tenant-{number}")).unwrap();
-            outbox.failed(&queue);
-            outbox.pause(&queue, Moment::EPOCH);
-            outbox.tidy(&queue);
-            outbox.resume(&queue);
-            outbox.tidy(&queue);
-        }
-        assert_eq!(outbox.queues.len(), MAX_REMEMBERED);
-    }
-
-    #[test]
-    fn a_failing_queue_without_messages_is_remembered() {
-        let outbox = outbox_after(|outbox, queue| {
-            outbox.failed(queue);
-        });
-        assert_eq!(outbox.queues.len(), 1);
-    }
 }

@@ -17,8 +17,8 @@ impl Producer {
     pub(super) fn on_subscribed(&mut self) {
         let Some(subscription) = &mut self.subscription else { return };
         let Some(had_failed) = subscription.subscribed(self.now) else { return };
-        if let Some(first) = subscription.first_waiting() {
-            self.timers.stop(&Timer::SubscriptionLimit(first.outgoing.id));
+        if let Some((_, task)) = subscription.first_limit() {
+            self.timers.stop(&Timer::SubscriptionLimit(task));
         }
         let calls = subscription.take_waiting();
         if had_failed {
@@ -61,10 +61,12 @@ impl Producer {
     /// Fails the calls that have waited too long for the subscription.
     pub(super) fn on_subscription_limit(&mut self) {
         while let Some(subscription) = &mut self.subscription
-            && let Some(call) = subscription.pop_overdue(self.now)
+            && let Some(task) = subscription.pop_overdue(self.now)
         {
-            let fault = subscription.fault().cloned();
-            self.not_sent(call.outgoing.id, SendError::NotifierUnavailable { fault });
+            if subscription.withdraw(task) {
+                let fault = subscription.fault().cloned();
+                self.not_sent(task, &SendError::NotifierUnavailable { fault });
+            }
         }
         self.watch_subscription_limit();
     }
@@ -73,20 +75,20 @@ impl Producer {
     fn fail_waiting_calls(&mut self) {
         let Some(subscription) = &mut self.subscription else { return };
         let fault = subscription.fault().cloned();
-        if let Some(first) = subscription.first_waiting() {
-            self.timers.stop(&Timer::SubscriptionLimit(first.outgoing.id));
+        if let Some((_, task)) = subscription.first_limit() {
+            self.timers.stop(&Timer::SubscriptionLimit(task));
         }
         for call in subscription.take_waiting() {
             let fault = fault.clone();
-            self.not_sent(call.outgoing.id, SendError::NotifierUnavailable { fault });
+            self.not_sent(call.outgoing.id, &SendError::NotifierUnavailable { fault });
         }
     }
 
     /// Sets the timer of the call that has waited longest for the subscription.
     pub(super) fn watch_subscription_limit(&mut self) {
-        let first = self.subscription.as_ref().and_then(Subscription::first_waiting);
-        if let Some((id, limit)) = first.map(|call| (call.outgoing.id, call.limit)) {
-            self.set_timer(Timer::SubscriptionLimit(id), limit);
+        let first = self.subscription.as_ref().and_then(Subscription::first_limit);
+        if let Some((limit, task)) = first {
+            self.set_timer(Timer::SubscriptionLimit(task), limit);
         }
     }
 
@@ -117,7 +119,20 @@ impl Producer {
         used.or(arrived_before_the_reply.then_some(()))
     }
 
-    fn resume(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
+    /// Delivers the result of a task to all its calls.
+    fn resume(&mut self, task: TaskId, outcome: TaskOutcome) -> Option<()> {
+        let sharing = self.pending.sharing(task);
+        if sharing.is_empty() {
+            return self.resume_call(task, outcome);
+        }
+        let mut used = None;
+        for call in sharing {
+            used = self.resume_call(call, outcome.clone()).or(used);
+        }
+        used
+    }
+
+    fn resume_call(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
         let change = match outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
                 TaskChange::Resumed
@@ -137,13 +152,22 @@ impl Producer {
     }
 
     /// A worker released the task's message. Its caller continues to wait.
-    fn record_release(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
-        let task = self.pending.task(id)?.clone();
-        let release =
-            self.pending.record_release(id, TaskReleased::of(task.queue.clone(), error))?;
-        self.event(Event::CallerInformed { task, release: TaskReleased::clone(&release) });
-        self.outputs.push_back(Output::Released { id, release });
-        Some(())
+    fn record_release(&mut self, task: TaskId, error: TaskFailure) -> Option<()> {
+        let mut calls = self.pending.sharing(task);
+        if calls.is_empty() {
+            calls.push(task);
+        }
+        let task = self.pending.task(task)?.clone();
+        let release = TaskReleased::of(task.queue.clone(), error);
+        let mut used = None;
+        for id in calls {
+            let Some(release) = self.pending.record_release(id, release.clone()) else { continue };
+            let informed = TaskReleased::clone(&release);
+            self.event(Event::CallerInformed { task: task.clone(), release: informed });
+            self.outputs.push_back(Output::Released { id, release });
+            used = Some(());
+        }
+        used
     }
 
     pub(super) fn on_forget(&mut self, id: TaskId) {

@@ -96,6 +96,9 @@ impl Producer {
         let (mut failed, mut faults) = (Vec::new(), Vec::new());
         for (outgoing, entry) in messages.into_iter().zip(entries) {
             match entry {
+                Ok(message) if outgoing.is_given_up => {
+                    self.pending.shared_is_sent(outgoing.id, &message);
+                }
                 Ok(message) => self.sent(outgoing.id, message),
                 Err(fault) => {
                     failed.push(outgoing);
@@ -157,6 +160,9 @@ impl Producer {
         let tries = self.config.tries;
         let (mut again, mut final_failures) = (Vec::new(), Vec::new());
         for (mut outgoing, fault) in failed {
+            if outgoing.is_given_up {
+                continue;
+            }
             let unknown = fault.effect() == Effect::Unknown;
             outgoing.tries += 1;
             outgoing.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
@@ -165,7 +171,7 @@ impl Producer {
             if may_try { again.push(outgoing) } else { final_failures.push((outgoing, fault)) }
         }
         let mut pause = requested.map(|requested| requested.min(MAX_RETRY_AFTER));
-        if let Some(round) = self.outbox.failed(queue) {
+        if let Some(round) = self.outbox.failed(queue, &why) {
             if round.is_degraded_now {
                 let why = DegradedReason::Queue(why);
                 self.report_degraded(Part::Queue(queue.clone()), why);
@@ -190,8 +196,11 @@ impl Producer {
         }
     }
 
-    /// Fails a message that will not be sent again.
+    /// Fails a message that will not be sent again, if anybody waits for it.
     pub(super) fn fail_message(&mut self, outgoing: &OutgoingMessage, fault: &Fault) {
+        if outgoing.is_given_up {
+            return;
+        }
         let (fault, tries) = (fault.clone(), outgoing.tries);
         let error = if outgoing.may_be_stored {
             SendError::Unknown { fault: fault.clone(), tries }
@@ -200,7 +209,7 @@ impl Producer {
         } else {
             SendError::NotSent { fault: fault.clone(), tries }
         };
-        if let Some(task) = self.not_sent(outgoing.id, error) {
+        if let Some(task) = self.not_sent(outgoing.id, &error) {
             self.event(Event::SendFailed { task, fault });
         }
     }

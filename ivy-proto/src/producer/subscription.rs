@@ -55,14 +55,15 @@ pub(super) struct Subscription {
     /// How often in a row it failed or did not last.
     failures: u32,
     fault: Option<NotifyFault>,
-    /// Calls that want a result, in the order of their limits.
+    /// Calls that want a result, in their order.
     waiting: VecDeque<WaitingCall>,
+    /// How long those that have no time limit of their own wait, in order.
+    limits: VecDeque<(Moment, TaskId)>,
 }
 
 /// A call that is not sent before its result can be received.
 #[derive(Debug)]
 pub(super) struct WaitingCall {
-    pub(super) limit: Moment,
     pub(super) queue: QueueName,
     pub(super) outgoing: OutgoingMessage,
 }
@@ -76,6 +77,7 @@ impl Subscription {
             failures: 0,
             fault: None,
             waiting: VecDeque::new(),
+            limits: VecDeque::new(),
         }
     }
 
@@ -140,22 +142,36 @@ impl Subscription {
         Some(Loss { failures_before, is_news })
     }
 
-    /// Adds a waiting call. Limits never decrease from one call to the next.
+    /// Adds a waiting call.
     pub(super) fn wait(&mut self, call: WaitingCall) {
         self.waiting.push_back(call);
     }
 
-    pub(super) fn first_waiting(&self) -> Option<&WaitingCall> {
-        self.waiting.front()
+    /// Limits how long the call of this task waits. Limits never decrease from one to the next.
+    pub(super) fn limit(&mut self, task: TaskId, limit: Moment) {
+        self.limits.push_back((limit, task));
     }
 
-    /// Removes a call whose limit has passed.
-    pub(super) fn pop_overdue(&mut self, now: Moment) -> Option<WaitingCall> {
-        if self.waiting.front()?.limit > now { None } else { self.waiting.pop_front() }
+    /// The first limit, and the task that it is of.
+    pub(super) fn first_limit(&self) -> Option<(Moment, TaskId)> {
+        self.limits.front().copied()
+    }
+
+    /// Removes a limit that has passed, and returns its task.
+    pub(super) fn pop_overdue(&mut self, now: Moment) -> Option<TaskId> {
+        let (limit, _) = self.limits.front()?;
+        if *limit > now { None } else { self.limits.pop_front().map(|(_, task)| task) }
+    }
+
+    /// Removes the waiting call of a task. Returns whether it waited.
+    pub(super) fn withdraw(&mut self, task: TaskId) -> bool {
+        let place = self.waiting.iter().position(|call| call.outgoing.id == task);
+        place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
     /// Removes all waiting calls.
     pub(super) fn take_waiting(&mut self) -> VecDeque<WaitingCall> {
+        self.limits.clear();
         std::mem::take(&mut self.waiting)
     }
 }

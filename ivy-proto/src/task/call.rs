@@ -28,6 +28,8 @@ pub struct CallOptions {
     retry: Option<bool>,
     max_retries: Option<u32>,
     expires_after: Option<Duration>,
+    within: Option<Duration>,
+    id: Option<TaskId>,
     trace: Option<TraceParent>,
     tracestate: Option<TraceState>,
 }
@@ -88,6 +90,70 @@ impl CallOptions {
     pub fn expires_after(mut self, time: Duration) -> Self {
         self.expires_after = Some(time);
         self
+    }
+
+    /// Limits how long the call may take until the queue has accepted the task, instead of the
+    /// default of the builder: the wait for the subscription to results, for the call's turn, and
+    /// for the queue's reply. Without a limit, a call waits up to 10 s for the subscription, and is
+    /// sent up to five times, which takes up to a minute if the queue hangs. How long to wait for
+    /// the result is the caller's own decision, as always.
+    ///
+    /// When the limit ends, a call that was not given to the queue is withdrawn: it fails as
+    /// [`Withdrawn`](crate::ErrorKind::Withdrawn), and is certainly not sent. If a request with it
+    /// is under way, or the reply to an earlier one was lost, it fails as
+    /// [`Unknown`](crate::ErrorKind::Unknown), and the error keeps the handle, which still receives
+    /// the result. It is not sent again after the limit, so there are no more copies of it than
+    /// requests that were begun before.
+    ///
+    /// A web application sets it below the time limit of its own requests:
+    ///
+    /// ```
+    /// use ivy_proto::task::CallOptions;
+    /// use std::time::Duration;
+    ///
+    /// let options = CallOptions::new().within(Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
+    /// Sets the id of the task, instead of a random one. Take it from [`TaskId::derived`]: two
+    /// different tasks must not have one id.
+    ///
+    /// Calls of one id in one process, that is of one `Ivy` and its clones, share one message and
+    /// its result, as long as the first of them is pending: until the queue has accepted it, and if
+    /// a result is wanted, until the result has arrived or all handles are dropped. The options of
+    /// the first call apply to all, except for [`within`](CallOptions::within). A call of another
+    /// task, with other arguments or to another queue fails as
+    /// [`IdConflict`](crate::ErrorKind::IdConflict), and so does one that wants a result while a
+    /// fire-and-forget call of the same id waits to be sent. A call whose predecessor failed as
+    /// [`Unknown`](crate::ErrorKind::Unknown) waits for the request that is under way, if there is
+    /// one, and sends the task again otherwise.
+    ///
+    /// This does not make the task run only once: once a call is no longer pending, the next one of
+    /// its id sends the task again, and so do other processes. The handler sees the id as
+    /// `Ctx::task_id` and can use it as an idempotency key: claim it in the database in which it
+    /// acts.
+    ///
+    /// ```
+    /// use ivy_proto::TaskId;
+    /// use ivy_proto::task::CallOptions;
+    ///
+    /// let order = "order-1729";
+    /// let options = CallOptions::new().id(TaskId::derived("shop.pay", order));
+    /// ```
+    #[must_use]
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The id that the caller has chosen.
+    #[must_use]
+    pub fn chosen_id(&self) -> Option<TaskId> {
+        self.id
     }
 
     /// Adds a trace context.
@@ -156,12 +222,14 @@ impl CallOptions {
         };
         Ok(Call {
             id,
+            chosen_id: self.id,
             queue,
             task: task.clone(),
             args,
             options: message_options,
             expires_after: self.expires_after,
             delay: self.delay,
+            within: self.within,
             reply,
         })
     }
@@ -171,7 +239,8 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
     /// Creates a call for the [`producer`](crate::producer). For programs that drive a producer
     /// themselves: an application calls tasks through its adapter, as in `ivy.call(&TASK, args)`.
     ///
-    /// The id consists of sixteen random bytes, never used before.
+    /// The id of the call consists of sixteen random bytes, never used before. It is that of the
+    /// task as well, unless the options contain one.
     ///
     /// # Errors
     /// If the task is invalid, an option is out of range, or the arguments cannot be written as
@@ -266,11 +335,15 @@ mod tests {
             .priority(2)
             .retry(false)
             .max_retries(1)
+            .within(Duration::from_secs(2))
+            .id(TaskId::derived("test", "7"))
             .expires_after(Duration::from_secs(9));
         let call = call(&options).unwrap();
         assert_eq!(call.queue.as_str(), "fast.p2");
         assert_eq!(call.delay, Duration::from_secs(5));
         assert_eq!(call.expires_after, Some(Duration::from_secs(9)));
+        assert_eq!(call.within, Some(Duration::from_secs(2)));
+        assert_eq!(call.task_id(), TaskId::derived("test", "7"));
         assert_eq!(
             call.options.to_json().as_str(),
             r#"{"retry":false,"maxRetries":1,"priority":2,"route":"fast"}"#

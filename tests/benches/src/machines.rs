@@ -236,12 +236,14 @@ impl Calls {
         self.made += 1;
         Call {
             id: id(self.made),
+            chosen_id: None,
             task: self.task.clone(),
             queue: self.queue.clone(),
             args: RawJson::from_value(&(5,)).expect("a number"),
             options: Options::new(),
             expires_after: None,
             delay: Duration::ZERO,
+            within: None,
             reply: ReplyTo::Handle,
         }
     }

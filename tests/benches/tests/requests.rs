@@ -123,12 +123,14 @@ impl World {
         for number in 0..MESSAGES {
             let call = Call {
                 id: TaskId::from_random(u128::from(number + 1).to_le_bytes()),
+                chosen_id: None,
                 task: TaskName::new("testpackage.factorial").unwrap(),
                 queue: QueueName::new("testpackage").unwrap(),
                 args: RawJson::from_value(&(number,)).unwrap(),
                 options: Options::new(),
                 expires_after: None,
                 delay: Duration::ZERO,
+                within: None,
                 reply: ReplyTo::None,
             };
             self.feed_producer(producer::Input::Calls(vec![call]));

@@ -81,6 +81,7 @@ fn run<H: Harness>(program: &str, number: u64) {
         encryption: None,
         root_certificates: None,
         node_peers: true,
+        within: None,
     };
     let ivy = H::connect(&place).expect("the place is valid");
     if program == Program::Producer.name() {

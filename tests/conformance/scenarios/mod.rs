@@ -10,6 +10,7 @@ mod faults;
 mod http_responses;
 mod leases;
 mod lifecycle;
+mod limits;
 mod notices;
 mod observability;
 mod redis;
@@ -93,6 +94,10 @@ conformance! {
         a_call_that_is_too_large_is_not_sent;
         a_full_outbox_returns_calls;
         two_producers_get_only_their_own_results except ONE_PROCESS;
+    }
+    limits {
+        a_call_at_a_queue_that_hangs_ends_at_its_limit except NO_HTTP;
+        calls_at_a_queue_that_hangs_are_withdrawn_or_keep_their_handles except NO_HTTP;
     }
     retries {
         a_failing_task_is_retried_with_growing_delays;

@@ -92,6 +92,22 @@ fn a_result_that_arrives_while_nothing_waits_for_it_is_stored() {
 }
 
 #[test]
+fn a_result_can_be_taken_without_waiting_once_it_has_arrived() {
+    let ivy = ivy();
+    let mut events = ivy.events();
+    let handle = wait(ivy.call(&DOUBLE, (1,))).unwrap();
+    let failing = wait(ivy.call(&DOUBLE, (u64::MAX,))).unwrap();
+    assert!(handle.try_result().is_none() && failing.try_result().is_none());
+    let _worker = doubling(&ivy);
+    for _ in 0..2 {
+        wait_for(&mut events, |event| matches!(event, Event::CallerResumed { .. }));
+    }
+    assert_eq!(handle.try_result().unwrap().unwrap(), 2);
+    assert_eq!(handle.try_result().unwrap().unwrap(), 2, "it can be taken again");
+    assert_eq!(failing.try_result().unwrap().unwrap_err().kind(), ErrorKind::Failed);
+}
+
+#[test]
 fn a_dropped_handle_forgets_the_result_and_not_the_task() {
     let ivy = ivy();
     let mut events = ivy.events();

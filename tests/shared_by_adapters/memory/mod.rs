@@ -1,8 +1,10 @@
 //! Producer and worker over the memory backend, as an application uses them.
 
 mod calls;
+mod chosen_ids;
 mod failures;
 mod lifecycle;
+mod limits;
 mod postponing;
 mod queues;
 mod sweeps;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 use super::scenario::*;
@@ -20,7 +21,7 @@ use crate::wire::{Codec, Options};
 /// One step. Numbers that select something are taken modulo the number of choices.
 #[derive(Clone, Debug)]
 enum Step {
-    Call { number: u8, queue: u8, reply: u8, retry: bool },
+    Call { number: u8, queue: u8, reply: u8, retry: bool, chosen: Option<u8>, within: Option<u64> },
     Reply { post: usize, with: u8 },
     Subscribed,
     SubscriptionLost,
@@ -35,15 +36,21 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        24 => (0..40u8, 0..3u8, 0..4u8, any::<bool>())
-            .prop_map(|(number, queue, reply, retry)| Step::Call { number, queue, reply, retry }),
+        24 => (
+            (0..CALLS, 0..3u8, 0..4u8, any::<bool>()),
+            option::weighted(0.3, CALLS..TASKS),
+            option::weighted(0.3, 0..5_000u64),
+        )
+            .prop_map(|((number, queue, reply, retry), chosen, within)| {
+                Step::Call { number, queue, reply, retry, chosen, within }
+            }),
         24 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Reply { post, with }),
         8 => Just(Step::Subscribed),
         2 => Just(Step::SubscriptionLost),
-        16 => (0..40u8, any::<bool>(), any::<bool>())
+        16 => (0..TASKS, any::<bool>(), any::<bool>())
             .prop_map(|(number, good, shared)| Step::Notice { number, good, shared }),
         2 => vec(any::<u8>(), 0..40).prop_map(Step::Noise),
-        4 => (0..40u8).prop_map(|number| Step::Forget { number }),
+        4 => (0..CALLS).prop_map(|number| Step::Forget { number }),
         8 => (0..3_000u64).prop_map(|millis| Step::Pass { millis }),
         16 => Just(Step::ToDeadline),
         1 => Just(Step::ClockGoesBack),
@@ -69,6 +76,9 @@ struct Run {
     trace: Vec<String>,
 }
 
+/// The numbers below this are those of calls, the next ones of ids that callers choose.
+const CALLS: u8 = 40;
+const TASKS: u8 = CALLS + 3;
 const OUTBOX: usize = 10;
 const WAITING: usize = 6;
 const IN_FLIGHT: usize = 2;
@@ -193,8 +203,10 @@ impl Run {
             return;
         }
         match step {
-            Step::Call { number, queue, reply, retry } => {
+            Step::Call { number, queue, reply, retry, chosen, within } => {
                 let mut call = call(number);
+                call.chosen_id = chosen.map(id);
+                call.within = within.map(Duration::from_millis);
                 call.queue = QueueName::new(["a", "b", "c"][usize::from(queue)]).unwrap();
                 call.reply =
                     [ReplyTo::None, ReplyTo::Handle, ReplyTo::Callback, ReplyTo::HandleAndCallback]

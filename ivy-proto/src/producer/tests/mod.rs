@@ -1,10 +1,12 @@
 //! Scenarios of the producer's behaviour.
 
 mod batches;
+mod chosen_ids;
 mod drain;
 mod encryption;
 mod faults;
 mod laws;
+mod limits;
 mod messages;
 mod metrics;
 mod results;

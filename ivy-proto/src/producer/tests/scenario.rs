@@ -36,12 +36,14 @@ pub(super) fn id(number: u8) -> TaskId {
 pub(super) fn call(number: u8) -> Call {
     Call {
         id: id(number),
+        chosen_id: None,
         task: TaskName::new("testpackage.factorial").unwrap(),
         queue: QueueName::new(QUEUE).unwrap(),
         args: RawJson::parse("[5]").unwrap(),
         options: Options::new(),
         expires_after: None,
         delay: Duration::ZERO,
+        within: None,
         reply: ReplyTo::None,
     }
 }
@@ -170,6 +172,12 @@ impl Scenario {
             Ok(()) | Err(Misuse::Finished) => {}
             Err(misuse) => panic!("{misuse}"),
         }
+    }
+
+    /// Lets time pass without stopping at deadlines, as a driver does that wakes late.
+    pub(super) fn wake_late(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.feed(Input::Tick);
     }
 
     /// Advances to the next deadline, and returns its timer.

@@ -42,6 +42,7 @@ struct NewCall {
     delay: Option<u32>,
     expires: bool,
     long: bool,
+    within: Option<u16>,
 }
 
 /// How the queue replies to a post.
@@ -221,6 +222,7 @@ impl World {
             call.options = Options::new().with_retry(false);
         }
         call.expires_after = new.expires.then_some(Duration::from_secs(1));
+        call.within = new.within.map(|millis| Duration::from_millis(millis.into()));
         call.delay = Duration::from_secs(new.delay.unwrap_or_default().into());
         let replies =
             [ReplyTo::None, ReplyTo::Handle, ReplyTo::Callback, ReplyTo::HandleAndCallback];
@@ -406,7 +408,10 @@ impl World {
             (known.stored || known.has_notice, known.may_be_stored || known.in_flight);
         match result {
             Ok(_) => assert!(stored, "sent without a reply"),
-            Err(SendError::Unknown { .. }) => assert!(unsure && !stored),
+            Err(SendError::Unknown { .. } | SendError::NoReply { .. }) => {
+                assert!(unsure && !stored);
+            }
+            Err(SendError::Withdrawn { .. }) => assert!(!unsure && !stored),
             Err(SendError::NotSent { tries, .. }) => {
                 assert!(!unsure && !stored && tries <= TRIES);
             }
@@ -449,12 +454,14 @@ fn task() -> TaskName {
 fn call(id: TaskId, queue: QueueName) -> Call {
     Call {
         id,
+        chosen_id: None,
         task: task(),
         queue,
         args: RawJson::parse("[5]").expect("JSON"),
         options: Options::new(),
         expires_after: None,
         delay: Duration::ZERO,
+        within: None,
         reply: ReplyTo::None,
     }
 }

@@ -1,0 +1,172 @@
+//! Accepts calls: writes their messages, or lets them share those of pending ones.
+
+use std::collections::BTreeSet;
+
+use crate::event::Event;
+use crate::id::TaskId;
+use crate::metrics::CallRow;
+use crate::name::QueueName;
+use crate::planted::{Bug, planted};
+use crate::time::Moment;
+
+use super::chosen_ids::Shared;
+use super::io::{Call, Output, SendError};
+use super::subscription::WaitingCall;
+use super::{Phase, Producer, message, outcome};
+
+impl Producer {
+    pub(super) fn on_calls(&mut self, calls: Vec<Call>) {
+        let mut queues = BTreeSet::new();
+        for call in calls {
+            let id = call.id;
+            let row = self.meter.row(&call.queue, &call.task);
+            match self.accept(call, row) {
+                Ok(queue) => queues.extend(queue),
+                Err(error) => {
+                    self.meter.sent(row, outcome(&error));
+                    self.outputs.push_back(Output::Sent(id, Err(error)));
+                }
+            }
+        }
+        if self.meter.reports_too_many_labels() {
+            self.event(Event::TooManyLabels);
+        }
+        // Post only after all calls were added, so that calls of one input are batched.
+        for queue in queues {
+            self.post(&queue);
+        }
+    }
+
+    /// Accepts a call. Returns its queue if it can be posted now.
+    fn accept(&mut self, call: Call, row: CallRow) -> Result<Option<QueueName>, SendError> {
+        if self.phase != Phase::Running {
+            return Err(SendError::Draining);
+        }
+        if self.pending.contains(call.id) {
+            return Err(SendError::IdInUse);
+        }
+        match self.pending.shared(&call)? {
+            Some(shared) => self.share(call, row, shared),
+            None => self.send(call, row, false),
+        }
+    }
+
+    /// Accepts a call under an id that its caller chose, and that is in use for the same task.
+    fn share(
+        &mut self,
+        mut call: Call,
+        row: CallRow,
+        shared: Shared,
+    ) -> Result<Option<QueueName>, SendError> {
+        let (id, task) = (call.id, call.task_id());
+        if self.pending.has_callback(task) {
+            // It is called once for one task.
+            call.reply = call.reply.without_callback();
+        }
+        match shared {
+            Shared::Sent(message) => {
+                self.make_room_for_result(&call)?;
+                self.pending.add(call, row, self.now, None);
+                self.call_is_sent(id, message);
+            }
+            Shared::NotSent if self.pending.is_unsent(task) => self.add_sharing(call, row)?,
+            // An earlier call was told that it may be stored.
+            Shared::NotSent if self.outbox.has_given_up(&call.queue, task) => {
+                let queue = call.queue.clone();
+                self.add_sharing(call, row)?;
+                self.outbox.adopt(&queue, task);
+            }
+            Shared::NotSent => return self.send(call, row, true),
+        }
+        Ok(None)
+    }
+
+    /// Adds a call that waits for the message of another one.
+    fn add_sharing(&mut self, call: Call, row: CallRow) -> Result<(), SendError> {
+        self.check_room_in_outbox(&call)?;
+        self.make_room_for_result(&call)?;
+        let limit = self.limit_of(&call);
+        if limit.is_none() {
+            self.limit_subscription(call.task_id());
+        }
+        self.pending.add(call, row, self.now, limit);
+        Ok(())
+    }
+
+    /// Writes the message of a call, and adds it to those to be sent. `may_be_stored`: an earlier
+    /// message of its task may be in the queue.
+    fn send(
+        &mut self,
+        call: Call,
+        row: CallRow,
+        may_be_stored: bool,
+    ) -> Result<Option<QueueName>, SendError> {
+        self.config.capabilities.check_name(&call.queue)?;
+        let wants_result = call.reply.wants_result();
+        if wants_result && self.subscription.is_none() {
+            return Err(SendError::NoNotifier);
+        }
+        self.check_room_in_outbox(&call)?;
+        let subscription = self.subscription.as_ref().filter(|_| wants_result);
+        let reply = subscription.map(|subscription| subscription.reply_channel());
+        let times = message::Times::of(&call, self.wall.unix_millis(self.now));
+        let mut outgoing = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
+        outgoing.may_be_stored = may_be_stored;
+        self.make_room_for_result(&call)?;
+        let (task, queue, limit) = (call.task_id(), call.queue.clone(), self.limit_of(&call));
+        self.pending.add(call, row, self.now, limit);
+        let subscription = self.subscription.as_mut().filter(|_| wants_result);
+        match subscription.filter(|subscription| !subscription.is_up()) {
+            Some(subscription) => {
+                subscription.wait(WaitingCall { queue, outgoing });
+                self.outputs.extend(subscription.first_request().map(Output::Subscribe));
+                if limit.is_none() {
+                    self.limit_subscription(task);
+                }
+                Ok(None)
+            }
+            None => {
+                self.outbox.add(&queue, outgoing);
+                Ok(Some(queue))
+            }
+        }
+    }
+
+    /// A call without a time limit waits for the subscription, if it is not up, for the configured
+    /// time.
+    fn limit_subscription(&mut self, task: TaskId) {
+        let limit = self.now + self.config.subscription_wait;
+        let subscription = self.subscription.as_mut();
+        if let Some(subscription) = subscription.filter(|subscription| !subscription.is_up()) {
+            subscription.limit(task, limit);
+            self.watch_subscription_limit();
+        }
+    }
+
+    /// When a call must be sent at the latest, if it has a time limit.
+    fn limit_of(&self, call: &Call) -> Option<Moment> {
+        let within = call.within.or(self.config.within)?;
+        Some(self.in_the_future(self.now + within)).filter(|limit| *limit > self.now)
+    }
+
+    fn check_room_in_outbox(&self, call: &Call) -> Result<(), SendError> {
+        let limit = self.config.outbox;
+        let calls = self.pending.unsent() + self.outbox.given_up();
+        if calls >= limit && !planted(Bug::UnboundedOutbox) {
+            return Err(SendError::Full { limit, call: Box::new(call.clone()) });
+        }
+        Ok(())
+    }
+
+    /// Makes room for the result of a call, if it wants one.
+    fn make_room_for_result(&mut self, call: &Call) -> Result<(), SendError> {
+        let limit = self.config.waiting;
+        if call.reply.wants_result() && self.pending.awaited() >= limit {
+            let Some(task) = self.pending.evict_oldest_callback() else {
+                return Err(SendError::TooManyHandles { limit, call: Box::new(call.clone()) });
+            };
+            self.event(Event::CallbackEvicted { task, limit });
+        }
+        Ok(())
+    }
+}
