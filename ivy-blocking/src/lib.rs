@@ -109,6 +109,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`Ctx::cancelled`].
 pub use ivy_driver::BlockingToken as CancellationToken;
 
+/// Runs handlers in tests, without a server.
+pub mod testing {
+    /// Runs a handler in a test: once for each call of `run`.
+    pub type TestWorker = ivy_driver::TestWorker<super::Runtime>;
+    /// Builds the context of a handler. Created by [`Ctx::for_test`](super::Ctx::for_test).
+    pub type CtxBuilder = ivy_driver::CtxBuilder<super::Runtime>;
+
+    pub use ivy_driver::{NextStep, RecordedCall, TestFailure, TestFailureKind};
+    pub use ivy_proto::worker::CancelReason;
+}
+
 /// An HTTP client, for queues reached over HTTP.
 pub use ivy_driver::HttpClient;
 
@@ -118,6 +129,7 @@ pub use ivy_proto;
 
 pub use ivy_driver::{SweepInterrupter, SweepStep};
 pub use ivy_proto::admin::{self, Peeked};
+pub use ivy_proto::check::{self, CheckReport};
 pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;

@@ -92,7 +92,9 @@ impl<R: Runtime> IvyBuilder<R> {
         }
     }
 
-    /// The queue: `memory://`; `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]`, or
+    /// The queue: `memory://`, which is private to this ivy and its clones; `memory://NAME`, which all
+    /// ivies of this process with the same name and runtime share, for as long as there is one;
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]`, or
     /// `rediss://` for the same over TLS; or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the
     /// same with `ironmq+http://` for a server without TLS, such as `ivy serve`. If neither the URL
     /// nor the environment names a host, IronMQ's own is used, `mq-aws-us-east-1-1.iron.io`.
@@ -102,8 +104,8 @@ impl<R: Runtime> IvyBuilder<R> {
     }
 
     /// The notifier, which carries results to their callers:
-    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for the same over TLS, or
-    /// `memory://`.
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for the same over TLS, `memory://` or
+    /// `memory://NAME`.
     pub fn notifier_url(mut self, url: &str) -> Self {
         self.config = self.config.notifier_url(url);
         self
@@ -272,7 +274,7 @@ impl<R: Runtime> IvyBuilder<R> {
             within,
             backends,
             addresses,
-            served: factory.served(),
+            memory: factory.memory(),
             clock,
             events,
             sources: config.sources,

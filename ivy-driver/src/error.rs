@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ivy_proto::check::CheckReport;
 use ivy_proto::event::TaskRef;
 use ivy_proto::task::{TaskFailure, TimedOut};
 use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
@@ -77,6 +78,15 @@ impl<R: Runtime> Error<R> {
     pub fn timed_out(&self) -> Option<&TimedOut> {
         match self.cause() {
             Cause::TimedOut(known) => Some(known),
+            _ => None,
+        }
+    }
+
+    /// What a check found, if the error is that of [`Ivy::check`](crate::Ivy).
+    #[must_use]
+    pub fn check_report(&self) -> Option<&CheckReport> {
+        match self.cause() {
+            Cause::Check(report) => Some(report),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ivy_proto::Cause;
 
 /// The id of the process that created an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process(u32);
 
 impl Process {

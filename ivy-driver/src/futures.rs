@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use ivy_proto::admin::Peeked;
+use ivy_proto::check::CheckReport;
 use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
@@ -36,6 +37,7 @@ use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
 use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
 use crate::sweep::{RunningSweep, SweepStep};
+use crate::test_worker::{TestFailure, TestWorker};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 use crate::worker_watch::WorkerWatch;
@@ -161,6 +163,23 @@ impl<R: AsyncRuntime> Ivy<R> {
         self.meters().read::<R>().await
     }
 
+    /// Checks that the queue's server and the notifier are reached and accept the credentials, and that
+    /// what the keys seal can be opened: for a readiness probe, and for the start of a program.
+    /// Queue and notifier have `limit` each, at the same time.
+    ///
+    /// It is cheap and changes nothing. The queue is asked for one that need not exist, and no message
+    /// is posted or reserved. The notifier carries one small publication to a channel that nobody else
+    /// listens to. What cannot be checked, such as a queue of a kind that answers no such request, is
+    /// reported as [`NotChecked`](ivy_proto::check::Checked::NotChecked) and is no error.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue), [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable)
+    /// or, for keys, [`Config`](crate::ErrorKind::Config), by the first part that fails. The text
+    /// names all parts that fail, and [`check_report`](Error::check_report) returns what was found.
+    pub async fn check(&self, limit: Duration) -> Result<CheckReport, Error<R>> {
+        self.check_parts(limit).await
+    }
+
     /// Listens for this long and returns the workers that were heard: all those of this notification
     /// channel that publish their presence, wherever they run. A worker publishes at most 15 s after
     /// the listening began, so 16 s or more hear all of them.
@@ -247,6 +266,34 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
     /// twice or by name without a queue, or no task is registered.
     pub async fn start(self) -> Result<Worker<R>, Error<R>> {
         self.run()
+    }
+}
+
+impl<R: AsyncRuntime> TestWorker<R> {
+    /// Registers the handler of a task, as [`WorkerBuilder::register`] does.
+    #[must_use]
+    pub fn register<Args, Output, Marker>(
+        self,
+        task: impl TaskSpec<Args, Output>,
+        handler: impl Handler<Ctx<R>, Args, Output, Marker>,
+    ) -> Self
+    where
+        Args: FromArgs,
+        Output: Serialize,
+    {
+        self.with(|worker| worker.register(task, handler))
+    }
+
+    /// Runs the handler of this task once, with these arguments, and returns its result.
+    ///
+    /// # Errors
+    /// A [`TestFailure`] with what the handler returned instead, and what a worker does next.
+    pub async fn run<Args: ToArgs, Output: DeserializeOwned>(
+        &self,
+        task: &Task<Args, Output>,
+        args: Args,
+    ) -> Result<Output, TestFailure> {
+        self.deliver(task, &args).await
     }
 }
 

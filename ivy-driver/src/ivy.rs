@@ -27,6 +27,7 @@ use crate::fork_check::ForkCheck;
 use crate::handle::Handle;
 use crate::handler_waits::HandlerWaits;
 use crate::identity::identity;
+use crate::memory::Memory;
 use crate::metrics::Meters;
 use crate::nudge::{Nudges, NudgingQueue};
 use crate::producer::{Producer, ProducerCommand, ProducerResources};
@@ -80,8 +81,8 @@ pub(crate) struct Parts<R> {
     /// The names of the backends.
     pub(crate) backends: Backends,
     pub(crate) addresses: Addresses,
-    /// Who serves the queues, if they are in memory.
-    pub(crate) served: Option<ServedQueues>,
+    /// The memory of the queue, if it is in memory.
+    pub(crate) memory: Option<Memory<R>>,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
     pub(crate) sources: Sources,
@@ -328,8 +329,9 @@ impl<R: Runtime> Ivy<R> {
         &self.shared.nudges
     }
 
-    pub(crate) fn served(&self) -> Option<&ServedQueues> {
-        self.shared.parts.served.as_ref()
+    /// Who serves the queues, if they are in memory. Call it in the runtime that uses this ivy.
+    pub(crate) fn served(&self) -> Option<ServedQueues> {
+        self.shared.parts.memory.as_ref().map(Memory::served)
     }
 
     pub(crate) fn sink(&self) -> &EventSink {
@@ -385,7 +387,7 @@ impl<R: Runtime> Ivy<R> {
                     callbacks: callbacks.clone(),
                     events: parts.events.clone(),
                     meters: self.shared.meters.clone(),
-                    served: parts.served.clone(),
+                    served: self.served(),
                     clock: self.clock(),
                 },
             ))

@@ -53,6 +53,7 @@ mod builder;
 mod built_in;
 mod call_listener;
 mod call_progress;
+mod check;
 mod clock;
 mod connecting;
 mod context;
@@ -70,6 +71,7 @@ mod identity;
 mod ivy;
 mod locked_machine;
 mod log;
+mod memory;
 mod memory_notifier;
 mod memory_queue;
 mod metrics;
@@ -82,6 +84,7 @@ mod remote;
 mod runtime;
 mod served_queues;
 mod sweep;
+mod test_worker;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "threads")]
@@ -104,6 +107,9 @@ pub use ivy::Ivy;
 pub use remote::http_client;
 pub use runtime::{AsyncRuntime, Callbacks, Clients, HttpClient, Net, Runtime};
 pub use sweep::{RunningSweep, SweepInterrupter, SweepStep};
+pub use test_worker::{
+    CtxBuilder, NextStep, RecordedCall, TestFailure, TestFailureKind, TestWorker,
+};
 #[cfg(feature = "threads")]
 pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
 pub use tls::Tls;

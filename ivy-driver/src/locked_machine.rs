@@ -24,7 +24,7 @@ use crate::runtime::Runtime;
 /// A machine that responds to requests, to some of them later.
 pub trait Machine: Send + 'static {
     /// A request.
-    type Request;
+    type Request: Send + 'static;
     /// A response.
     type Response: Send + 'static;
 
@@ -77,6 +77,10 @@ struct State<M: Machine> {
     waiting: HashMap<RequestId, oneshot::Sender<M::Response>>,
     /// When the next timer is due, at the earliest.
     alarm: Option<Moment>,
+    /// When the machine last ran.
+    ran_at: Moment,
+    /// Requests of callers that were dropped, to be made before anything else.
+    postponed: Vec<M::Request>,
 }
 
 impl<R: Runtime, M: Machine> LockedMachine<R, M> {
@@ -93,7 +97,14 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         machine: M,
         clock: Clock<R>,
     ) -> io::Result<Arc<Self>> {
-        let state = State { machine, last_id: 0, waiting: HashMap::new(), alarm: None };
+        let state = State {
+            machine,
+            last_id: 0,
+            waiting: HashMap::new(),
+            alarm: None,
+            ran_at: Moment::EPOCH,
+            postponed: Vec::new(),
+        };
         let alarm_changed = Arc::new(Event::new());
         let changed = Arc::clone(&alarm_changed);
         let locked = Arc::new(LockedMachine { clock, state: Mutex::new(state), alarm_changed });
@@ -115,6 +126,18 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         })
     }
 
+    /// Makes a request before any other, without waiting for its response. Unlike
+    /// [`submit`](LockedMachine::submit) it does not ask the clock: a caller that is dropped with its
+    /// runtime, in a thread-local variable, may outlive the runtime's clock.
+    pub fn submit_next(&self, request: M::Request) {
+        // A machine that has panicked makes no more requests.
+        if let Ok(mut state) = self.state.lock() {
+            state.postponed.push(request);
+            drop(state);
+            self.alarm_changed.notify(usize::MAX);
+        }
+    }
+
     /// Completes all pending requests with `response`, and passes `change` to the machine before its
     /// next request.
     ///
@@ -126,6 +149,7 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         change: impl FnOnce(&mut M),
     ) -> Result<(), Poisoned> {
         self.with(|state, now| {
+            state.ran_at = state.ran_at.max(now);
             for (id, waiting) in state.waiting.drain() {
                 state.machine.abandon(id, now);
                 // The caller may have just been dropped.
@@ -135,10 +159,22 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         })
     }
 
+    /// Abandons a request, without asking the clock as well.
+    fn abandon(&self, id: RequestId) -> Result<(), Poisoned> {
+        let mut state = self.state.lock().map_err(|_| Poisoned)?;
+        state.abandon(id);
+        if state.hand_out() {
+            self.alarm_changed.notify(usize::MAX);
+        }
+        Ok(())
+    }
+
     /// Runs the machine and delivers the responses that others wait for.
     fn with<T>(&self, run: impl FnOnce(&mut State<M>, Moment) -> T) -> Result<T, Poisoned> {
+        let now = self.clock.now();
         let mut state = self.state.lock().map_err(|_| Poisoned)?;
-        let result = run(&mut state, self.clock.now());
+        state.make_postponed_requests(now);
+        let result = run(&mut state, now);
         if state.hand_out() {
             self.alarm_changed.notify(usize::MAX);
         }
@@ -186,6 +222,7 @@ type SubmittedTo<M> =
 
 impl<M: Machine> State<M> {
     fn submit(&mut self, request: M::Request, now: Moment) -> SubmittedTo<M> {
+        self.ran_at = self.ran_at.max(now);
         // Ids start at one: a machine may use zero itself.
         self.last_id += 1;
         let id = RequestId(self.last_id);
@@ -201,13 +238,22 @@ impl<M: Machine> State<M> {
         Err((id, response))
     }
 
-    fn abandon(&mut self, id: RequestId, now: Moment) {
+    fn make_postponed_requests(&mut self, now: Moment) {
+        for request in std::mem::take(&mut self.postponed) {
+            // Nobody waits for the response.
+            let _ = self.submit(request, now);
+        }
+    }
+
+    /// Abandons a request when the machine last ran: at a later moment, it might respond first.
+    fn abandon(&mut self, id: RequestId) {
         if self.waiting.remove(&id).is_some() {
-            self.machine.abandon(id, now);
+            self.machine.abandon(id, self.ran_at);
         }
     }
 
     fn tick(&mut self, now: Moment) {
+        self.ran_at = self.ran_at.max(now);
         self.alarm = None;
         self.machine.tick(now);
     }
@@ -254,7 +300,7 @@ impl<R: Runtime, M: Machine> PendingResponse<R, M> {
         if self.response.is_terminated() {
             return Ok(None);
         }
-        self.locked.with(|state, now| state.abandon(self.id, now))?;
+        self.locked.abandon(self.id)?;
         let response = self.response.try_recv().ok().flatten();
         self.response.close();
         Ok(response)

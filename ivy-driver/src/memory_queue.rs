@@ -3,65 +3,49 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use ivy_proto::backend::Queue;
 use ivy_proto::broker::{
-    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
+    Broker, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
 };
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Moment, QueueName};
 
+#[cfg(test)]
 use crate::clock::Clock;
-use crate::locked_machine::{
-    LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
-};
+use crate::locked_machine::{Machine, MachineStep, PendingResponse, Poisoned, Submitted};
+use crate::memory::Memory;
 use crate::pump::check_accepted;
 use crate::runtime::Runtime;
 
-/// A queue in this process that behaves like IronMQ. Its messages live as long as it, its clones
-/// and its pending operations.
+/// A queue in this process that behaves like IronMQ. Its messages live as long as its
+/// [`Memory`].
 pub(crate) struct MemoryQueue<R> {
-    clock: Clock<R>,
-    seed: [u8; 32],
-    /// Created by the first request, which is the first to need a runtime. `None` if the runtime
-    /// cannot keep time.
-    broker: Arc<OnceLock<Option<Shared<R>>>>,
+    memory: Memory<R>,
 }
 
-type Shared<R> = Arc<LockedMachine<R, Broker>>;
-
 impl<R: Runtime> MemoryQueue<R> {
-    pub(crate) fn new(clock: Clock<R>, seed: [u8; 32]) -> Self {
-        MemoryQueue { clock, seed, broker: Arc::default() }
+    pub(crate) fn of(memory: Memory<R>) -> Self {
+        MemoryQueue { memory }
     }
 
     #[cfg(test)]
-    pub(crate) fn clock(&self) -> Clock<R> {
-        self.clock
+    pub(crate) fn new(clock: Clock<R>, seed: [u8; 32]) -> Self {
+        MemoryQueue::of(Memory::private(clock, seed))
     }
 
-    fn broker(&self) -> Option<Shared<R>> {
-        self.broker.get_or_init(|| self.start()).clone()
-    }
-
-    fn start(&self) -> Option<Shared<R>> {
-        let broker = Broker::new(BrokerConfig::default(), self.seed);
-        LockedMachine::with_clock("ivy-memory", broker, self.clock)
-            .inspect_err(|error| {
-                tracing::error!(%error, "cannot start the queue in memory");
-            })
-            .ok()
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> &Memory<R> {
+        &self.memory
     }
 }
 
 impl<R> Clone for MemoryQueue<R> {
     fn clone(&self) -> Self {
-        let MemoryQueue { clock, seed, broker } = self;
-        MemoryQueue { clock: *clock, seed: *seed, broker: Arc::clone(broker) }
+        MemoryQueue { memory: self.memory.clone() }
     }
 }
 
@@ -77,7 +61,7 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
-        let broker = self.broker();
+        let broker = self.memory.broker();
         async move {
             let broker = broker.ok_or_else(|| lost(Poisoned))?;
             let queue = op.queue().cloned();
@@ -144,12 +128,8 @@ impl<R: Runtime> Drop for Reserving<R> {
             let target = Target { message, reservation: Some(reservation) };
             let (queue, delay) = (queue.clone(), Duration::ZERO);
             // It is refused if the lease has ended; then the message was already released.
-            let _ = self.waiting.machine().submit(Request::Release {
-                queue,
-                target,
-                delay,
-                failed: false,
-            });
+            let release = Request::Release { queue, target, delay, failed: false };
+            self.waiting.machine().submit_next(release);
         }
     }
 }
@@ -218,6 +198,47 @@ mod tests {
         let mut waiting = queue.execute(reserve(30));
         assert!((&mut waiting).now_or_never().is_none());
         queue.execute(post()).await.unwrap();
+        drop(waiting);
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_of_a_reserve_that_outlives_its_runtimes_clock_are_released() {
+        use tokio::runtime::{Builder, Runtime};
+        thread_local!(static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap());
+        let queue = queue();
+        queue.execute(post()).await.unwrap();
+        queue.execute(reserve(0)).await.unwrap();
+        let (with_reply, without) = (queue.execute(reserve(30)), queue.execute(reserve(30)));
+        let (mut with_reply, mut without) = (with_reply, without);
+        assert!((&mut with_reply).now_or_never().is_none());
+        assert!((&mut without).now_or_never().is_none());
+        queue.execute(post()).await.unwrap();
+        let in_thread = move || {
+            RUNTIME.with(|runtime| {
+                runtime.block_on(async {
+                    tokio::spawn(async move {
+                        let _both = (with_reply, without);
+                        std::future::pending::<()>().await;
+                    });
+                });
+            });
+        };
+        std::thread::spawn(in_thread).join().unwrap();
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reserve_that_is_cancelled_just_as_a_message_becomes_ready_takes_none() {
+        let queue = queue();
+        let delay = Duration::from_secs(10);
+        let message = NewMessage { body: Body::new("hello"), delay };
+        let post = QueueOp::Post { queue: name(), messages: Batch::one(message) };
+        queue.execute(post).await.unwrap();
+        let mut waiting = queue.execute(reserve(30));
+        assert!((&mut waiting).now_or_never().is_none());
+        // The broker's own timer has not fired yet when this returns.
+        tokio::time::advance(delay).await;
         drop(waiting);
         assert_eq!(count(queue.execute(reserve(0)).await), 1);
     }

@@ -55,6 +55,13 @@ pub trait Runtime: Clients + Sized {
     /// The name of the runtime, for people.
     const NAME: &'static str = "custom";
 
+    /// Identifies the runtime that the caller runs in, if a process may have several of this type,
+    /// each with its own clock and tasks. `None` outside of a runtime. An `Ivy` shares a memory by name
+    /// with those in the same runtime.
+    fn instance() -> Option<u64> {
+        Some(0)
+    }
+
     /// The current time, on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant {
         Instant::now()

@@ -6,14 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ivy_proto::QueueName;
 use ivy_proto::task::QueuePlace;
 
-/// The workers of one [`Ivy`](crate::Ivy) in memory.
+/// The workers on one memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServedQueues {
     /// How many workers serve each queue.
     workers: Arc<Mutex<BTreeMap<QueueName, usize>>>,
+    /// Whether several [`Ivy`](crate::Ivy) share the memory.
+    is_shared: bool,
 }
 
 impl ServedQueues {
+    /// Those of a memory that several `Ivy` share.
+    pub(crate) fn shared() -> Self {
+        ServedQueues { is_shared: true, ..ServedQueues::default() }
+    }
+
     /// Records that a worker serves these queues, until what is returned is dropped.
     pub(crate) fn add<'a>(&self, queues: impl Iterator<Item = &'a QueueName>) -> Serving {
         let queues: Vec<QueueName> = queues.cloned().collect();
@@ -28,7 +35,11 @@ impl ServedQueues {
     /// What is known of a queue.
     pub(crate) fn place_of(&self, queue: &QueueName) -> QueuePlace {
         let is_served = self.lock().contains_key(queue);
-        QueuePlace::Memory { is_served }
+        if self.is_shared {
+            QueuePlace::SharedMemory { is_served }
+        } else {
+            QueuePlace::Memory { is_served }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<QueueName, usize>> {

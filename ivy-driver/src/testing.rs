@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, OnceCell};
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, lookup_host};
+use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::futures::{CancellationToken, TaskPerCallback};
@@ -53,6 +55,13 @@ impl Clients for Tokio {
 impl Runtime for Tokio {
     type CancellationToken = CancellationToken;
     type Callbacks = TaskPerCallback<Self>;
+
+    fn instance() -> Option<u64> {
+        let runtime = Handle::try_current().ok()?;
+        let mut hasher = DefaultHasher::new();
+        runtime.id().hash(&mut hasher);
+        Some(hasher.finish())
+    }
 
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()

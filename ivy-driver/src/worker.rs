@@ -145,9 +145,37 @@ fn cannot_start<R: Runtime>(error: io::Error) -> Error<R> {
 type Published = Result<u64, NotifyFault>;
 
 /// A running handler.
-struct Running<R: Runtime> {
+pub(crate) struct Running<R: Runtime> {
     cancelled: R::CancellationToken,
     waits: HandlerWaits,
+}
+
+impl<R: Runtime> Running<R> {
+    /// Prepares to run a handler: its context, and the means to report its end.
+    pub(crate) fn begin(
+        run: Run,
+        ivy: Ivy<R>,
+        mailbox: UnboundedSender<Input>,
+    ) -> (Self, Ctx<R>, HandlerCompletion) {
+        let job = run.job;
+        let waits = HandlerWaits::new(job, mailbox.clone());
+        let context = Ctx::new(run, ivy, waits.clone());
+        let cancelled = context.cancelled().clone();
+        (Running { cancelled, waits }, context, HandlerCompletion::new(job, mailbox))
+    }
+
+    pub(crate) fn cancel(&self) {
+        R::cancel(&self.cancelled);
+    }
+
+    pub(crate) fn interrupt(&self) {
+        self.waits.interrupt();
+    }
+
+    /// Reports that it has ended.
+    pub(crate) fn end(&self) {
+        self.waits.end();
+    }
 }
 
 struct WorkerRole<R: Adapter> {
@@ -171,18 +199,16 @@ impl<R: Adapter> WorkerRole<R> {
 
     fn run(&mut self, run: Run) {
         let (job, args) = (run.job, run.args.clone());
-        let waits = HandlerWaits::new(job, self.mailbox.clone());
-        let context = Ctx::new(run, self.ivy.clone(), waits.clone());
-        let cancelled = context.cancelled().clone();
-        self.running.insert(job, Running { cancelled, waits });
-        let mailbox = self.mailbox.clone();
-        self.handlers.run(context, args, HandlerCompletion::new(job, mailbox));
+        let (running, context, completion) =
+            Running::begin(run, self.ivy.clone(), self.mailbox.clone());
+        self.running.insert(job, running);
+        self.handlers.run(context, args, completion);
     }
 
     fn cancel(&self, job: JobId, reason: CancelReason) {
         if let Some(running) = self.running.get(&job) {
             tracing::debug!(?job, ?reason, "cancelling a handler");
-            R::cancel(&running.cancelled);
+            running.cancel();
         }
     }
 
@@ -210,7 +236,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
         if let Input::Job(job, _) = &input
             && let Some(running) = self.running.remove(job)
         {
-            running.waits.end();
+            running.end();
         }
         self.feed(input, now);
     }
@@ -237,7 +263,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
                 Output::Cancel(job, reason) => self.cancel(job, reason),
                 Output::Interrupt(job) => {
                     if let Some(running) = self.running.get(&job) {
-                        running.waits.interrupt();
+                        running.interrupt();
                     }
                 }
                 Output::Event(event) => self.events.emit(event),

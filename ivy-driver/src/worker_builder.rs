@@ -16,6 +16,9 @@ use crate::worker::{Worker, start};
 /// The default time limit of the drain of a dropped worker.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many handlers a test may run at a time.
+const TEST_HANDLERS: usize = 100;
+
 /// Configures a worker and starts it. Created by [`Ivy::worker`].
 ///
 /// Errors in a name or a number are reported by [`start`](WorkerBuilder::start).
@@ -153,6 +156,21 @@ impl<R: Adapter> WorkerBuilder<R> {
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain_limit = limit;
         self
+    }
+
+    /// Prepares its handlers to be run by a test, without a worker.
+    pub(crate) fn for_test(mut self) -> Self {
+        self.handlers.set_concurrency(TEST_HANDLERS);
+        self
+    }
+
+    pub(crate) fn ivy(&self) -> &Ivy<R> {
+        &self.ivy
+    }
+
+    /// What a test runs a handler with.
+    pub(crate) fn parts(&self) -> (&Ivy<R>, &R::Handlers, &WorkerSetup) {
+        (&self.ivy, &self.handlers, &self.setup)
     }
 
     /// Starts the worker.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::check::CheckReport;
 use crate::notify::NotifyFault;
 use crate::producer::SendError;
 use crate::queue::Fault;
@@ -116,6 +117,9 @@ pub enum Cause {
         )
     )]
     Notifier(Option<NotifyFault>),
+    /// Some parts failed a check.
+    #[error("{0}")]
+    Check(Box<CheckReport>),
     /// The runtime of this instance has ended.
     #[error("ivy stopped because its runtime or thread ended; create a new Ivy in the current one")]
     Stopped,
@@ -170,6 +174,7 @@ impl Cause {
             Cause::Queue(_) => ErrorKind::Queue,
             Cause::NoNotifier => ErrorKind::NoNotifier,
             Cause::Notifier(_) => ErrorKind::NotifierUnavailable,
+            Cause::Check(report) => report.error_kind(),
             Cause::Draining => ErrorKind::Draining,
             Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }

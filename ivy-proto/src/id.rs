@@ -228,6 +228,14 @@ pub struct OpId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
+impl JobId {
+    /// A run with this number, for handlers that run without the machine of a worker.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        JobId(number)
+    }
+}
+
 /// Generates consecutive ids.
 #[derive(Debug, Default)]
 pub(crate) struct IdGenerator(u64);

@@ -19,6 +19,7 @@
 //! [`event`] | what machines report to operators
 //! [`admin`] | what operators do: inspect queues, requeue and delete dead letters
 //! [`inspect`] | what operators are shown of messages
+//! [`check`] | whether keys, queue and notifier work
 //! [`metrics`], [`presence`] | what machines count, and what workers publish about themselves
 //!
 //! # Driving a machine
@@ -67,6 +68,7 @@
 pub mod admin;
 pub mod backend;
 pub mod broker;
+pub mod check;
 pub mod config;
 pub mod connect;
 mod error;

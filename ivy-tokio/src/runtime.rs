@@ -1,6 +1,7 @@
 //! The runtime tokio.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use ivy_driver::{
     AsyncRuntime, Clients, HttpClient, Net, Runtime, TaskPerCallback, Tls, http_client,
 };
 use tokio::net::{TcpStream, lookup_host};
+use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +45,13 @@ impl Runtime for Tokio {
     type Callbacks = TaskPerCallback<Self>;
 
     const NAME: &'static str = "tokio";
+
+    fn instance() -> Option<u64> {
+        let runtime = Handle::try_current().ok()?;
+        let mut hasher = DefaultHasher::new();
+        runtime.id().hash(&mut hasher);
+        Some(hasher.finish())
+    }
 
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()

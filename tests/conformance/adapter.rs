@@ -11,6 +11,7 @@ macro_rules! adapter {
             use std::time::Duration;
 
             use ivy_proto::admin::{Report, SweepConfig};
+            use ivy_proto::check::CheckReport;
             use ivy_proto::event::Event;
             use ivy_proto::metrics::Snapshot;
             use ivy_proto::presence::Heard;
@@ -153,6 +154,12 @@ macro_rules! adapter {
                     let (sender, receiver) = mpsc::channel();
                     forward(self.events(), sender);
                     receiver
+                }
+
+                fn check(&self, limit: Duration) -> $ivy::Result<CheckReport> {
+                    wait(self.check(limit))
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)
                 }
 
                 fn metrics(&self) -> Snapshot {

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use ivy_proto::admin::{Report, SweepConfig};
+use ivy_proto::check::CheckReport;
 use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
@@ -95,6 +96,7 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     /// The events from now on, in order.
     fn events(&self) -> Receiver<Event>;
 
+    fn check(&self, limit: Duration) -> Result<CheckReport, Self::Error>;
     fn metrics(&self) -> Snapshot;
     fn workers(&self, duration: Duration) -> Result<Heard, Self::Error>;
     fn watch_workers(&self) -> Result<Self::WorkerWatch, Self::Error>;

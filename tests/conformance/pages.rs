@@ -55,6 +55,17 @@ mod tests {
         assert!(blocks(readme, "```rust\n").iter().all(|program| program.lines().count() <= 40));
     }
 
+    #[test]
+    fn the_page_on_testing_shows_tests_that_are_run() {
+        let page = include_str!("../../guides/testing.md");
+        let tests = [
+            include_str!("../../ivy-tokio/tests/testing_guide.rs"),
+            include_str!("../../ivy-blocking/tests/testing_guide.rs"),
+            include_str!("../../ivy-async-std/tests/testing_guide.rs"),
+        ];
+        assert_shows(page, "```rust\n", &tests);
+    }
+
     /// Each adapter's package contains the page that its documentation includes, so there are three.
     #[test]
     fn the_adapters_have_the_same_page() {

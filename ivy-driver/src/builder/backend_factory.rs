@@ -9,12 +9,12 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::guarded_backend::{GuardedNotifier, GuardedQueue};
+use crate::memory::Memory;
 use crate::memory_notifier::MemoryNotifier;
 use crate::memory_queue::MemoryQueue;
 use crate::random::random;
 use crate::remote::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
-use crate::served_queues::ServedQueues;
 use crate::tls::OwnRoots;
 
 /// A variant that the core knows and this crate does not.
@@ -30,25 +30,25 @@ pub(super) struct BackendFactory<R> {
     events: EventSink,
     /// The sessions of the queue, which the notifier may share.
     queue_session: Option<(SessionFactory, SessionBackend<R>)>,
-    /// Who serves the queues, if they are in memory.
-    served: Option<ServedQueues>,
+    /// The memory of the queue, if it is in memory.
+    memory: Option<Memory<R>>,
 }
 
 impl<R: Runtime> BackendFactory<R> {
     pub(super) fn new(clock: Clock<R>, roots: OwnRoots, events: EventSink) -> Self {
-        BackendFactory { clock, roots, events, queue_session: None, served: None }
+        BackendFactory { clock, roots, events, queue_session: None, memory: None }
     }
 
-    /// Who serves the queues, if they are in memory.
-    pub(super) fn served(&self) -> Option<ServedQueues> {
-        self.served.clone()
+    /// The memory of the queue, if it is in memory.
+    pub(super) fn memory(&self) -> Option<Memory<R>> {
+        self.memory.clone()
     }
 
     pub(super) fn queue(&mut self, named: &QueueConfig) -> Result<Arc<dyn Queue>, Error<R>> {
         Ok(match named {
-            QueueConfig::Memory => {
-                self.served = Some(ServedQueues::default());
-                Arc::new(MemoryQueue::new(self.clock, random()?))
+            QueueConfig::Memory => self.in_memory(Memory::private(self.clock, random()?)),
+            QueueConfig::SharedMemory(name) => {
+                self.in_memory(Memory::shared(name.clone(), random()?))
             }
             QueueConfig::Backend(backend) => match backend.implementation() {
                 QueueImpl::Exchange(exchange) => {
@@ -75,6 +75,9 @@ impl<R: Runtime> BackendFactory<R> {
     pub(super) fn notifier(&self, named: &NotifierConfig) -> Result<Arc<dyn Notifier>, Error<R>> {
         Ok(match named {
             NotifierConfig::Memory => Arc::new(MemoryNotifier::default()),
+            NotifierConfig::SharedMemory(name) => {
+                Arc::new(Memory::<R>::shared(name.clone(), random()?))
+            }
             NotifierConfig::Backend(backend) => match backend.implementation() {
                 NotifierImpl::Session(sessions) => match &self.queue_session {
                     Some((factory, session)) if factory == sessions => Arc::new(session.clone()),
@@ -87,6 +90,11 @@ impl<R: Runtime> BackendFactory<R> {
             },
             _ => return Err(Error::config(NOT_BUILT_IN)),
         })
+    }
+
+    fn in_memory(&mut self, memory: Memory<R>) -> Arc<dyn Queue> {
+        self.memory = Some(memory.clone());
+        Arc::new(MemoryQueue::of(memory))
     }
 
     fn session(&self, sessions: &SessionFactory) -> Result<SessionBackend<R>, Error<R>> {

@@ -78,7 +78,8 @@ fn flaky(fates: impl IntoIterator<Item = Fate>) -> Flaky {
 }
 
 fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
-    let clock = queue.queue.clock();
+    let memory = queue.queue.memory().clone();
+    let clock = memory.clock();
     let parts = Parts {
         clock,
         queue: Arc::new(queue),
@@ -90,7 +91,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         node_peers: true,
         within: None,
         backends: Backends::new("memory", None),
-        served: Some(ServedQueues::default()),
+        memory: Some(memory),
         events: EventSink::new(clock),
         addresses: Addresses::default(),
         sources: sources(),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Listener;
 use ivy_proto::admin::Peeked;
+use ivy_proto::check::CheckReport;
 use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
@@ -24,6 +25,7 @@ use crate::handle::Handle;
 use crate::ivy::Ivy;
 use crate::runtime::Clients;
 use crate::sweep::{RunningSweep, SweepStep};
+use crate::test_worker::{TestFailure, TestWorker};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 use crate::worker_watch::WorkerWatch;
@@ -144,6 +146,23 @@ impl<C: Clients> Ivy<Threads<C>> {
         block_on(self.meters().read::<Threads<C>>())
     }
 
+    /// Checks that the queue's server and the notifier are reached and accept the credentials, and that
+    /// what the keys seal can be opened: for a readiness probe, and for the start of a program.
+    /// Queue and notifier have `limit` each, at the same time.
+    ///
+    /// It is cheap and changes nothing. The queue is asked for one that need not exist, and no message
+    /// is posted or reserved. The notifier carries one small publication to a channel that nobody else
+    /// listens to. What cannot be checked, such as a queue of a kind that answers no such request, is
+    /// reported as [`NotChecked`](ivy_proto::check::Checked::NotChecked) and is no error.
+    ///
+    /// # Errors
+    /// [`Queue`](crate::ErrorKind::Queue), [`NotifierUnavailable`](crate::ErrorKind::NotifierUnavailable)
+    /// or, for keys, [`Config`](crate::ErrorKind::Config), by the first part that fails. The text
+    /// names all parts that fail, and [`check_report`](Error::check_report) returns what was found.
+    pub fn check(&self, limit: Duration) -> Result<CheckReport, Error<Threads<C>>> {
+        block_on(self.check_parts(limit))
+    }
+
     /// Listens for this long and returns the workers that were heard: all those of this notification
     /// channel that publish their presence, wherever they run. A worker publishes at most 15 s after
     /// the listening began, so 16 s or more hear all of them.
@@ -226,6 +245,34 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
     /// twice or by name without a queue, no task is registered, or no thread can be started.
     pub fn start(self) -> Result<Worker<Threads<C>>, Error<Threads<C>>> {
         self.run()
+    }
+}
+
+impl<C: Clients> TestWorker<Threads<C>> {
+    /// Registers the handler of a task, as [`WorkerBuilder::register`] does.
+    #[must_use]
+    pub fn register<Args, Output, Marker>(
+        self,
+        task: impl TaskSpec<Args, Output>,
+        handler: impl BlockingHandler<Ctx<Threads<C>>, Args, Output, Marker>,
+    ) -> Self
+    where
+        Args: FromArgs,
+        Output: Serialize,
+    {
+        self.with(|worker| worker.register(task, handler))
+    }
+
+    /// Runs the handler of this task once, with these arguments, and returns its result.
+    ///
+    /// # Errors
+    /// A [`TestFailure`] with what the handler returned instead, and what a worker does next.
+    pub fn run<Args: ToArgs, Output: DeserializeOwned>(
+        &self,
+        task: &Task<Args, Output>,
+        args: Args,
+    ) -> Result<Output, TestFailure> {
+        block_on(self.deliver(task, &args))
     }
 }
 

@@ -86,9 +86,11 @@ pub enum UrlProblem {
     /// The host is missing.
     #[error("the host is missing")]
     NoHost,
-    /// Something follows the scheme of a URL that is only a scheme.
-    #[error("nothing may follow memory://")]
-    NotBare,
+    /// Something other than the name of a shared memory follows `memory://`.
+    #[error(
+        "only a name may follow memory://, written like that of a host, with up to 64 characters; or nothing, for a memory that is private to one Ivy and its clones"
+    )]
+    NotAMemoryName,
     /// An error that the backend reports.
     #[error("{0}")]
     Backend(BackendError),

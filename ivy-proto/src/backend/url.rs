@@ -107,6 +107,11 @@ impl BackendUrl {
         self.query.iter().map(|(key, _)| key.as_str())
     }
 
+    /// Whether there is a path, even if it is a single slash.
+    pub(crate) fn has_path(&self) -> bool {
+        self.has_path
+    }
+
     /// Whether the URL consists of only the scheme.
     #[must_use]
     pub fn is_bare(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::bad_url::BadUrl;
 use super::environment::{Environment, Found};
 use super::error::ConfigError;
+use super::memory_name::MemoryName;
 use super::{NotifierConfig, QueueConfig};
 use crate::backend::{BackendError, BackendUrl, NotifierImpl, Plug, QueueImpl, UrlProblem};
 
@@ -71,7 +72,11 @@ impl Backends {
         };
         let url = self.url(url, Kind::Queue)?;
         if url.scheme() == MEMORY {
-            return Ok((QueueConfig::Memory, Some(url)));
+            let queue = match MemoryName::of(&url)? {
+                None => QueueConfig::Memory,
+                Some(name) => QueueConfig::SharedMemory(name),
+            };
+            return Ok((queue, Some(url)));
         }
         let makes = |plug: &'_ Plug| Some((*plug, plug.queue?.1));
         let found = self.plug(&url).and_then(makes);
@@ -120,7 +125,10 @@ impl Backends {
         environment: &Environment<'_>,
     ) -> Result<Option<NotifierConfig>, ConfigError> {
         if url.scheme() == MEMORY {
-            return Ok(Some(NotifierConfig::Memory));
+            return Ok(Some(match MemoryName::of(url)? {
+                None => NotifierConfig::Memory,
+                Some(name) => NotifierConfig::SharedMemory(name),
+            }));
         }
         let makes = |plug: &'_ Plug| Some((*plug, plug.notifier?.1));
         let Some((plug, make)) = self.plug(url).and_then(makes) else { return Ok(None) };
@@ -152,9 +160,6 @@ impl Backends {
         let url =
             BackendUrl::parse(&value, origin).map_err(|error| self.shown(error, &value, kind))?;
         let plug = self.plug(&url);
-        if url.scheme() == MEMORY && !url.is_bare() && url.query_keys().next().is_none() {
-            return Err(url.refuse(UrlProblem::NotBare));
-        }
         let known = plug.map_or(&[][..], Plug::keys);
         if url.query_keys().all(|key| known.contains(&key)) {
             return Ok(url);

@@ -11,7 +11,8 @@
 //! A variable that is set to an invalid value is an error, even if the value is empty: it is never
 //! ignored.
 //!
-//! The accepted URL schemes depend on the registered backends. `memory://` is always accepted.
+//! The accepted URL schemes depend on the registered backends. `memory://` and
+//! `memory://NAME` are always accepted.
 //!
 //! ```
 //! use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
@@ -28,6 +29,7 @@ mod bad_url;
 mod environment;
 mod error;
 mod keyset;
+mod memory_name;
 mod sources;
 mod warning;
 
@@ -35,6 +37,7 @@ pub use bad_url::BadUrl;
 pub use environment::{Environment, Found, Origin};
 pub use error::ConfigError;
 pub use keyset::KeysetFile;
+pub use memory_name::MemoryName;
 pub use sources::{Source, Sources};
 pub use warning::Warning;
 
@@ -55,8 +58,10 @@ const DEFAULT_CHANNEL: &str = "ivy-notifier";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueConfig {
-    /// In the memory of this process.
+    /// In memory, private to one `Ivy` and its clones.
     Memory,
+    /// In a memory that the `Ivy`s of a process share by its name.
+    SharedMemory(MemoryName),
     /// The queue of a backend.
     Backend(QueueBackend),
 }
@@ -66,7 +71,7 @@ impl QueueConfig {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            QueueConfig::Memory => MEMORY,
+            QueueConfig::Memory | QueueConfig::SharedMemory(_) => MEMORY,
             QueueConfig::Backend(backend) => backend.name(),
         }
     }
@@ -76,6 +81,7 @@ impl QueueConfig {
     pub fn address(&self) -> Option<&str> {
         match self {
             QueueConfig::Memory => Some(MEMORY_URL),
+            QueueConfig::SharedMemory(name) => Some(name.url()),
             QueueConfig::Backend(backend) => backend.address(),
         }
     }
@@ -85,8 +91,10 @@ impl QueueConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotifierConfig {
-    /// In the memory of this process.
+    /// In memory, private to one `Ivy` and its clones.
     Memory,
+    /// In a memory that the `Ivy`s of a process share by its name.
+    SharedMemory(MemoryName),
     /// The notifier of a backend.
     Backend(NotifierBackend),
 }
@@ -96,7 +104,7 @@ impl NotifierConfig {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            NotifierConfig::Memory => MEMORY,
+            NotifierConfig::Memory | NotifierConfig::SharedMemory(_) => MEMORY,
             NotifierConfig::Backend(backend) => backend.name(),
         }
     }
@@ -106,6 +114,7 @@ impl NotifierConfig {
     pub fn address(&self) -> Option<&str> {
         match self {
             NotifierConfig::Memory => Some(MEMORY_URL),
+            NotifierConfig::SharedMemory(name) => Some(name.url()),
             NotifierConfig::Backend(backend) => backend.address(),
         }
     }
@@ -287,7 +296,7 @@ impl ConfigBuilder {
             keyset: keyset_origin.into(),
         };
         Codec::new(&encryption).map_err(|error| ConfigError::BadEncryption { error })?;
-        let warnings = Warning::about(queue.as_ref(), &encryption);
+        let warnings = Warning::about(queue.as_ref(), notifier.as_ref(), &encryption);
         Ok(Config { queue, notifier, channel, encryption, keyset_file, warnings, sources })
     }
 }

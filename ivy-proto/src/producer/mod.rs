@@ -118,7 +118,8 @@ use crate::wire::crypto::EntropyPool;
 
 use outbox::{Outbox, PostLimits};
 use pending::Pending;
-use subscription::{Subscription, reply_channel};
+pub(crate) use subscription::reply_channel;
+use subscription::Subscription;
 
 /// The former name of [`ReplyTo`].
 #[deprecated(note = "renamed to `ReplyTo`: a queue's reply is `QueueReply`")]

@@ -10,7 +10,7 @@ use crate::time::Moment;
 use super::outbox::OutgoingMessage;
 
 /// The reply channel of a producer: the shared channel's name and 128 random bits.
-pub(super) fn reply_channel(
+pub(crate) fn reply_channel(
     shared: &ChannelName,
     random: [u8; 16],
 ) -> Result<ChannelName, InvalidName> {
@@ -81,7 +81,7 @@ impl Subscription {
         }
     }
 
-    pub(super) fn reply_channel(&self) -> &ChannelName {
+    pub(crate) fn reply_channel(&self) -> &ChannelName {
         &self.reply
     }
 

@@ -69,6 +69,11 @@ pub enum QueuePlace {
         /// Whether any of these workers serves the queue now.
         is_served: bool,
     },
+    /// In a memory that producers and workers of one process share by its name.
+    SharedMemory {
+        /// Whether any worker on that memory serves the queue now.
+        is_served: bool,
+    },
 }
 
 impl TimedOut {
@@ -147,7 +152,11 @@ impl TimedOut {
             (_, Some(release), ..) => write!(f, "{release}"),
             (_, None, QueuePlace::Memory { is_served: false }, _) => write!(
                 f,
-                "queue {queue} is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both"
+                "queue {queue} is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both, or a shared memory such as memory://app in both"
+            ),
+            (_, None, QueuePlace::SharedMemory { is_served: false }, _) => write!(
+                f,
+                "queue {queue} is in a shared memory, and no worker with the same memory://NAME serves that queue here; start one in the same process and runtime, and compare the names of memory and queue"
             ),
             (_, None, _, ResultSubscription::Down { lost: Some(lost) }) => write!(
                 f,
@@ -185,9 +194,15 @@ impl Display for TimedOut {
             },
         }
         match (self.sending, self.place) {
-            (SendState::NotSent, _) | (_, QueuePlace::Memory { is_served: false }) => {}
-            (_, QueuePlace::Memory { .. }) if self.release.is_some() => {}
-            (_, QueuePlace::Memory { .. }) => f.write_str(
+            (SendState::NotSent, _)
+            | (
+                _,
+                QueuePlace::Memory { is_served: false }
+                | QueuePlace::SharedMemory { is_served: false },
+            ) => {}
+            (_, QueuePlace::Memory { .. } | QueuePlace::SharedMemory { .. })
+                if self.release.is_some() => {}
+            (_, QueuePlace::Memory { .. } | QueuePlace::SharedMemory { .. }) => f.write_str(
                 "; it may wait for a free handler of its worker, still run, or fail and be retried: the worker's log says which",
             )?,
             (_, QueuePlace::Server) if self.release.is_some() => {
@@ -257,13 +272,24 @@ mod tests {
         let place = QueuePlace::Memory { is_served: false };
         assert_eq!(
             timed_out(SENT).with_place(place).to_string(),
-            "no result within 5s; queue shop is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both; the result may still arrive: wait again"
+            "no result within 5s; queue shop is in the memory of one Ivy, and no worker of it serves that queue; if the worker belongs to another Ivy of this process, use a clone of one Ivy for both, or a shared memory such as memory://app in both; the result may still arrive: wait again"
         );
     }
 
     #[test]
     fn a_queue_in_memory_with_a_worker_points_to_its_log() {
         let place = QueuePlace::Memory { is_served: true };
+        let text = timed_out(SENT).with_place(place).to_string();
+        assert!(text.contains("the worker's log") && !text.contains("ivy explain"), "{text}");
+    }
+
+    #[test]
+    fn a_shared_memory_without_a_worker_is_named_without_the_advice_to_share_it() {
+        let place = QueuePlace::SharedMemory { is_served: false };
+        let text = timed_out(SENT).with_place(place).to_string();
+        assert!(text.contains("no worker with the same memory://NAME serves that queue"), "{text}");
+        assert!(!text.contains("clone") && !text.contains("memory://app"), "{text}");
+        let place = QueuePlace::SharedMemory { is_served: true };
         let text = timed_out(SENT).with_place(place).to_string();
         assert!(text.contains("the worker's log") && !text.contains("ivy explain"), "{text}");
     }

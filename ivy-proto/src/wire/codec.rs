@@ -127,6 +127,18 @@ impl Codec {
         self.policies.has_password()
     }
 
+    /// Seals a text with this name as each policy sends it, and opens it as the policy accepts it.
+    ///
+    /// # Errors
+    /// The queue of the first policy for which that fails, if it is not the default policy.
+    pub(crate) fn check_keys(
+        &self,
+        name: &str,
+        pool: &mut EntropyPool,
+    ) -> Result<(), (Option<QueueName>, BadBody)> {
+        self.policies.check(name, pool)
+    }
+
     /// The policy of this physical queue.
     #[must_use]
     pub fn policy(&self, queue: &QueueName) -> Policy {

@@ -3,6 +3,7 @@
 mod access;
 mod calls;
 mod cancellation;
+mod checks;
 mod dead_letters;
 mod encryption;
 mod failover;
@@ -175,6 +176,13 @@ conformance! {
         workers_that_publish_their_presence_are_heard;
         a_worker_that_drains_is_gone;
         a_worker_without_presence_is_not_heard;
+    }
+    checks {
+        a_place_that_works_passes;
+        a_queue_that_refuses_the_credentials_is_named except PRIVATE_QUEUE;
+        a_queue_that_is_down_is_named except PRIVATE_QUEUE;
+        a_notifier_that_is_down_is_named except PRIVATE_NOTIFIER;
+        a_notifier_that_refuses_the_credentials_is_named except PRIVATE_NOTIFIER;
     }
     routing {
         the_more_urgent_task_is_run_first;

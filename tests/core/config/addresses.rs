@@ -9,6 +9,7 @@ fn an_address_is_the_url_without_credentials() {
     let redis = "redis://h:6380/3?prefix=shop";
     for (url, queue, notifier) in [
         ("memory://", "memory://", Some("memory://")),
+        ("memory://App", "memory://app", Some("memory://app")),
         ("redis://ada:pw@h:6380/3?prefix=shop", redis, Some(redis)),
         ("rediss://:pw@h", "rediss://h", Some("rediss://h")),
         ("ironmq://t@h/p", "ironmq://h/p", None),

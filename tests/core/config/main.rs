@@ -7,6 +7,7 @@ mod custom_backends;
 mod generated;
 mod iron_sources;
 mod keyset;
+mod memory;
 mod notifier;
 mod numbers;
 mod password;

@@ -71,7 +71,7 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ("redis://h/99999999999", UrlProblem::backend(NotADatabase)),
         ("redis://h?db=1", UrlProblem::UnknownKey { known: "prefix".to_owned() }),
         ("redis://h#1", UrlProblem::Fragment),
-        ("memory://x", UrlProblem::NotBare),
+        ("memory://x/", UrlProblem::NotAMemoryName),
     ]
 }
 

@@ -97,9 +97,18 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ("ironmq://t%0d%0aX@h/p", token(4)),
         ("ironmq://t@b\u{fc}cher.example/p", UrlProblem::Host),
         ("ironmq://t@127.1/p", UrlProblem::Host),
-        ("memory://queue", UrlProblem::NotBare),
-        ("memory:///", UrlProblem::NotBare),
-        ("memory://u@", UrlProblem::NotBare),
+        ("memory://name/queue", UrlProblem::NotAMemoryName),
+        ("memory:///", UrlProblem::NotAMemoryName),
+        ("memory://u@", UrlProblem::NotAMemoryName),
+        ("memory://u@name", UrlProblem::NotAMemoryName),
+        ("memory://name:80", UrlProblem::NotAMemoryName),
+        ("memory://name/", UrlProblem::NotAMemoryName),
+        ("memory://127.0.0.1", UrlProblem::NotAMemoryName),
+        ("memory://a%20name", UrlProblem::Host),
+        (
+            "memory://more-than-sixty-four-characters-are-not-a-name-that-people-remember",
+            UrlProblem::NotAMemoryName,
+        ),
     ]
 }
 

@@ -1,13 +1,16 @@
 //! Producer and worker over the memory backend, as an application uses them.
 
 mod calls;
+mod checks;
 mod chosen_ids;
 mod failures;
 mod lifecycle;
 mod limits;
 mod postponing;
 mod queues;
+mod shared;
 mod sweeps;
+mod test_worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

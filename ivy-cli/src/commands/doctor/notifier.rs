@@ -1,61 +1,34 @@
-//! The notifier: a publication that the program receives itself.
+//! The notifier and the keys, by the check that programs make of themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::StreamExt;
-use ivy_proto::ChannelName;
-use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::inspect::Span;
-use ivy_proto::notify::Publication;
-use ivy_proto::queue::Body;
 use ivy_tokio::Ivy;
-use tokio::time::timeout;
+use ivy_tokio::check::Checked;
 
 use super::report::Checks;
 
-/// How long the publication may take.
+/// How long a publication may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn check(ivy: &Ivy, checks: &mut Checks) {
-    if ivy.notifier().is_none() {
-        return checks.not_checked("notifier", "there is no notifier", "set IVY_NOTIFIER_URL");
+    let checked = ivy.check(PATIENCE).await;
+    let report = match &checked {
+        Ok(report) => report,
+        Err(error) => match error.check_report() {
+            Some(report) => report,
+            None => return checks.wrong("notifier", error.to_string()),
+        },
+    };
+    if let Checked::Failed(fault) = &report.keys {
+        checks.wrong("keys", fault.to_string());
     }
-    match timeout(PATIENCE, round_trip(ivy)).await {
-        Ok(Ok(time)) => {
-            let text = format!("a publication was received, in {}", Span(time));
+    match &report.notifier {
+        Checked::Works { took } => {
+            let text = format!("a publication was received, in {}", Span(*took));
             checks.ok("notifier", text);
         }
-        Ok(Err(error)) => checks.wrong("notifier", error),
-        Err(_) => checks.wrong(
-            "notifier",
-            "a publication was not received; check that no proxy in between drops publications",
-        ),
-    }
-}
-
-/// Publishes to a channel of its own, and waits for the publication.
-async fn round_trip(ivy: &Ivy) -> Result<Duration, String> {
-    let notifier = ivy.notifier().ok_or("there is no notifier")?;
-    let name = format!("{}.doctor.{}", ivy.channel().as_str(), std::process::id());
-    let channel = ChannelName::new(&name).map_err(|error| error.to_string())?;
-    let mut events = notifier.subscribe(vec![channel.clone()]);
-    loop {
-        match events.next().await {
-            Some(SubscriptionEvent::Subscribed) => break,
-            Some(SubscriptionEvent::Lost(fault)) => return Err(fault.to_string()),
-            Some(SubscriptionEvent::Notice { .. }) => {}
-            None => return Err("the subscription ended".to_owned()),
-        }
-    }
-    let begin = Instant::now();
-    let publication = Publication { channel, payload: Body::new("{}") };
-    notifier.publish(publication).await.map_err(|fault| fault.to_string())?;
-    loop {
-        match events.next().await {
-            Some(SubscriptionEvent::Notice { .. }) => return Ok(begin.elapsed()),
-            Some(SubscriptionEvent::Lost(fault)) => return Err(fault.to_string()),
-            Some(SubscriptionEvent::Subscribed) => {}
-            None => return Err("the subscription ended".to_owned()),
-        }
+        Checked::Failed(fault) => checks.wrong("notifier", fault.to_string()),
+        _ => checks.not_checked("notifier", "there is no notifier", "set IVY_NOTIFIER_URL"),
     }
 }

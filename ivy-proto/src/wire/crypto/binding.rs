@@ -44,6 +44,11 @@ impl<'a> Binding<'a> {
         Binding { purpose: Purpose::Task, scope: queue.as_str() }
     }
 
+    /// A message that is never sent: of this queue, or of none.
+    pub(crate) fn check(queue: Option<&'a QueueName>) -> Self {
+        Binding { purpose: Purpose::Task, scope: queue.map_or("", QueueName::as_str) }
+    }
+
     /// A notice on this channel.
     #[must_use]
     pub fn notice(channel: &'a ChannelName) -> Self {

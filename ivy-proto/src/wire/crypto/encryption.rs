@@ -309,6 +309,23 @@ impl QueuePolicies {
         Some(seal.seal(binding, text, pool))
     }
 
+    /// Seals a text as each policy sends it, and opens it as the policy accepts it. Returns the queue
+    /// of the first policy for which that fails, unless it is the default one.
+    pub(crate) fn check(
+        &self,
+        text: &str,
+        pool: &mut EntropyPool,
+    ) -> Result<(), (Option<QueueName>, BadBody)> {
+        let queues = self.queues.iter().map(|(queue, policy)| (Some(queue), policy));
+        for (queue, policy) in [(None, &self.all)].into_iter().chain(queues) {
+            let binding = Binding::check(queue);
+            let sealed = policy.seal(&binding, text.to_owned(), pool);
+            let opened = self.open(policy.policy, &binding, &sealed);
+            opened.map_err(|why| (queue.cloned(), why))?;
+        }
+        Ok(())
+    }
+
     /// Opens a body that the policy accepts.
     pub(crate) fn open<'a>(
         &self,
