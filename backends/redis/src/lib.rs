@@ -95,7 +95,8 @@
 //! larger than 1 MiB, is moved to the dead-letter queue when a worker reserves it, as the body of a
 //! message; a message with a body of more than 256 KiB is moved there as it is. Each is reported as
 //! a `QueueServerWarning`. Nothing is moved out of a dead-letter queue: an element that is not a
-//! message is shown there as the body of a message whose id begins with `raw-`, and one of more than
+//! message is shown there as the body of a message whose id is `raw-` and the beginning of the
+//! element's SHA-1, so that identical elements share one, and one of more than
 //! 1 MiB is not shown, but reserved without its [body](ivy_proto::queue::ReceivedBody::TooLarge). A score that is no time, such as `inf`, affects only its own element.
 //!
 //! # Promises of a notifier

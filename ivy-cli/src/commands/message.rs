@@ -1,11 +1,13 @@
 //! Messages as commands show them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ivy_proto::QueueName;
 use ivy_proto::admin::{Peeked, Row};
 use ivy_proto::inspect::{
     DescribedLetter, DescribedTask, Description, Redaction, ShownText, Timestamp, Unreadable,
 };
-use ivy_proto::queue::ReceivedBody;
+use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::wire::crypto::BodyForm;
 use ivy_proto::wire::{Protection, RawJson};
 use serde::Serialize;
@@ -23,9 +25,26 @@ pub(super) struct Message {
     /// compared.
     pub(super) copies: usize,
     /// The body as it is in the queue, if it is shown.
-    body: Option<String>,
+    body: Option<ShownBody>,
     /// When it was looked at, in milliseconds since 1970.
     now: u64,
+}
+
+/// A body as it is in the queue.
+#[derive(Debug)]
+enum ShownBody {
+    Text(String),
+    /// In base64, because it is not a text.
+    Bytes(String),
+}
+
+impl ShownBody {
+    fn of(body: &Body) -> Self {
+        match body.is_text() {
+            true => ShownBody::Text(body.as_str().to_owned()),
+            false => ShownBody::Bytes(STANDARD.encode(body.as_bytes())),
+        }
+    }
 }
 
 /// How messages are shown.
@@ -62,7 +81,7 @@ impl Message {
     ) -> Self {
         let body = match body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) if showing.raw => {
-                Some(body.as_str().to_owned())
+                Some(ShownBody::of(&body))
             }
             _ => None,
         };
@@ -119,7 +138,10 @@ impl Message {
         let Description { message, bytes, protection, letter, unreadable, .. } = &self.description;
         let task = self.task();
         let content = match (&self.body, task, unreadable) {
-            (Some(body), ..) => Some(body.clone()),
+            (Some(ShownBody::Text(body)), ..) => Some(body.clone()),
+            (Some(ShownBody::Bytes(base64)), ..) => {
+                Some(format!("not a text, in base64: {base64}"))
+            }
             (None, Some(task), _) => Some(task.args.to_string()),
             (None, None, Some(unreadable)) => Some(summary(unreadable, protection)),
             (None, None, None) => None,
@@ -177,8 +199,10 @@ impl Message {
         if let Some(unreadable) = unreadable {
             fields.push(("unreadable", format!("{}: {}", unreadable.reason, unreadable.text)));
         }
-        if let Some(body) = &self.body {
-            fields.push(("body", body.clone()));
+        match &self.body {
+            Some(ShownBody::Text(body)) => fields.push(("body", body.clone())),
+            Some(ShownBody::Bytes(base64)) => fields.push(("body in base64", base64.clone())),
+            None => {}
         }
         page.fields(&fields);
     }
@@ -274,6 +298,8 @@ pub(super) struct MessageRecord<'a> {
     dead_letter: Option<LetterRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -327,6 +353,11 @@ impl Message {
     pub(super) fn record(&self) -> MessageRecord<'_> {
         let Description { message, bytes, protection, letter, unreadable, .. } = &self.description;
         let (form, key) = form_and_key(protection);
+        let (body, body_base64) = match &self.body {
+            Some(ShownBody::Text(body)) => (Some(body.as_str()), None),
+            Some(ShownBody::Bytes(base64)) => (None, Some(base64.as_str())),
+            None => (None, None),
+        };
         MessageRecord {
             queue: self.queue.as_str(),
             message: message.as_str(),
@@ -340,7 +371,8 @@ impl Message {
                 text: &unreadable.text,
             }),
             dead_letter: letter.as_ref().map(|letter| letter_record(letter, protection)),
-            body: self.body.as_deref(),
+            body,
+            body_base64,
         }
     }
 

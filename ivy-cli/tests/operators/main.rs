@@ -8,6 +8,7 @@ mod changes;
 mod contents;
 mod doctor;
 mod failures;
+mod foreign;
 mod golden;
 mod imports;
 mod interruptions;

@@ -27,6 +27,7 @@ mod listing;
 mod report;
 mod requeue;
 mod rewrite;
+mod same_ids;
 mod sweep;
 
 pub use filter::{CountRange, Filter, Glob, InvalidFilter, Period, SearchText};
@@ -46,6 +47,8 @@ use crate::queue::{
 };
 use crate::wire::{Codec, Content};
 
+use same_ids::SameIds;
+
 /// The maximum number of messages per peek.
 const MAX_PEEKED: usize = 100;
 
@@ -53,7 +56,7 @@ const MAX_PEEKED: usize = 100;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Peeked {
-    /// The message's id.
+    /// The message's id. Messages of one peek that share an id are numbered: `ID.2` is the second one.
     pub message: MessageId,
     /// The number of reservations so far, if the queue reports it.
     pub reserved_count: Option<u32>,
@@ -93,7 +96,12 @@ pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
 pub fn peeked(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
     let QueueReply::Peeked(messages) = reply else { return Err(unfitting()) };
     let queue = name(queue)?;
-    Ok(messages.into_iter().map(|message| Peeked::of(message, &queue, codec)).collect())
+    let mut ids = SameIds::default();
+    let peeked = |message: PeekedMessage| {
+        let id = ids.shown(&message.id);
+        Peeked::of(PeekedMessage { id, ..message }, &queue, codec)
+    };
+    Ok(messages.into_iter().map(peeked).collect())
 }
 
 /// Creates the request for one message of a physical queue, which may be reserved or delayed.
@@ -206,6 +214,19 @@ mod tests {
         for fault in faults {
             assert_eq!(fault.kind(), ErrorKind::Queue, "{fault}");
         }
+    }
+
+    #[test]
+    fn peeked_messages_that_share_an_id_are_numbered() {
+        let message = PeekedMessage {
+            id: MessageId::new("a"),
+            body: ReceivedBody::Missing,
+            reserved_count: None,
+        };
+        let reply = QueueReply::Peeked(vec![message.clone(), message]);
+        let peeked = peeked(reply, "q", &Codec::plain()).unwrap();
+        let ids: Vec<&str> = peeked.iter().map(|peeked| peeked.message.as_str()).collect();
+        assert_eq!(ids, ["a", "a.2"]);
     }
 
     #[test]

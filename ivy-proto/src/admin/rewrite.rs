@@ -34,8 +34,8 @@ pub enum Obstacle {
     /// It is larger than its new queue accepts.
     #[error("it is larger than the queue accepts; send its task again with less data")]
     TooLarge,
-    /// The body is missing, or is not a text.
-    #[error("its body is not a text; delete it")]
+    /// The body is missing, or is not a text and the queue accepts only texts.
+    #[error("its body is not a text, which the queue does not accept; export it, or delete it")]
     NotText,
     /// The filter needs to know what cannot be read. It is not selected.
     #[error("it could not be read, so it was not compared with the filter")]
@@ -77,6 +77,8 @@ pub(super) struct Rewriter<'a> {
     pub(super) requeue: &'a Requeue,
     /// The longest body that the backend accepts.
     pub(super) max_body: usize,
+    /// Whether the backend accepts bodies that are not texts.
+    pub(super) posts_bytes: bool,
     /// The wall-clock time, in milliseconds since 1970.
     pub(super) now: u64,
 }
@@ -117,6 +119,9 @@ impl Rewriter<'_> {
 
     /// The same bytes.
     pub(super) fn unchanged(&self, body: &Body) -> Result<Body, Obstacle> {
+        if !body.is_text() && !self.posts_bytes {
+            return Err(Obstacle::NotText);
+        }
         self.of_accepted_size(body.clone())
     }
 
@@ -191,7 +196,7 @@ impl Rewriter<'_> {
     }
 
     fn of_accepted_size(&self, body: Body) -> Result<Body, Obstacle> {
-        if body.as_str().len() <= self.max_body { Ok(body) } else { Err(Obstacle::TooLarge) }
+        if body.as_bytes().len() <= self.max_body { Ok(body) } else { Err(Obstacle::TooLarge) }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::id::Receipt;
 use crate::queue::{
-    DeliveryCount, Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, QueueSettings,
-    ReceivedBody, Reserved, ReservedMessage,
+    DeliveryCount, Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, QueueSettings, Reserved,
+    ReservedMessage,
 };
 
 use super::request::{Delivery, MessageView, Refusal, Request, Response, Target};
@@ -87,7 +87,7 @@ impl From<Delivery> for ReservedMessage {
     fn from(delivery: Delivery) -> Self {
         ReservedMessage {
             receipt: Receipt { message: delivery.message, reservation: delivery.reservation },
-            body: ReceivedBody::Text(delivery.body),
+            body: delivery.body.into(),
             deliveries: DeliveryCount::Exact { failed: delivery.failed, lost: delivery.lost },
         }
     }
@@ -97,7 +97,7 @@ impl From<MessageView> for PeekedMessage {
     fn from(view: MessageView) -> Self {
         PeekedMessage {
             id: view.message,
-            body: ReceivedBody::Text(view.body),
+            body: view.body.into(),
             reserved_count: Some(view.reserved_count),
         }
     }

@@ -111,7 +111,7 @@ impl Description {
             Content::Unreadable(bad) => (None, Err(bad)),
         };
         let bytes = match body {
-            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes().len(),
             ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
         };
         Description {

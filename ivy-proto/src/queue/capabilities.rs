@@ -39,7 +39,7 @@ pub struct Capabilities {
     /// message that it was about to return is ready again when its lease ends.
     pub takes_back_reserves: bool,
     /// Whether a body that [is not a text](super::Body::is_text) can be posted. If not, a post alters
-    /// it. Workers post texts only.
+    /// it. Workers post only those that they have received from the same backend.
     pub posts_bytes: bool,
     /// What matters for the administration of queues.
     pub admin: AdminCapabilities,

@@ -93,13 +93,20 @@ pub struct NewMessage {
 pub enum ReceivedBody {
     /// A text, as expected.
     Text(Body),
-    /// Another JSON value, or a text that is not Unicode, in its original form.
+    /// Bytes that are not UTF-8; or another JSON value than a text, or a text that is not Unicode, in
+    /// its original form.
     NotText(Body),
     /// The body was missing or `null`.
     Missing,
     /// The body is larger than the backend returns. Only from a dead-letter queue: workers would lose
     /// the body, so from other queues a backend returns no such message.
     TooLarge,
+}
+
+impl From<Body> for ReceivedBody {
+    fn from(body: Body) -> Self {
+        if body.is_text() { ReceivedBody::Text(body) } else { ReceivedBody::NotText(body) }
+    }
 }
 
 /// A message that is reserved until its lease ends.

@@ -99,7 +99,7 @@ impl Reserved {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let bytes = |message: &ReservedMessage| match &message.body {
-            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes().len(),
             ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
         };
         self.messages.iter().map(bytes).sum()

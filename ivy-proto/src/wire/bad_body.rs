@@ -35,6 +35,11 @@ impl BadBody {
         BadBody { reason, detail: Detail::Fixed(detail), at: None, task: None, caller: None }
     }
 
+    /// The bytes are not UTF-8, or the body is another JSON value.
+    pub(super) fn not_text() -> Self {
+        BadBody::new(DeadLetterReason::BadJson, "the body is not a text")
+    }
+
     pub(super) fn unknown_kind(name: &str) -> Self {
         BadBody {
             reason: DeadLetterReason::UnknownCipher,

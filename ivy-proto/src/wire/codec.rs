@@ -165,9 +165,7 @@ impl Codec {
     pub fn open_received(&self, body: &ReceivedBody, queue: &QueueName) -> Result<Opened, BadBody> {
         match body {
             ReceivedBody::Text(body) => self.open_with_key(body, queue),
-            ReceivedBody::NotText(_) => {
-                Err(BadBody::new(DeadLetterReason::BadJson, "the body is not a text"))
-            }
+            ReceivedBody::NotText(_) => Err(BadBody::not_text()),
             ReceivedBody::Missing => Err(empty()),
             ReceivedBody::TooLarge => Err(BadBody::new(
                 DeadLetterReason::TooLarge,
@@ -328,6 +326,10 @@ impl Codec {
     }
 
     fn measured<'a>(&self, body: &'a Body) -> Result<&'a str, BadBody> {
+        // Its text differs from its bytes, and could be valid.
+        if !body.is_text() {
+            return Err(BadBody::not_text());
+        }
         let text = body.as_str();
         if text.is_empty() {
             return Err(empty());
@@ -423,6 +425,19 @@ mod tests {
         assert_eq!(received(ReceivedBody::Missing), DeadLetterReason::EmptyBody);
         assert_eq!(received(ReceivedBody::NotText(Body::new("5"))), DeadLetterReason::BadJson);
         assert_eq!(received(ReceivedBody::Text(Body::new(""))), DeadLetterReason::EmptyBody);
+    }
+
+    #[test]
+    fn a_body_that_is_a_task_but_for_an_invalid_byte_is_not_read() {
+        let bytes = br#"{"name":"t","options":{},"args":["?"]}"#.map(|byte| match byte {
+            b'?' => 0xff,
+            byte => byte,
+        });
+        let body = Body::from_bytes(bytes.to_vec());
+        assert!(Envelope::parse(body.as_str()).is_ok());
+        let bad = Codec::plain().open(&body, &queue()).unwrap_err();
+        assert_eq!(bad.reason(), DeadLetterReason::BadJson);
+        assert_eq!(Codec::form(&body), None);
     }
 
     #[test]

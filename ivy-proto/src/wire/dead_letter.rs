@@ -1,5 +1,8 @@
 //! Dead letters: messages in a dead-letter queue, with their reason.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::id::MessageId;
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
@@ -17,6 +20,7 @@ const VERSION: u64 = 1;
 
 /// A message that was moved to the dead-letter queue. Its body there is
 /// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"error":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
+/// An original body that is not a text is in `body_base64` instead of `body`.
 ///
 /// Copies of one message have the same queue and id. A dead letter is retained as long as its queue
 /// retains messages.
@@ -56,7 +60,11 @@ impl DeadLetter {
         letter.number("attempts", self.attempts);
         letter.number("deliveries", self.deliveries);
         letter.number("at", self.at);
-        letter.text("body", self.body.as_str());
+        if self.body.is_text() {
+            letter.text("body", self.body.as_str());
+        } else {
+            letter.text("body_base64", &STANDARD.encode(self.body.as_bytes()));
+        }
         let args = format!("[{}]", letter.finish());
         let envelope = Envelope {
             name: TaskName::new(NAME).expect("a valid task name"),
@@ -72,6 +80,9 @@ impl DeadLetter {
     /// If it is not a dead letter. It may be an original body: one that was too large to be wrapped
     /// is dead-lettered unchanged.
     pub fn parse(body: &Body) -> Result<DeadLetter, BadDeadLetter> {
+        if !body.is_text() {
+            return Err(BadBody::not_text().into());
+        }
         let envelope = Envelope::parse(body.as_str())?;
         if envelope.name.as_str() != NAME {
             return Err(BadDeadLetter::NotADeadLetter);
@@ -101,7 +112,15 @@ impl DeadLetter {
             attempts: count("attempts")?,
             deliveries: count("deliveries")?,
             at: letter.read("at").ok_or(BadDeadLetter::Field("at"))?,
-            body: Body::new(text("body")?),
+            body: match (letter.get("body"), letter.get("body_base64")) {
+                (_, None) => Body::new(text("body")?),
+                (None, Some(_)) => {
+                    let bytes = STANDARD.decode(text("body_base64")?);
+                    Body::from_bytes(bytes.map_err(|_| BadDeadLetter::Field("body_base64"))?)
+                }
+                // Which of them is the message is not decided here.
+                (Some(_), Some(_)) => return Err(BadDeadLetter::Field("body_base64")),
+            },
         })
     }
 }
@@ -156,6 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_not_a_text_is_written_in_base64() {
+        let text = r#"{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":"q.p1","id":"6114","reason":"BadJson","attempts":0,"deliveries":2,"at":1700000000000,"body_base64":"/wB4"}]}"#;
+        let letter = DeadLetter { body: Body::from_bytes(b"\xff\0x".to_vec()), ..letter("") };
+        assert_eq!(letter.to_body().as_str(), text);
+        let read = DeadLetter::parse(&letter.to_body()).unwrap();
+        assert_eq!((read.body.as_bytes(), read.body.is_text()), (&b"\xff\0x"[..], false));
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_not_a_text_is_recognised_and_not_read() {
+        let mut bytes = letter("x").to_body().as_bytes().to_vec();
+        let at = bytes.iter().rposition(|byte| *byte == b'x').unwrap();
+        bytes[at] = 0xff;
+        let damaged = Body::from_bytes(bytes);
+        assert!(is_dead_letter(&damaged));
+        assert!(matches!(DeadLetter::parse(&damaged), Err(BadDeadLetter::NotAnEnvelope(_))));
+    }
+
+    #[test]
     fn a_dead_letter_is_recognised_by_its_name() {
         assert!(is_dead_letter(&letter("").to_body()));
         assert!(is_dead_letter(&Body::new(r#"{"name":"ivy.dead-letter","args":[]}"#)));
@@ -178,6 +216,12 @@ mod tests {
         assert_eq!(reread("\"attempts\":0", "\"attempts\":-1"), BadDeadLetter::Field("attempts"));
         assert_eq!(reread(",\"body\":\"x\"", ""), BadDeadLetter::Field("body"));
         assert_eq!(reread("\"at\":", "\"error\":5,\"at\":"), BadDeadLetter::Field("error"));
+        for wrong in
+            [r#""body_base64":"?""#, r#""body_base64":5"#, r#""body":"x","body_base64":"eA==""#]
+        {
+            let bad = reread(r#""body":"x""#, wrong);
+            assert_eq!(bad, BadDeadLetter::Field("body_base64"), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a body is protected.
 
-use crate::queue::ReceivedBody;
+use crate::queue::{Body, ReceivedBody};
 use crate::wire::crypto::{BodyForm, KeyId};
 use crate::wire::frame::{FrameKind, split};
 
@@ -25,7 +25,7 @@ impl Protection {
     #[must_use]
     pub fn of(body: &ReceivedBody) -> Self {
         match body {
-            ReceivedBody::Text(body) => Protection::of_text(body.as_str()),
+            ReceivedBody::Text(body) => Protection::of_body(body),
             ReceivedBody::NotText(_) | ReceivedBody::Missing | ReceivedBody::TooLarge => {
                 Protection::Unknown
             }
@@ -41,8 +41,11 @@ impl Protection {
         }
     }
 
-    pub(super) fn of_text(text: &str) -> Self {
-        let (form, key) = match split(text) {
+    pub(super) fn of_body(body: &Body) -> Self {
+        if !body.is_text() {
+            return Protection::Unknown;
+        }
+        let (form, key) = match split(body.as_str()) {
             Ok(FrameKind::Open(_)) => (BodyForm::Plain, None),
             Ok(FrameKind::Legacy(_)) => (BodyForm::Legacy, None),
             Ok(FrameKind::Bridge { suffix, .. }) => {
@@ -63,7 +66,6 @@ fn key_before_dollar(text: &str) -> Option<KeyId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::Body;
 
     #[test]
     fn the_form_and_the_key_of_a_frame_are_read_without_opening_it() {

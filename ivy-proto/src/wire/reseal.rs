@@ -13,7 +13,7 @@ impl Codec {
     /// if it is in no form that is supported here.
     #[must_use]
     pub fn form(body: &Body) -> Option<BodyForm> {
-        Protection::of_text(body.as_str()).form()
+        Protection::of_body(body).form()
     }
 
     /// Writes an envelope for this physical queue in this form, whatever the queue sends. `None` if

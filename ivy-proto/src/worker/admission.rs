@@ -105,7 +105,7 @@ pub(super) fn examine(
     unix_millis: Option<u64>,
 ) -> Admission {
     if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
-        && text.as_str().len() > config.capabilities.max_body
+        && text.as_bytes().len() > config.capabilities.max_body
     {
         let count = count(id_from(queue, message));
         return Admission::unreadable(

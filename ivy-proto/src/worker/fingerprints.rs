@@ -30,7 +30,7 @@ impl Fingerprints {
         let id = fingerprint(&(queue.as_str(), message.as_bytes()));
         let body = match body {
             ReceivedBody::Text(body) => fingerprint(&("text", body.as_str())),
-            ReceivedBody::NotText(body) => fingerprint(&("not text", body.as_str())),
+            ReceivedBody::NotText(body) => fingerprint(&("not text", body.as_bytes())),
             ReceivedBody::Missing => fingerprint(&"missing"),
             ReceivedBody::TooLarge => fingerprint(&"too large"),
         };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ivy_proto::QueueName;
-use ivy_proto::queue::{FaultKind, QueueOp, QueueReply};
+use ivy_proto::queue::{Body, FaultKind, QueueOp, QueueReply, ReceivedBody};
+use ivy_proto::{MessageId, QueueName};
 use ivy_test_kit::{PATIENCE, RedisServer};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -42,8 +42,7 @@ async fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
 async fn a_message_that_is_too_large_for_ivy_is_moved_to_the_dead_letter_queue_once() {
     let server = RedisServer::start().await;
     let queue = TestQueue::at(&server.url());
-    // Read as text, the second one is three times as long.
-    let (large, bytes) = ("x".repeat(300_000), vec![0xff; 200_000]);
+    let (large, bytes) = ("x".repeat(300_000), vec![0xff; 300_000]);
     for (id, body) in [("large-message-0000", large.as_bytes()), ("bytes-message-0000", &bytes)] {
         let element = [id.as_bytes(), b"0100", body].concat();
         server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg(element)).await;
@@ -56,6 +55,49 @@ async fn a_message_that_is_too_large_for_ivy_is_moved_to_the_dead_letter_queue_o
     assert_eq!(dead[0].receipt.message.as_bytes(), b"bytes-message-0000");
     assert!(text(&dead[1]) == large);
     assert_eq!(server.size("mail").await, 0);
+}
+
+/// Read as text, they would be three times as long.
+#[tokio::test]
+async fn bytes_that_are_not_a_text_are_a_message_up_to_the_largest_size() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    let bytes = vec![0xff; 256 * 1024];
+    let element = [b"bytes-message-0000", &b"0100"[..], &bytes].concat();
+    server.query::<u64>(redis::cmd("RPUSH").arg("ivy1:{mail}:r").arg(element)).await;
+    let message = queue.only_message().await;
+    let ReceivedBody::NotText(body) = &message.body else { panic!("{message:?}") };
+    assert!(body.as_bytes() == bytes);
+}
+
+#[tokio::test]
+async fn an_element_of_a_dead_letter_queue_that_is_no_message_is_found_by_its_id() {
+    let server = RedisServer::start().await;
+    let queue = TestQueue::at(&server.url());
+    let dead = QueueName::new("mail.dead").unwrap();
+    let push = |element: &str| redis::cmd("RPUSH").arg("ivy1:{mail.dead}:r").arg(element).clone();
+    for element in ["world", "hello", "hello"] {
+        server.query::<u64>(&push(element)).await;
+    }
+    let get = async |id: &str| {
+        let (queue_name, message) = (dead.clone(), MessageId::new(id));
+        match queue.execute(QueueOp::Get { queue: queue_name, message }).await {
+            Ok(QueueReply::Message(found)) => Ok((found.id.as_str().to_owned(), found.body)),
+            Ok(other) => panic!("{other:?}"),
+            Err(fault) => Err(fault.kind()),
+        }
+    };
+    let hello = ReceivedBody::Text(Body::new("hello"));
+    for _ in 0..2 {
+        for id in ["raw-aaf4c61ddcc5e8", "raw-aaf4c61ddcc5e8.2"] {
+            assert_eq!(get(id).await, Ok((id.to_owned(), hello.clone())));
+        }
+        for id in ["raw-00000000000000", "raw-da39a3ee5e6b4b", "raw-", "hello"] {
+            assert_eq!(get(id).await, Err(FaultKind::NoMessage), "{id}");
+        }
+        // The second time, they are reserved.
+        queue.reserve_from("mail.dead").await;
+    }
 }
 
 #[tokio::test]

@@ -290,7 +290,7 @@ pub(crate) fn dead_letter() -> impl Strategy<Value = DeadLetter> {
         prop::sample::select(&DeadLetterReason::ALL),
         prop::option::of("(?s).{0,200}"),
         counts,
-        any::<String>(),
+        body(),
     )
         .prop_map(|(queue, id, reason, error, (attempts, deliveries, at), body)| DeadLetter {
             queue,
@@ -300,8 +300,14 @@ pub(crate) fn dead_letter() -> impl Strategy<Value = DeadLetter> {
             attempts,
             deliveries,
             at,
-            body: Body::new(body),
+            body,
         })
+}
+
+/// A text, or any bytes.
+fn body() -> impl Strategy<Value = Body> {
+    let bytes = prop::collection::vec(any::<u8>(), 0..200).prop_map(Body::from_bytes);
+    prop_oneof![any::<String>().prop_map(Body::new), bytes]
 }
 
 pub(crate) fn password() -> impl Strategy<Value = String> {

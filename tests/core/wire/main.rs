@@ -7,6 +7,7 @@
 mod aead;
 mod attempts;
 mod bodies;
+mod dead_letters;
 mod derived_ids;
 mod frames;
 mod generated;

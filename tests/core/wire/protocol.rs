@@ -42,11 +42,14 @@ fn notices_round_trip() {
 
 #[test]
 fn dead_letters_round_trip() {
-    for example in examples("json dead-letter", 1) {
+    let mut are_texts = Vec::new();
+    for example in examples("json dead-letter", 2) {
         let letter = DeadLetter::parse(&Body::new(example)).unwrap();
         assert_eq!(letter.to_body().as_str(), example);
-        assert!(Envelope::parse(letter.body.as_str()).is_ok());
+        assert_eq!(Envelope::parse(letter.body.as_str()).is_ok(), letter.body.is_text());
+        are_texts.push(letter.body.is_text());
     }
+    assert_eq!(are_texts, [true, false]);
 }
 
 #[test]

@@ -42,6 +42,16 @@ impl RedisServer {
         self.query::<u64>(redis::cmd("RPUSH").arg(key(queue, 'r')).arg(element)).await;
     }
 
+    /// The elements that wait in a queue, byte by byte.
+    pub async fn ready(&self, queue: &str) -> Vec<Vec<u8>> {
+        self.query(redis::cmd("LRANGE").arg(key(queue, 'r')).arg(0).arg(-1)).await
+    }
+
+    /// How many messages of a queue are reserved.
+    pub async fn reserved(&self, queue: &str) -> u64 {
+        self.query(redis::cmd("HLEN").arg(key(queue, 'h'))).await
+    }
+
     /// Has another program overwrite the list of a queue with a text, so that no command on it works.
     pub async fn overwrite(&self, queue: &str) {
         self.query::<String>(redis::cmd("SET").arg(key(queue, 'r')).arg("text")).await;

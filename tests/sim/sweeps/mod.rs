@@ -1,6 +1,6 @@
 //! Sweeps of dead letters, with every fault at every request, without sampling.
 //!
-//! One or two operators requeue the same few letters, one of which is there twice. Each request or
+//! One or two operators requeue the same few letters, one of which is there twice, possibly under one id. Each request or
 //! its reply may be lost, doubled or late; a server may refuse or omit an entry of a batch; the
 //! operator may interrupt, answer after all leases have ended, or the process die. An operator whose process died, or whose report
 //! is not complete, repeats the command until nothing is left.
@@ -93,6 +93,20 @@ fn a_requeue_that_repeats_posts_survives_each_fault() {
 fn a_deletion_of_dead_letters_survives_each_fault_and_each_pair_of_faults() {
     for backend in BACKENDS {
         assert_all(&Setup { backend, action: Action::Delete, ..Setup::default() }, 2);
+    }
+}
+
+#[test]
+fn copies_that_share_an_id_survive_each_fault_and_each_pair_of_faults() {
+    for backend in BACKENDS {
+        for action in [Action::Requeue, Action::Delete] {
+            assert_all(&Setup { backend, action, shares_ids: true, ..Setup::default() }, 2);
+        }
+        let answer = Answer::ConfirmLate;
+        assert_all(&Setup { backend, answer, shares_ids: true, ..Setup::default() }, 1);
+        let action = Action::Look;
+        let looked = try_all(&Setup { backend, action, shares_ids: true, ..Setup::default() }, 2);
+        looked.unwrap_or_else(|breach| panic!("{breach}"));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ivy_proto::ReservationId;
 use ivy_proto::broker::{self, Request, RequestId, Response, Target};
 use ivy_proto::queue::{Batch, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{MessageId, Receipt, ReservationId};
 
 use super::world::{Sender, World};
 
@@ -45,7 +45,8 @@ impl World<'_> {
     }
 
     /// Executes a request of an operator, or of the test, at the broker.
-    pub(super) fn execute(&mut self, sender: Sender, op: QueueOp) -> Result<QueueReply, Fault> {
+    pub(super) fn execute(&mut self, sender: Sender, mut op: QueueOp) -> Result<QueueReply, Fault> {
+        self.separate_ids(&mut op);
         let mut request = match &op {
             // Such a server executes a batch as a whole or not at all.
             QueueOp::Post { queue, messages } if !self.setup.backend.replies_per_message() => {
@@ -77,8 +78,50 @@ impl World<'_> {
         };
         match response {
             Ok(Response::Deleted) => Ok(QueueReply::all_deleted(count)),
-            Ok(response) => Ok(response.into()),
+            Ok(response) => {
+                let mut reply = response.into();
+                self.share_ids(&mut reply);
+                Ok(reply)
+            }
             Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Names the messages of an operation by their own ids.
+    fn separate_ids(&self, op: &mut QueueOp) {
+        let separate = |receipt: &mut Receipt| {
+            if let Some(message) = self.messages.get(&receipt.reservation) {
+                receipt.message.clone_from(message);
+            }
+        };
+        match op {
+            QueueOp::Touch { receipt, .. } | QueueOp::Release { receipt, .. } => separate(receipt),
+            QueueOp::DeleteMany { receipts, .. } => {
+                let mut items = receipts.items().to_vec();
+                items.iter_mut().for_each(separate);
+                *receipts = Batch::new(items).expect("the batch was not empty");
+            }
+            _ => {}
+        }
+    }
+
+    /// Names the messages of a reply by the ids that their copies share.
+    fn share_ids(&mut self, reply: &mut QueueReply) {
+        if !self.setup.shares_ids {
+            return;
+        }
+        let (letters, messages) = (&self.letters, &mut self.messages);
+        let mut share = |receipt: &mut Receipt| {
+            let shared = MessageId::new(format!("letter-{}", letters[&receipt.message]));
+            let message = std::mem::replace(&mut receipt.message, shared);
+            messages.insert(receipt.reservation.clone(), message);
+        };
+        match reply {
+            QueueReply::Touched(receipt) => share(receipt),
+            QueueReply::Reserved(reserved) => {
+                reserved.messages.iter_mut().for_each(|message| share(&mut message.receipt));
+            }
+            _ => {}
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     /// What they reply to the plan of a change.
     pub(crate) answer: Answer,
     pub(crate) again_if_unknown: bool,
+    /// Whether the copies of a letter have one id, as elements that another program wrote twice.
+    pub(crate) shares_ids: bool,
     /// After how many ways of a request a second operator begins, if there is one.
     pub(crate) second_after: Option<u32>,
 }
@@ -61,6 +63,7 @@ impl Default for Setup {
             action: Action::Requeue,
             answer: Answer::Confirm,
             again_if_unknown: false,
+            shares_ids: false,
             second_after: None,
         }
     }
@@ -160,6 +163,8 @@ pub(super) struct World<'a> {
     pub(super) posted: BTreeMap<u32, u32>,
     /// The current reservation of each message, for a server that accepts late receipts.
     pub(super) reservations: BTreeMap<MessageId, ReservationId>,
+    /// The message of each reservation, if copies have one id.
+    pub(super) messages: BTreeMap<ReservationId, MessageId>,
     pub(super) breach: Option<Breach>,
 }
 
@@ -180,6 +185,7 @@ impl<'a> World<'a> {
             letters: BTreeMap::new(),
             posted: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            messages: BTreeMap::new(),
             breach: None,
         };
         let starts = [Some(0), setup.second_after];

@@ -151,10 +151,7 @@ impl Decoder<'_> {
         let elements = self.texts(reply)?;
         let shown = |element: &Vec<u8>| match Element::parse(element) {
             Some(element) => peeked(&element),
-            None => {
-                let raw = Raw::of(element);
-                PeekedMessage { reserved_count: None, ..peeked(&raw.element()) }
-            }
+            None => Raw::of(element).peeked(),
         };
         Ok(QueueReply::Peeked(elements.iter().map(shown).collect()))
     }
@@ -169,6 +166,10 @@ impl Decoder<'_> {
         let [element, from, searched] = reply.as_slice() else { return Err(unexpected_reply()) };
         if let Some(element) = Element::parse(element) {
             return Ok(Ok(QueueReply::Message(peeked(&element))));
+        }
+        if search.hash().is_some_and(|hash| element::has_hash(element, hash)) {
+            let raw = Raw { id: search.message.as_str().to_owned(), body: element };
+            return Ok(Ok(QueueReply::Message(raw.peeked())));
         }
         let searched = search.searched.saturating_add(self.number(searched)?);
         if searched > MAX_SEARCHED {
@@ -339,6 +340,10 @@ impl<'a> Raw<'a> {
     fn element(&self) -> Element<'_> {
         Element { id: &self.id, counts: Counts::default(), body: self.body }
     }
+
+    fn peeked(&self) -> PeekedMessage {
+        PeekedMessage { reserved_count: None, ..peeked(&self.element()) }
+    }
 }
 
 fn message(element: &Element<'_>, reservation: &Reservation) -> ReservedMessage {
@@ -361,14 +366,15 @@ fn peeked(element: &Element<'_>) -> PeekedMessage {
 
 fn body_size(body: &ReceivedBody) -> usize {
     match body {
-        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes().len(),
         ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
     }
 }
 
 fn body(element: &Element<'_>) -> ReceivedBody {
     match std::str::from_utf8(element.body) {
-        Ok(text) => ReceivedBody::Text(Body::new(text)),
-        Err(_) => ReceivedBody::NotText(Body::from_bytes(element.body.to_vec())),
+        Ok(text) => Body::new(text),
+        Err(_) => Body::from_bytes(element.body.to_vec()),
     }
+    .into()
 }

@@ -46,10 +46,29 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The id under which an element that is not a message is shown: the same each time.
+/// The id under which an element that is not a message is shown: the same each time. Identical
+/// elements share one.
 pub(crate) fn raw_id(bytes: &[u8]) -> String {
     let hash: String = Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{RAW}{}", &hash[..ID_LENGTH - RAW.len()])
+    raw_id_of(&hash[..ID_LENGTH - RAW.len()])
+}
+
+/// The id of an element whose SHA-1 begins so.
+pub(crate) fn raw_id_of(hash: &str) -> String {
+    format!("{RAW}{hash}")
+}
+
+/// The part of such an id that is the beginning of the SHA-1, if it is one. A number that tells
+/// identical elements apart, as in `raw-aaf4c61ddcc5e8.2`, is ignored.
+pub(crate) fn raw_hash(id: &str) -> Option<&str> {
+    let hash = id.strip_prefix(RAW)?.split('.').next()?;
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (hash.len() == ID_LENGTH - RAW.len() && hash.bytes().all(is_hex)).then_some(hash)
+}
+
+/// Whether these bytes are an element whose SHA-1 begins so.
+pub(crate) fn has_hash(bytes: &[u8], hash: &str) -> bool {
+    !bytes.is_empty() && raw_id(bytes) == raw_id_of(hash)
 }
 
 /// A new message, as it is posted.
@@ -94,6 +113,16 @@ mod tests {
         assert_eq!(raw_id(b"hello"), "raw-aaf4c61ddcc5e8");
         assert_eq!(raw_id(b"hello").len(), ID_LENGTH);
         assert_ne!(raw_id(b"hello"), raw_id(b"world"));
+    }
+
+    #[test]
+    fn the_hash_of_an_element_is_read_from_its_id() {
+        for id in [&*raw_id(b"hello"), "raw-aaf4c61ddcc5e8.2"] {
+            assert_eq!(raw_hash(id), Some("aaf4c61ddcc5e8"), "{id}");
+        }
+        for id in ["", EXAMPLE_ID, "raw-", "raw-aaf4c61ddcc5e", "raw-AAF4C61DDCC5E8", "raw.2"] {
+            assert_eq!(raw_hash(id), None, "{id}");
+        }
     }
 
     proptest! {

@@ -266,10 +266,20 @@ impl Search {
     }
 
     pub(crate) fn command(&self, keys: &Keys) -> Command {
-        Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.reserved()])
-            .arg(self.message.as_bytes())
-            .number(self.key_number.into())
-            .arg(&self.from)
+        let hash = self.hash();
+        let raw_id = hash.map(element::raw_id_of);
+        let id = raw_id.as_deref().unwrap_or(self.message.as_str());
+        let command =
+            Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.reserved()])
+                .arg(id)
+                .number(self.key_number.into())
+                .arg(&self.from);
+        hash.into_iter().fold(command, Command::arg)
+    }
+
+    /// The beginning of the SHA-1 of the element that is searched for, if it is not a message.
+    pub(crate) fn hash(&self) -> Option<&str> {
+        element::raw_hash(self.message.as_str())
     }
 }
 

@@ -36,7 +36,8 @@ fn rewrite(
 ) -> Result<Body, Obstacle> {
     let mut entropy = pool();
     let max_body = 10_000;
-    let mut rewriter = Rewriter { codec, entropy: &mut entropy, requeue, max_body, now: NOW };
+    let mut rewriter =
+        Rewriter { codec, entropy: &mut entropy, requeue, max_body, posts_bytes: true, now: NOW };
     let origin = &mail();
     rewriter.task(&TaskMessage { body, origin, reason: None, attempts: 11 }, target)
 }
@@ -100,6 +101,7 @@ fn a_letter_that_was_too_late_by_another_clock_is_still_too_late() {
         entropy: &mut entropy,
         requeue: &requeue,
         max_body: 10_000,
+        posts_bytes: true,
         now: NOW,
     };
     let reason = Some(DeadLetterReason::Deadline);

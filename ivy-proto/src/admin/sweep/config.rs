@@ -239,6 +239,7 @@ impl SweepConfig {
             post: backend.batch.post,
             delete: backend.batch.delete,
             max_body: backend.max_body,
+            posts_bytes: backend.posts_bytes,
             max_request: backend.max_request,
         })
     }
@@ -306,5 +307,6 @@ pub(super) struct Limits {
     pub(super) post: usize,
     pub(super) delete: usize,
     pub(super) max_body: usize,
+    pub(super) posts_bytes: bool,
     pub(super) max_request: usize,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::planted::{Bug, planted};
-use crate::queue::{DeliveryCount, ReceivedBody};
+use crate::queue::{Body, DeliveryCount, ReceivedBody};
 use crate::wire::{Content, DeadLetterReason};
 
 use super::super::rewrite::Obstacle;
@@ -132,16 +132,16 @@ impl Groups {
 }
 
 /// The message inside of a dead letter.
-pub(super) fn inner(content: &Content) -> Option<&str> {
+pub(super) fn inner(content: &Content) -> Option<&Body> {
     match content {
-        Content::DeadLetter { letter, .. } => Some(letter.body.as_str()),
+        Content::DeadLetter { letter, .. } => Some(&letter.body),
         Content::Task(_) | Content::Unreadable(_) => None,
     }
 }
 
 pub(super) fn length(body: &ReceivedBody) -> usize {
     match body {
-        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes().len(),
         ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
     }
 }

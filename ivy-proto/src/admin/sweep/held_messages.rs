@@ -1,10 +1,11 @@
 //! The messages that a sweep has reserved.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::id::{MessageId, Receipt};
 use crate::time::Moment;
 
+use super::super::same_ids::SameIds;
 use super::groups::GroupId;
 
 /// Identifies a reserved message. Ascending in the order of the reserves.
@@ -15,11 +16,22 @@ pub(super) struct HeldId(usize);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) receipt: Receipt,
+    /// The id under which it is shown.
+    pub(super) message: MessageId,
     /// The end of its lease, which began at the latest when the request was sent.
     pub(super) lease_end: Moment,
     pub(super) state: HeldState,
     /// The selected message that it is a copy of.
     pub(super) group: Option<GroupId>,
+}
+
+impl Held {
+    /// Its entry among the leases. That of a lost one has ended.
+    fn lease_entry(&self, id: HeldId) -> (MessageId, Moment, HeldId) {
+        let is_lost = self.state == HeldState::Lost;
+        let end = if is_lost { Moment::EPOCH } else { self.lease_end };
+        (self.receipt.message.clone(), end, id)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,25 +48,37 @@ pub(super) enum HeldState {
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     held: Vec<Held>,
-    by_message: BTreeMap<MessageId, HeldId>,
+    ids: SameIds,
+    /// Those that may be reserved again, by their ids in the queue and the ends of their leases.
+    leases: BTreeSet<(MessageId, Moment, HeldId)>,
 }
 
 impl HeldMessages {
-    /// Adds a reserved message. `None` if it was reserved before: then its lease had ended, and the
-    /// new receipt replaces the old one.
-    pub(super) fn add(&mut self, receipt: Receipt, lease_end: Moment) -> Option<HeldId> {
-        if let Some(known) = self.by_message.get(&receipt.message) {
-            if let Some(held) = self.held.get_mut(known.0) {
-                (held.receipt, held.lease_end) = (receipt, lease_end);
-                held.state = HeldState::Held;
-            }
-            return None;
-        }
+    /// Adds a reserved message. Returns also the id under which it is shown.
+    pub(super) fn add(&mut self, receipt: Receipt, lease_end: Moment) -> (HeldId, MessageId) {
         let id = HeldId(self.held.len());
-        self.by_message.insert(receipt.message.clone(), id);
+        let message = self.ids.shown(&receipt.message);
+        self.leases.insert((receipt.message.clone(), lease_end, id));
         let state = HeldState::Held;
-        self.held.push(Held { receipt, lease_end, state, group: None });
-        Some(id)
+        self.held.push(Held { receipt, message: message.clone(), lease_end, state, group: None });
+        (id, message)
+    }
+
+    /// The messages with this id in the queue whose leases have ended, so that they may have been
+    /// reserved again.
+    pub(super) fn lapsed(&self, message: &MessageId, now: Moment) -> impl Iterator<Item = HeldId> {
+        let first = (message.clone(), Moment::EPOCH, HeldId(0));
+        let last = (message.clone(), now, HeldId(usize::MAX));
+        self.leases.range(first..=last).map(|(_, _, id)| *id)
+    }
+
+    /// Records a new lease of a message, which was renewed or reserved again.
+    pub(super) fn renew(&mut self, id: HeldId, receipt: Receipt, lease_end: Moment) {
+        let Some(held) = self.held.get_mut(id.0) else { return };
+        self.leases.remove(&held.lease_entry(id));
+        (held.receipt, held.lease_end) = (receipt, lease_end);
+        held.state = HeldState::Held;
+        self.leases.insert(held.lease_entry(id));
     }
 
     pub(super) fn get(&self, id: HeldId) -> Option<&Held> {
@@ -66,8 +90,11 @@ impl HeldMessages {
     }
 
     pub(super) fn set(&mut self, id: HeldId, state: HeldState) {
-        if let Some(held) = self.held.get_mut(id.0) {
-            held.state = state;
+        let Some(held) = self.held.get_mut(id.0) else { return };
+        self.leases.remove(&held.lease_entry(id));
+        held.state = state;
+        if !matches!(state, HeldState::Deleted | HeldState::Released) {
+            self.leases.insert(held.lease_entry(id));
         }
     }
 

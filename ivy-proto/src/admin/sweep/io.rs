@@ -72,7 +72,8 @@ pub enum Timer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Row {
-    /// The message's id in the swept queue; that of the first copy.
+    /// The message's id in the swept queue; that of the first copy. Messages of one sweep that share an
+    /// id are numbered: `ID.2` is the second one.
     pub message: MessageId,
     /// How many messages of the queue are copies of it, including itself.
     pub copies: usize,

@@ -89,9 +89,7 @@ impl Sweep {
             Ok(QueueReply::Touched(receipt)) => {
                 self.requests.succeeded();
                 let lease_end = sent + self.limits.lease;
-                if let Some(held) = self.held_messages.get_mut(id) {
-                    (held.receipt, held.lease_end) = (receipt, lease_end);
-                }
+                self.held_messages.renew(id, receipt, lease_end);
                 self.work.leases.push_back((lease_end, id));
             }
             // Unreachable: another reply is a misuse.

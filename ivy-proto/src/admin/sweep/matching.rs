@@ -12,6 +12,7 @@ use super::super::filter::{Comparison, Subject};
 use super::super::rewrite::{Obstacle, Rewriter, TaskMessage};
 use super::config::Action;
 use super::groups::{Group, GroupId, inner};
+use super::held_messages::HeldId;
 use super::io::Row;
 use super::{Stage, Sweep};
 
@@ -19,8 +20,10 @@ impl Sweep {
     /// Adds a message whose lease lasts until `lease_end`.
     pub(super) fn add(&mut self, message: ReservedMessage, lease_end: Moment) {
         let ReservedMessage { receipt, body, deliveries } = message;
-        let id = receipt.message.clone();
-        let Some(held) = self.held_messages.add(receipt, lease_end) else { return };
+        if let Some(known) = self.reserved_again(&receipt.message, &body) {
+            return self.held_messages.renew(known, receipt, lease_end);
+        }
+        let (held, id) = self.held_messages.add(receipt, lease_end);
         if matches!(self.stage, Stage::ReReserving(_)) {
             // The plan does not contain it.
             return;
@@ -52,13 +55,28 @@ impl Sweep {
         }
     }
 
+    /// The held message that this is, if its lease has ended, so that it was reserved again. While its
+    /// lease lasts, or if the content differs, this is another message that has the same id.
+    fn reserved_again(&self, message: &MessageId, body: &ReceivedBody) -> Option<HeldId> {
+        let is_same = |id: &HeldId| {
+            let Some(group) = self.held_messages.get(*id).and_then(|held| held.group) else {
+                // Nothing is done with it.
+                return true;
+            };
+            self.groups.get(group).is_some_and(|group| group.body == *body)
+                || self.group_of(&Content::read(body, &self.config.queue, &self.codec))
+                    == Some(group)
+        };
+        self.held_messages.lapsed(message, self.lease_now()).find(is_same)
+    }
+
     /// The group of which this message is another copy, if there is one.
     fn group_of(&self, content: &Content) -> Option<GroupId> {
         let Content::DeadLetter { letter, .. } = content else { return None };
         let origin = (letter.queue.clone(), letter.id.clone());
         self.groups.of_copy(&origin, |group| {
             let known = Content::read(&group.body, &self.config.queue, &self.codec);
-            inner(&known) == Some(letter.body.as_str())
+            inner(&known) == Some(&letter.body)
         })
     }
 
@@ -108,12 +126,17 @@ impl Sweep {
         content: &Content,
         target: &QueueName,
     ) -> Result<Body, Obstacle> {
-        let ReceivedBody::Text(text) = body else { return Err(Obstacle::NotText) };
+        let text = match body {
+            ReceivedBody::Text(text) => text,
+            ReceivedBody::NotText(bytes) if !bytes.is_text() => bytes,
+            _ => return Err(Obstacle::NotText),
+        };
         let now = self.wall.unix_millis(self.now);
         let Sweep { config, codec, entropy, limits, .. } = self;
         let requeue = config.requeue_options().cloned().unwrap_or_default();
-        let max_body = limits.max_body;
-        let mut rewriter = Rewriter { codec, entropy, requeue: &requeue, max_body, now };
+        let (max_body, posts_bytes) = (limits.max_body, limits.posts_bytes);
+        let mut rewriter =
+            Rewriter { codec, entropy, requeue: &requeue, max_body, posts_bytes, now };
         let from = &config.queue;
         let moves = matches!(config.action, Action::Move(_));
         if moves && requeue.raw && is_dead_letter_queue_of(target, from) {
@@ -158,7 +181,7 @@ impl Sweep {
         };
         let first = group.copies.first().and_then(|copy| self.held_messages.get(*copy));
         Row {
-            message: first.map_or_else(|| MessageId::new(""), |it| it.receipt.message.clone()),
+            message: first.map_or_else(|| MessageId::new(""), |it| it.message.clone()),
             copies: group.copies.len(),
             letters_of_task: self.groups.of_task(group),
             obstacle: group.obstacle,

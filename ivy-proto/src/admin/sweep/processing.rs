@@ -173,7 +173,7 @@ impl Sweep {
         let Some(held) = self.held_messages.get(copy) else { return };
         let group = held.group.and_then(|group| self.groups.get(group));
         let problem = Problem {
-            message: held.receipt.message.clone(),
+            message: held.message.clone(),
             origin: group.and_then(|group| group.origin.clone()),
             task: group.and_then(|group| group.task.clone()),
             task_id: group.and_then(|group| group.task_id),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::Event;
 use crate::id::MessageId;
-use crate::queue::{Body, FaultKind, QueueReply};
+use crate::queue::{Body, FaultKind, QueueReply, ReceivedBody, ReservedMessage};
 use crate::task::{TaskError, TaskOutcome};
 use crate::wire::{DeadLetter, DeadLetterReason, Notice};
 use crate::worker::JobOutcome;
@@ -92,6 +92,49 @@ fn from_an_envelope_that_is_too_large_first_the_error_is_dropped_and_then_the_en
     assert_eq!(posted_within(without_error.as_str().len(), &body), without_error);
     let bare = posted_within(without_error.as_str().len() - 1, &body);
     assert_eq!(bare, Body::new(body));
+}
+
+/// The body posted to the dead-letter queue for bytes that are not a text, with this limit of a
+/// body's size.
+fn posted_for_bytes(max_body: usize, bytes: &[u8]) -> Body {
+    let mut config = config();
+    config.capabilities.max_body = max_body;
+    let mut worker = started_with(config);
+    let body = ReceivedBody::NotText(Body::from_bytes(bytes.to_vec()));
+    let message = worker.numbered(1, "", 1);
+    worker.deliver_messages(vec![ReservedMessage { body, ..message }]);
+    let (_, (_, message)) = worker.take_post().unwrap();
+    message.body
+}
+
+#[test]
+fn bytes_that_are_not_a_text_are_dead_lettered_unchanged() {
+    let bytes = b"{\"name\":\"t\",\"options\":{},\"args\":[\"\xff\"]}";
+    let posted = posted_for_bytes(10_000, bytes);
+    let letter = DeadLetter::parse(&posted).unwrap();
+    assert_eq!((letter.reason, letter.body.as_bytes()), (DeadLetterReason::BadJson, &bytes[..]));
+}
+
+#[test]
+fn bytes_that_fit_but_not_in_base64_are_dead_lettered_without_an_envelope() {
+    let bytes = [0xff; 3_000];
+    let whole = posted_for_bytes(10_000, &bytes);
+    // The error is left out first.
+    let without_error = posted_for_bytes(whole.as_bytes().len() - 1, &bytes);
+    let size = without_error.as_bytes().len();
+    assert!(DeadLetter::parse(&without_error).is_ok() && size > 4_000, "{size}");
+    assert_eq!(posted_for_bytes(size, &bytes), without_error);
+    assert_eq!(posted_for_bytes(size - 1, &bytes).as_bytes(), bytes);
+}
+
+#[test]
+fn a_dead_letter_with_an_invalid_byte_is_not_wrapped_again() {
+    let letter = dead_letter_of("nonsense").to_body();
+    // In the text of its body.
+    let mut bytes = letter.as_bytes().to_vec();
+    let end = bytes.len() - "\"}]}".len();
+    bytes[end - 1] = 0xff;
+    assert_eq!(posted_for_bytes(10_000, &bytes).as_bytes(), bytes);
 }
 
 #[test]

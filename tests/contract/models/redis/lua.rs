@@ -18,7 +18,11 @@ pub(super) fn text(script: Script) -> String {
 }
 
 pub(super) fn sha1(script: Script) -> String {
-    Sha1::digest(text(script)).iter().fold(String::new(), |mut name, byte| {
+    sha1_of(text(script).as_bytes())
+}
+
+pub(super) fn sha1_of(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().fold(String::new(), |mut name, byte| {
         let _ = write!(name, "{byte:02x}");
         name
     })

@@ -178,7 +178,12 @@ impl Generator {
                 let id = format!("id-of-message-{:04}", self.rng.up_to(self.messages));
                 let place = ["1", "2", "3"][self.rng.up_to(2) as usize];
                 let mut get = self.script_over(Script::Get, &[0, 1, 3]);
-                get.extend(command(&[&id, place, "0"]));
+                if self.rng.up_to(1) == 0 {
+                    get.extend(command(&[&id, place, "0"]));
+                } else {
+                    let hash = lua::sha1_of(format!("{id}zz00body").as_bytes());
+                    get.extend(command(&["raw-", place, "0", &hash[..14]]));
+                }
                 get
             }
         }

@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use ivy_proto::QueueName;
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::task::FromArgs;
 use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
-    Codec, Content, DeadLetter, Envelope, LegacyKey, Notice, RawJson, is_dead_letter,
+    Codec, Content, DeadLetter, DeadLetterReason, Envelope, LegacyKey, Notice, RawJson,
+    is_dead_letter,
 };
+use ivy_proto::{MessageId, QueueName};
 
 use super::is_short;
 
@@ -29,6 +30,7 @@ fn key() -> LegacyKey {
 
 /// A message's body, parsed by everything that parses bodies.
 pub fn body(input: &[u8]) {
+    in_a_dead_letter(input);
     let text = String::from_utf8_lossy(input);
     let body = Body::new(&*text);
     for codec in [&*PLAIN, &*LEGACY] {
@@ -55,6 +57,28 @@ pub fn body(input: &[u8]) {
     if let Ok(queued) = DeadLetter::parse(&body) {
         assert!(is_dead_letter(&body));
         assert_eq!(DeadLetter::parse(&queued.to_body()), Ok(queued));
+    }
+}
+
+/// Any bytes return from a dead letter as they were.
+fn in_a_dead_letter(bytes: &[u8]) {
+    let letter = DeadLetter {
+        queue: queue(),
+        id: MessageId::new("1"),
+        reason: DeadLetterReason::BadJson,
+        error: None,
+        attempts: 0,
+        deliveries: 1,
+        at: 0,
+        body: Body::from_bytes(bytes.to_vec()),
+    };
+    let written = letter.to_body();
+    assert!(written.is_text() && is_dead_letter(&written));
+    assert_eq!(DeadLetter::parse(&written).as_ref().map(|read| read.body.as_bytes()), Ok(bytes));
+    for codec in [&*PLAIN, &*LEGACY] {
+        let opened = codec.open(&letter.body, &queue());
+        assert!(opened.is_err() || letter.body.is_text(), "bytes are not altered to be read");
+        let _ = Content::read(&ReceivedBody::Text(written.clone()), &queue(), codec);
     }
 }
 

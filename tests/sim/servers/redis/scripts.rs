@@ -9,6 +9,10 @@ mod posting;
 mod reserving;
 mod searching;
 
+use std::fmt::Write;
+
+use sha1::{Digest, Sha1};
+
 use super::resp::Reply;
 
 pub(super) use calls::{Calls, ScriptError};
@@ -43,7 +47,7 @@ pub const MODELLED: [(Script, &str); 8] = [
     (Script::Release, "fb4b7050e9759d6b6c00ccf88eb6a9df98363522"),
     (Script::Reject, "6bddb9a777c855a4c756cfb04fa7a82767a86957"),
     (Script::Orphans, "d5d2a27d2cb37fd8b0668b4bef9d57a7b2d6c3b7"),
-    (Script::Get, "099f00d3f249db172ef97760ce9ae42b1ae12334"),
+    (Script::Get, "dd81ebfee6657cd92b7246adaba5c4d5ee97d707"),
 ];
 
 impl Script {
@@ -70,6 +74,14 @@ impl Script {
             Script::Get => searching::get(calls, input),
         }
     }
+}
+
+/// The SHA-1 of these bytes, in hexadecimal.
+pub(super) fn sha1_of(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().fold(String::new(), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
 }
 
 /// The input of a script.

@@ -5,4 +5,5 @@ mod interrupting;
 mod live;
 mod requeueing;
 mod reserving;
+mod same_ids;
 mod scenario;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::scenario::{
-    Scenario, counts, dead, is_delete, is_post, is_reserve, is_touch, letter, name, task,
+    Answer, Scenario, counts, dead, is_delete, is_post, is_reserve, is_touch, letter, name, task,
 };
 use crate::admin::{Ended, Filter, Obstacle, ProblemKind, Requeue, SweepConfig, Timer};
 use crate::queue::{Body, QueueOp};
@@ -162,6 +162,54 @@ fn unreadable_bytes_return_unchanged_if_that_is_requested() {
     scenario.post("mail.dead", [broken, bare.clone()]);
     scenario.run(requeue(Requeue::new().raw()));
     assert_eq!(scenario.bodies("mail"), ["$ivy2$k1$AAAA", bare.as_str()]);
+}
+
+/// Bytes that are not a text, and the letter of such bytes.
+fn not_texts() -> [Body; 2] {
+    let bytes =
+        Body::from_bytes(br#"{"name":"t","options":{},"args":[]}"#.map(|byte| byte | 0x80).into());
+    [letter(1, bytes.clone()).to_body(), bytes]
+}
+
+#[test]
+fn bytes_that_are_not_a_text_are_requeued_unchanged() {
+    let mut scenario = Scenario::new();
+    scenario.backend.posts_bytes = true;
+    let [letter, bytes] = not_texts();
+    scenario.post("mail.dead", [letter, bytes.clone()]);
+    let report = scenario.run(requeue(Requeue::new().raw()));
+    assert_eq!((report.posted, report.deleted), (2, 2));
+    assert_eq!(scenario.ready("mail"), [bytes.clone(), bytes]);
+}
+
+#[test]
+fn bytes_that_are_not_a_text_stay_if_they_cannot_be_posted_or_are_to_be_read() {
+    let unreadable = Obstacle::Unreadable(DeadLetterReason::BadJson);
+    for (options, posts_bytes, obstacle) in [
+        (Requeue::new().raw(), false, Obstacle::NotText),
+        (Requeue::new(), true, unreadable),
+        (Requeue::new(), false, unreadable),
+    ] {
+        let mut scenario = Scenario::new();
+        scenario.backend.posts_bytes = posts_bytes;
+        scenario.post("mail.dead", not_texts());
+        let report = scenario.run(requeue(options));
+        assert_eq!((report.posted, report.deleted, report.refused), (0, 0, 2));
+        assert_eq!(scenario.problems(), [&ProblemKind::Obstacle(obstacle); 2]);
+        assert_eq!(scenario.ready("mail.dead"), not_texts());
+    }
+}
+
+#[test]
+fn letters_of_different_bytes_are_not_copies() {
+    let mut scenario = Scenario::new();
+    scenario.answer = Answer::Cancel;
+    let letter = |byte| letter(1, Body::from_bytes(vec![byte])).to_body();
+    // As texts, both would be a replacement character.
+    scenario.post("mail.dead", [0xfe, 0xff, 0xff].map(letter));
+    scenario.run(requeue(Requeue::new().raw()));
+    let copies: Vec<usize> = scenario.rows.iter().map(|row| row.copies).collect();
+    assert_eq!(copies, [1, 2]);
 }
 
 #[test]

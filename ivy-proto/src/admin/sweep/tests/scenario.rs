@@ -1,6 +1,6 @@
 //! A sweep, its operator, and a broker whose requests and replies may get lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::admin::{
@@ -11,7 +11,7 @@ use crate::queue::{
     Batch, Body, Capabilities, Fault, FaultKind, NewMessage, QueueOp, QueueReply, ReceivedBody,
 };
 use crate::wire::{Codec, DeadLetter, DeadLetterReason, Envelope};
-use crate::{MessageId, Moment, QueueName, WallClock};
+use crate::{MessageId, Moment, QueueName, Receipt, ReservationId, WallClock};
 
 /// How long each request takes.
 const REQUEST: Duration = Duration::from_millis(10);
@@ -63,6 +63,11 @@ pub(super) struct Scenario {
     pub(super) arrives_at_wait: Option<Body>,
     /// How many messages the backend returns without their bodies.
     pub(super) returns_too_large: usize,
+    /// Whether the backend returns all messages under one id, as identical elements that another
+    /// program wrote.
+    pub(super) shares_an_id: bool,
+    /// The ids of the messages that were reserved.
+    reserved: BTreeMap<ReservationId, MessageId>,
     asked: u64,
 }
 
@@ -83,6 +88,8 @@ impl Scenario {
             waits: Vec::new(),
             arrives_at_wait: None,
             returns_too_large: 0,
+            shares_an_id: false,
+            reserved: BTreeMap::new(),
             asked: 0,
         }
     }
@@ -106,15 +113,20 @@ impl Scenario {
         }
     }
 
-    /// The bodies of a queue's ready messages, in order.
+    /// The texts of a queue's ready messages, in order.
     pub(super) fn bodies(&mut self, queue: &str) -> Vec<String> {
+        self.ready(queue).iter().map(|body| body.as_str().to_owned()).collect()
+    }
+
+    /// The bodies of a queue's ready messages, in order.
+    pub(super) fn ready(&mut self, queue: &str) -> Vec<Body> {
         match self.execute(QueueOp::Peek { queue: name(queue), count: 100 }) {
             Ok(QueueReply::Peeked(messages)) => {
-                let text = |body| match body {
-                    ReceivedBody::Text(body) => body.as_str().to_owned(),
+                let body = |body| match body {
+                    ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body,
                     other => panic!("{other:?}"),
                 };
-                messages.into_iter().map(|message| text(message.body)).collect()
+                messages.into_iter().map(|message| body(message.body)).collect()
             }
             Err(fault) if fault.kind() == FaultKind::NoQueue => Vec::new(),
             other => panic!("{other:?}"),
@@ -230,6 +242,7 @@ impl Scenario {
 
     fn reply(&mut self, number: usize, op: QueueOp) -> Result<QueueReply, Fault> {
         match (self.fate)(number, &op) {
+            Fate::Executed if self.shares_an_id => self.execute_under_one_id(op),
             Fate::Executed => self.execute(op).map(|reply| self.without_large(reply)),
             Fate::NotSent => Err(Fault::new(FaultKind::Unreachable)),
             Fate::ReplyLost => {
@@ -242,6 +255,35 @@ impl Scenario {
                 Ok(reply)
             }
         }
+    }
+
+    /// Executes an operation of a client that knows all messages under one id.
+    fn execute_under_one_id(&mut self, mut op: QueueOp) -> Result<QueueReply, Fault> {
+        let real = |receipt: &mut Receipt| {
+            receipt.message.clone_from(&self.reserved[&receipt.reservation]);
+        };
+        match &mut op {
+            QueueOp::Touch { receipt, .. } | QueueOp::Release { receipt, .. } => real(receipt),
+            QueueOp::DeleteMany { receipts, .. } => {
+                let mut items = receipts.items().to_vec();
+                items.iter_mut().for_each(real);
+                *receipts = Batch::new(items).unwrap();
+            }
+            _ => {}
+        }
+        let mut reply = self.execute(op)?;
+        let mut hide = |receipt: &mut Receipt| {
+            let message = std::mem::replace(&mut receipt.message, MessageId::new("raw-1"));
+            self.reserved.insert(receipt.reservation.clone(), message);
+        };
+        match &mut reply {
+            QueueReply::Touched(receipt) => hide(receipt),
+            QueueReply::Reserved(reserved) => {
+                reserved.messages.iter_mut().for_each(|message| hide(&mut message.receipt));
+            }
+            _ => {}
+        }
+        Ok(reply)
     }
 
     fn without_large(&mut self, mut reply: QueueReply) -> QueueReply {

@@ -210,7 +210,7 @@ impl Deliveries {
         if queue.as_str().ends_with(".dead")
             && let Ok(queued) = DeadLetter::parse(copy)
             && let Some(delivered) = self.messages.get_mut(&queued.id)
-            && queued.body.as_str() == text(&delivered.body)
+            && queued.body.as_bytes() == bytes(&delivered.body)
         {
             delivered.copied = true;
             return;
@@ -218,13 +218,14 @@ impl Deliveries {
         let envelope = Envelope::parse(copy.as_str()).ok();
         let mut originals = BTreeSet::new();
         for (message, delivered) in &self.messages {
-            let original = text(&delivered.body);
+            let original = bytes(&delivered.body);
             let is_successor = envelope.as_ref().is_some_and(|successor| {
-                Envelope::parse(original).is_ok_and(|original| {
+                let original = std::str::from_utf8(original).ok();
+                original.and_then(|text| Envelope::parse(text).ok()).is_some_and(|original| {
                     original.args == successor.args && original.name == successor.name
                 })
             });
-            if original == copy.as_str() || is_successor {
+            if original == copy.as_bytes() || is_successor {
                 originals.insert(message.clone());
             }
         }
@@ -265,10 +266,10 @@ impl Deliveries {
     }
 }
 
-fn text(body: &ReceivedBody) -> &str {
+fn bytes(body: &ReceivedBody) -> &[u8] {
     match body {
-        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str(),
-        ReceivedBody::Missing | ReceivedBody::TooLarge => "",
+        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes(),
+        ReceivedBody::Missing | ReceivedBody::TooLarge => b"",
     }
 }
 
@@ -309,7 +310,7 @@ impl Content {
                 };
                 return ReceivedBody::Text(queued.to_body());
             }
-            Content::Anything(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Content::Anything(bytes) => return Body::from_bytes(bytes.clone()).into(),
         };
         ReceivedBody::Text(Body::new(text))
     }

@@ -1,6 +1,6 @@
 //! `get.lua`: finds a message by its id.
 
-use super::{Calls, ScriptError, ScriptInput};
+use super::{Calls, ScriptError, ScriptInput, sha1_of};
 use crate::redis::resp::Reply;
 
 /// The maximum number of elements that are searched, if the script decides that.
@@ -37,7 +37,12 @@ pub(super) fn get(calls: &mut Calls<'_>, input: &ScriptInput<'_>) -> Result<Repl
             elements = texts.collect();
         }
     }
-    if let Some(found) = elements.iter().find(|element| element.starts_with(id)) {
+    let hash = input.arguments.get(3);
+    let is_searched = |element: &&Vec<u8>| {
+        element.starts_with(id)
+            || hash.is_some_and(|hash| sha1_of(element).as_bytes().starts_with(hash))
+    };
+    if let Some(found) = elements.iter().find(is_searched) {
         return Ok(Reply::texts([found.as_slice(), b"0", b"0"]));
     }
     let seen = elements.len().to_string();

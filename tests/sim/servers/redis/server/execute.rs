@@ -3,14 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use sha1::{Digest, Sha1};
-
 use super::{ClientId, Server};
 use crate::redis::commands::{self, CommandSpec};
 use crate::redis::connection::Wait;
 use crate::redis::error_state::Kind;
 use crate::redis::resp::{Command, Reply};
-use crate::redis::scripts::{Calls, Script, ScriptInput};
+use crate::redis::scripts::{Calls, Script, ScriptInput, sha1_of};
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
 const TOO_MANY_KEYS: &str = "ERR Number of keys can't be greater than number of args";
@@ -192,11 +190,4 @@ fn unknown(command: &Command) -> Reply {
         let _ = write!(text, "'{}' ", String::from_utf8_lossy(argument));
     }
     Reply::error(text)
-}
-
-fn sha1_of(text: &[u8]) -> String {
-    Sha1::digest(text).iter().fold(String::new(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
 }
