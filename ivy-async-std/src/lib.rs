@@ -49,9 +49,10 @@
 //! ```
 //!
 //! The examples `async_std_producer` and `async_std_worker` do the same in two separate programs.
-//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
-//! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
-//! [`Ivy::admin`] inspects queues.
+//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch,
+//! [`Ivy::call_stream`] returns the results of any number of calls as they arrive (example
+//! `async_std_importer`), and [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what
+//! happens, and [`Ivy::admin`] inspects queues.
 #![doc = include_str!("../docs/reference.md")]
 //! # Blocking
 //!
@@ -69,8 +70,9 @@
 //! # Cancellation
 //!
 //! Every future of this crate may be dropped at any time. After that, a task of [`Ivy::call`] or
-//! [`Ivy::send`] may or may not have been sent. [`Handle::result`], [`Events::next`] and
-//! [`Worker::drain`] are cancel safe and can be called again.
+//! [`Ivy::send`] may or may not have been sent, and so may those of [`Ivy::call_many`] and
+//! [`Ivy::send_many`] whose arguments were taken. [`Handle::result`], [`CallStream::next`],
+//! [`Events::next`] and [`Worker::drain`] are cancel safe and can be called again.
 
 mod runtime;
 
@@ -82,6 +84,11 @@ pub type Ivy = ivy_driver::Ivy<AsyncStd>;
 pub type IvyBuilder = ivy_driver::IvyBuilder<AsyncStd>;
 /// Waits for the result of a call. Returned by [`Ivy::call`].
 pub type Handle<Output> = ivy_driver::Handle<AsyncStd, Output>;
+/// The results of many calls as a stream, in the order in which they arrive. Returned by
+/// [`Ivy::call_stream`].
+pub type CallStream<'a, Output> = ivy_driver::CallStream<'a, AsyncStd, Output>;
+/// The result of one call of a [`CallStream`].
+pub type StreamedResult<Output> = ivy_driver::StreamedResult<AsyncStd, Output>;
 /// Configures a worker and starts it. Created by [`Ivy::worker`].
 pub type WorkerBuilder = ivy_driver::WorkerBuilder<AsyncStd>;
 /// A running worker. Returned by [`WorkerBuilder::start`].

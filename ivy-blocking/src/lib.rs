@@ -41,9 +41,10 @@
 //! ```
 //!
 //! The examples `blocking_producer` and `blocking_worker` do the same in two separate programs.
-//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch, and
-//! [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what happens, and
-//! [`Ivy::admin`] inspects queues.
+//! [`Ivy::call_with`] sets a delay, a priority or a route, [`Ivy::call_many`] sends a batch,
+//! [`Ivy::call_stream`] returns the results of any number of calls as they arrive (example
+//! `blocking_importer`), and [`Ivy::send`] does not wait for a result. [`Ivy::events`] reports what
+//! happens, and [`Ivy::admin`] inspects queues.
 #![doc = include_str!("../docs/reference.md")]
 //! # Threads
 //!
@@ -85,6 +86,11 @@ pub type Ivy = ivy_driver::Ivy<Runtime>;
 pub type IvyBuilder = ivy_driver::IvyBuilder<Runtime>;
 /// Waits for the result of a call. Returned by [`Ivy::call`].
 pub type Handle<Output> = ivy_driver::Handle<Runtime, Output>;
+/// An iterator over the results of many calls, in the order in which they arrive. Returned by
+/// [`Ivy::call_stream`].
+pub type CallStream<'a, Output> = ivy_driver::CallStream<'a, Runtime, Output>;
+/// The result of one call of a [`CallStream`].
+pub type StreamedResult<Output> = ivy_driver::StreamedResult<Runtime, Output>;
 /// Configures a worker and starts it. Created by [`Ivy::worker`].
 pub type WorkerBuilder = ivy_driver::WorkerBuilder<Runtime>;
 /// A running worker. Returned by [`WorkerBuilder::start`].

@@ -125,10 +125,12 @@ fn a_child_forked_after_the_first_use_is_refused_at_once() {
     let child = in_child(|| {
         let worker = ivy.worker().register(&DOUBLE, |n: u64| Ok::<_, TaskError>(2 * n));
         let many = ivy.call_many(&DOUBLE, [(1,), (2,)]);
+        let streamed: Vec<_> = ivy.call_stream(&DOUBLE, [(1,), (2,)], PATIENCE).collect();
         let checks = [
             is_refused(ivy.call(&DOUBLE, (1,)).map(drop)),
             is_refused(ivy.send(&DOUBLE, (1,)).map(drop)),
             many.len() == 2 && many.into_iter().all(|call| is_refused(call.map(drop))),
+            streamed.len() == 2 && streamed.into_iter().all(|one| is_refused(one.result.map(drop))),
             is_refused(handle.result(PATIENCE).map(drop)),
             is_refused(worker.start().map(drop)),
             is_refused(ivy.admin().info("test").map(drop)),

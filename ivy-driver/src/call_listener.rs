@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ivy_proto::TaskId;
 use ivy_proto::event::TaskRef;
 
+use crate::call_changes::CallWatch;
 use crate::call_progress::{CallProgress, CallState, Until};
 use crate::handler_waits::HandlerWaits;
 use crate::producer::{Producer, ProducerCommand};
@@ -31,8 +32,9 @@ impl<R> CallListener<R> {
         producer: Arc<Producer>,
         waits: Option<HandlerWaits>,
         until: Until,
+        watch: Option<CallWatch>,
     ) -> (Self, CallProgress) {
-        let (progress, call) = CallProgress::begin(until);
+        let (progress, call) = CallProgress::begin(until, watch);
         (CallListener { id, task, call, producer, waits, runtime: PhantomData }, progress)
     }
 

@@ -8,25 +8,29 @@ use ivy_proto::producer::{ReplyTo, SendError};
 use ivy_proto::task::{TaskOutcome, TaskReleased};
 use ivy_proto::{MessageId, Moment};
 
+use crate::call_changes::CallWatch;
+
 /// The producer's side: reports the progress of a call. Dropping it reports that nothing more will
 /// happen.
 #[derive(Debug)]
 pub(crate) struct CallProgress {
     call: Arc<CallState>,
     until: Until,
+    /// Who waits for this call together with others.
+    watch: Option<CallWatch>,
 }
 
 impl CallProgress {
     /// Creates both sides: the reporter and the shared state of the call.
-    pub(crate) fn begin(until: Until) -> (Self, Arc<CallState>) {
+    pub(crate) fn begin(until: Until, watch: Option<CallWatch>) -> (Self, Arc<CallState>) {
         let call = Arc::new(CallState::default());
-        (CallProgress { call: Arc::clone(&call), until }, call)
+        (CallProgress { call: Arc::clone(&call), until, watch }, call)
     }
 
     /// Reports that the call was sent, or failed, at `now`. Returns whether its listener needs no
     /// more.
     pub(crate) fn sent(&self, result: Result<MessageId, SendError>, now: Moment) -> bool {
-        self.call.change(|history| {
+        self.change(|history| {
             history.sent_at = result.is_ok().then_some(now);
             history.may_be_sent = result.as_ref().is_err_and(SendError::may_be_sent);
             history.sent = Some(result);
@@ -43,17 +47,27 @@ impl CallProgress {
     /// Reports its result. Returns whether its listener needs no more: the result may arrive before
     /// the reply to the post.
     pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
-        self.call.change(|history| {
+        self.change(|history| {
             history.outcome = Some(outcome);
             history.ended |= history.knows_all(self.until);
             history.ended
         })
     }
+
+    fn change<T>(&self, change: impl FnOnce(&mut CallHistory) -> T) -> T {
+        let result = self.call.change(change);
+        if let Some(watch) = &self.watch {
+            watch.report();
+        }
+        result
+    }
 }
 
 impl Drop for CallProgress {
     fn drop(&mut self) {
-        self.call.change(|history| history.ended = true);
+        if !self.call.history().ended {
+            self.change(|history| history.ended = true);
+        }
     }
 }
 
@@ -102,6 +116,19 @@ pub(crate) struct CallHistory {
     pub(crate) ended: bool,
 }
 
+/// What has become known of a call.
+#[derive(Debug)]
+pub(crate) enum CallNews {
+    /// It was sent at this moment. Its result is still to come.
+    Sent(Moment),
+    /// It was not sent, or possibly not.
+    NotSent(SendError),
+    /// Its result has arrived.
+    Ended(TaskOutcome),
+    /// The producer reports no more of it.
+    Stopped,
+}
+
 impl CallHistory {
     fn knows_all(&self, until: Until) -> bool {
         self.sent_at.is_some() && (until == Until::Sent || self.outcome.is_some())
@@ -141,6 +168,20 @@ impl CallState {
         }
         history.sender = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// What has become known of the call since this was last called, for its only caller. `None` if
+    /// nothing has.
+    pub(crate) fn take_news(&self) -> Option<CallNews> {
+        let mut history = self.history();
+        if let Some(outcome) = history.outcome.take() {
+            return Some(CallNews::Ended(outcome));
+        }
+        match (history.sent.take(), history.sent_at) {
+            (Some(Err(error)), _) => Some(CallNews::NotSent(error)),
+            (Some(Ok(_)), Some(at)) => Some(CallNews::Sent(at)),
+            _ => history.ended.then_some(CallNews::Stopped),
+        }
     }
 
     /// Waits for the outcome; `None` if none will come.

@@ -75,21 +75,6 @@ impl<R: AsyncRuntime> Ivy<R> {
         Ok(Handle::new(listener.sent().await?))
     }
 
-    /// Calls a task once for each of these arguments. The calls are sent in batches, so this is
-    /// much faster than one call after the other. The results are in the order of the arguments.
-    ///
-    /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
-    /// beyond that are not sent and fail with [`Full`](crate::ErrorKind::Full).
-    ///
-    /// If the future is dropped before it completes, the tasks may or may not be sent.
-    pub async fn call_many<Args: ToArgs, Output>(
-        &self,
-        task: &Task<Args, Output>,
-        args: impl IntoIterator<Item = Args>,
-    ) -> Vec<Result<Handle<R, Output>, Error<R>>> {
-        self.call_each(task, args).await
-    }
-
     /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
     /// receive it. Returns when the queue has accepted the task.
     ///

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
+use ivy_proto::producer::SendError;
 use ivy_proto::task::{Task, TaskOutcome, TaskReleased};
 use ivy_proto::{Cause, MessageId, TaskId};
 use serde::de::DeserializeOwned;
@@ -106,9 +107,19 @@ impl<R: Runtime> CallListener<R> {
             Some(Err(error)) => error,
             None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };
+        Err(self.not_sent(error))
+    }
+
+    /// The error of a call that was not sent, or possibly not.
+    pub(crate) fn not_sent(self, error: SendError) -> Error<R> {
         let may_be_sent = error.may_be_sent();
         let error = Error::from(Cause::Send(error)).about(&self.task);
-        Err(if may_be_sent { error.with_listener(self) } else { error })
+        if may_be_sent { error.with_listener(self) } else { error }
+    }
+
+    /// The error of a wait that has lasted for `timeout`.
+    pub(crate) fn timed_out(&self, timeout: Duration) -> Cause {
+        Cause::TimedOut(Box::new(self.producer.timed_out(&self.task, &self.call, timeout)))
     }
 
     /// The outcome, if it is known that it came or never will.
@@ -146,10 +157,7 @@ impl<R: Runtime> CallListener<R> {
         match select(outcome, select(time_is_up, interrupted)).await {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
-            Either::Right((Either::Left(_), _)) => {
-                let known = self.producer.timed_out(&self.task, &self.call, timeout);
-                Err(Error::from(Cause::TimedOut(Box::new(known))))
-            }
+            Either::Right((Either::Left(_), _)) => Err(Error::from(self.timed_out(timeout))),
             Either::Right((Either::Right(_), _)) => Err(Error::from(Cause::Draining)),
         }
     }

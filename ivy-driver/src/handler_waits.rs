@@ -117,6 +117,11 @@ impl Waiting {
     pub(crate) async fn interrupted(&self) {
         self.waits.shared.interrupted.raised().await;
     }
+
+    /// The same as a future that is the wait.
+    pub(crate) async fn into_interrupted(self) {
+        self.interrupted().await;
+    }
 }
 
 impl Drop for Waiting {

@@ -17,6 +17,7 @@ use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
+use crate::call_changes::CallWatch;
 use crate::call_listener::CallListener;
 use crate::call_progress::{CallProgress, Until};
 use crate::clock::Clock;
@@ -24,7 +25,6 @@ use crate::environment::environment;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::fork_check::ForkCheck;
-use crate::handle::Handle;
 use crate::handler_waits::HandlerWaits;
 use crate::identity::identity;
 use crate::memory::Memory;
@@ -34,10 +34,6 @@ use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 use crate::served_queues::ServedQueues;
-
-/// The maximum number of calls for which room is allocated in advance: an iterator may announce any
-/// number.
-const MAX_RESERVED: usize = 10_000;
 
 /// Calls and runs tasks over a queue and a notifier. Cheap to clone.
 ///
@@ -141,7 +137,7 @@ impl<R: Runtime> Ivy<R> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
         let waits = self.waits();
-        let (call_listener, call) = follow(producer, waits, call, until);
+        let (call_listener, call) = follow(producer, waits, call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
     }
@@ -158,41 +154,9 @@ impl<R: Runtime> Ivy<R> {
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
         let call = self.with_callback(call.map_err(|why| not_made(id, options, why))?, until);
-        let (call_listener, call) = follow(producer, self.waits(), call, until);
+        let (call_listener, call) = follow(producer, self.waits(), call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
-    }
-
-    pub(crate) async fn call_each<Args: ToArgs, Output>(
-        &self,
-        task: &Task<Args, Output>,
-        args: impl IntoIterator<Item = Args>,
-    ) -> Vec<Result<Handle<R, Output>, Error<R>>> {
-        let Ok(producer) = self.producer() else {
-            let why = || self.producer().err().unwrap_or(Cause::Stopped);
-            return args.into_iter().map(|_| Err(Error::from(why()))).collect();
-        };
-        let (options, waits) = (CallOptions::new(), self.waits());
-        let args = args.into_iter();
-        let mut calls = Vec::with_capacity(args.size_hint().0.min(MAX_RESERVED));
-        let mut listeners = Vec::with_capacity(calls.capacity());
-        for args in args {
-            let call = self.prepare(task, &args, &options, Until::Result);
-            listeners.push(call.map(|call| {
-                let (listener, call) = follow(producer, waits.clone(), call, Until::Result);
-                calls.push(call);
-                listener
-            }));
-        }
-        producer.post(ProducerCommand::Calls(calls));
-        let mut handles = Vec::with_capacity(listeners.len());
-        for listener in listeners {
-            handles.push(match listener {
-                Ok(listener) => listener.sent().await.map(Handle::new),
-                Err(error) => Err(error),
-            });
-        }
-        handles
     }
 
     /// Calls `function` with the arguments and the result of every task of this name that is called
@@ -339,7 +303,7 @@ impl<R: Runtime> Ivy<R> {
     }
 
     /// Converts a call into the producer's form.
-    fn prepare<Args: ToArgs, Output>(
+    pub(crate) fn prepare<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
         args: &Args,
@@ -363,12 +327,12 @@ impl<R: Runtime> Ivy<R> {
     }
 
     /// The waits of the calling handler, if the caller is one.
-    fn waits(&self) -> Option<HandlerWaits> {
+    pub(crate) fn waits(&self) -> Option<HandlerWaits> {
         self.waits.clone().or_else(HandlerWaits::current)
     }
 
     /// The producer, started by the first call.
-    fn producer(&self) -> Result<&Arc<Producer>, Cause> {
+    pub(crate) fn producer(&self) -> Result<&Arc<Producer>, Cause> {
         let Shared { parts, producer_config, fork_check, callbacks, producer, .. } = &*self.shared;
         fork_check.claim()?;
         if let Some(producer) = producer.get() {
@@ -396,16 +360,17 @@ impl<R: Runtime> Ivy<R> {
 }
 
 /// Creates the listener of a call.
-fn follow<R: Runtime>(
+pub(crate) fn follow<R: Runtime>(
     producer: &Arc<Producer>,
     waits: Option<HandlerWaits>,
     call: Call,
     until: Until,
+    watch: Option<CallWatch>,
 ) -> (CallListener<R>, (Call, CallProgress)) {
     let (id, name, queue) = (call.task_id(), call.task.clone(), call.queue.clone());
     let task = TaskRef { id, name, queue };
     let (call_listener, progress) =
-        CallListener::new(call.id, task, Arc::clone(producer), waits, until);
+        CallListener::new(call.id, task, Arc::clone(producer), waits, until, watch);
     (call_listener, (call, progress))
 }
 

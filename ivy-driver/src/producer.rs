@@ -31,7 +31,7 @@ const LAST_SENDS: Duration = Duration::from_secs(10);
 
 /// The maximum number of calls that the machine is passed together. They fill whole batches of
 /// every queue, and stay in the processor's caches.
-const CALLS_TOGETHER: usize = 1_000;
+pub(crate) const CALLS_TOGETHER: usize = 1_000;
 
 /// The mailbox of a running producer. When the last one is dropped, the producer sends its pending
 /// calls and ends.
@@ -47,6 +47,8 @@ pub(crate) enum ProducerCommand {
     Input(Input),
     /// Calls, each with the progress that its listeners watch.
     Calls(Vec<(Call, CallProgress)>),
+    /// The same, for calls that wait for room instead of being refused.
+    WaitingCalls(Vec<(Call, CallProgress)>),
     /// The listener of this call was dropped.
     Dropped(TaskId),
 }
@@ -90,6 +92,13 @@ impl Producer {
     /// Whether it runs in this process.
     pub(crate) fn is_in_this_process(&self) -> bool {
         self.process.is_current()
+    }
+
+    /// Passes calls that wait for room.
+    pub(crate) fn post_waiting(&self, calls: Vec<(Call, CallProgress)>) {
+        if !calls.is_empty() {
+            self.post(ProducerCommand::WaitingCalls(calls));
+        }
     }
 
     /// Sends a command. If the producer has ended, the command is lost, and so is everything that
@@ -166,9 +175,8 @@ impl<R: Runtime> ProducerRole<R> {
         check_accepted("producer", self.machine.handle_input(calls, now));
     }
 
-    fn take(&mut self, call: Call, progress: CallProgress) {
+    fn follow(&mut self, call: &Call, progress: CallProgress) {
         self.followed.insert(call.id, Follower { progress, reply: call.reply });
-        self.calls.push(call);
     }
 
     fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
@@ -221,11 +229,21 @@ impl<R: Runtime> Role for ProducerRole<R> {
             ProducerCommand::Calls(calls) => {
                 self.followed.reserve(calls.len());
                 for (call, progress) in calls {
-                    self.take(call, progress);
+                    self.follow(&call, progress);
+                    self.calls.push(call);
                     if self.calls.len() == CALLS_TOGETHER {
                         self.feed_calls(now);
                     }
                 }
+            }
+            ProducerCommand::WaitingCalls(calls) => {
+                self.followed.reserve(calls.len());
+                let calls = calls.into_iter().map(|(call, progress)| {
+                    self.follow(&call, progress);
+                    call
+                });
+                let calls = calls.collect();
+                self.feed(Input::WaitingCalls(calls), now);
             }
             ProducerCommand::Dropped(id) => {
                 let follower = self.followed.remove(&id);

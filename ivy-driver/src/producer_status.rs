@@ -111,7 +111,7 @@ mod tests {
     async fn a_loss_of_the_subscription_counts_from_when_the_call_was_sent() {
         let clock = Clock::<Tokio>::start();
         let status = ProducerStatus::new(clock, None);
-        let (progress, call) = CallProgress::begin(Until::Result);
+        let (progress, call) = CallProgress::begin(Until::Result, None);
         assert_eq!(known(&status, &call).sending(), SendState::NotSent);
         let never = ResultSubscription::Down { lost: None };
         assert_eq!(known(&status, &call).subscription(), never);

@@ -66,6 +66,13 @@ mod tests {
         assert_shows(page, "```rust\n", &tests);
     }
 
+    #[test]
+    fn the_page_about_threads_shows_the_importer() {
+        let page = include_str!("../../guides/threads.md");
+        let example = include_str!("../../ivy-blocking/examples/blocking_importer.rs");
+        assert_shows(page, "```rust\n", &[example]);
+    }
+
     /// Each adapter's package contains the page that its documentation includes, so there are three.
     #[test]
     fn the_adapters_have_the_same_page() {

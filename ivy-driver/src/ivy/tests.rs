@@ -1,5 +1,6 @@
 //! Queues and notifiers that fail, in virtual time.
 
+mod many;
 mod waiting;
 
 use std::collections::VecDeque;

@@ -163,6 +163,7 @@ fn test_ivy<R: Runtime>() -> Result<(Ivy<R>, CallLog), Error<R>> {
         channel: config.channel,
         node_compatible: false,
         node_peers: false,
+        within: None,
         backends: Backends::new(backend, Some(backend)),
         addresses: Addresses { queue: address.clone(), notifier: address },
         memory: Some(memory),

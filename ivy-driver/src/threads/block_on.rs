@@ -21,7 +21,7 @@ thread_local! {
 
 /// Blocks the thread until the future is ready. Meanwhile, the thread runs the background futures
 /// that it wakes.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     // While a thread ends, a destructor may call this after the thread-local storage is gone.
     let spare = SPARE.try_with(Cell::take).ok().flatten();
     let waiter = spare.unwrap_or_else(Waiter::new);

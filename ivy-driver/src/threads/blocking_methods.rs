@@ -59,23 +59,6 @@ impl<C: Clients> Ivy<Threads<C>> {
         Ok(Handle::new(block_on(listener.sent())?))
     }
 
-    /// Calls a task once for each of these arguments. The calls are sent in batches, so this is
-    /// much faster than one call after the other. The results are in the order of the arguments.
-    ///
-    /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
-    /// beyond that are not sent and fail with [`Full`](crate::ErrorKind::Full).
-    #[allow(
-        clippy::type_complexity,
-        reason = "in an adapter it reads `Vec<Result<Handle<Output>>>`"
-    )]
-    pub fn call_many<Args: ToArgs, Output>(
-        &self,
-        task: &Task<Args, Output>,
-        args: impl IntoIterator<Item = Args>,
-    ) -> Vec<Result<Handle<Threads<C>, Output>, Error<Threads<C>>>> {
-        block_on(self.call_each(task, args))
-    }
-
     /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
     /// receive it. Returns when the queue has accepted the task.
     ///

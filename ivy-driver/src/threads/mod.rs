@@ -27,10 +27,10 @@ use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::runtime::{Callbacks, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
 use background::in_background;
-use block_on::block_on;
 use pool::ThreadPool;
 use sleep_timers::Sleep;
 
+pub(crate) use block_on::block_on;
 pub use cancellation_token::BlockingToken;
 pub use pool::spawn;
 pub use woken_futures::run_woken_by;

@@ -16,16 +16,40 @@ use super::{Phase, Producer, message, outcome};
 
 impl Producer {
     pub(super) fn on_calls(&mut self, calls: Vec<Call>) {
-        let mut queues = BTreeSet::new();
+        if self.phase == Phase::Running {
+            let now = self.now;
+            self.accept_all(calls.into_iter().map(|call| (call, now)));
+        } else {
+            self.refuse_all(calls, || SendError::Draining);
+        }
+    }
+
+    pub(super) fn refuse_all(
+        &mut self,
+        calls: impl IntoIterator<Item = Call>,
+        why: impl Fn() -> SendError,
+    ) {
         for call in calls {
+            let row = self.meter.row(&call.queue, &call.task);
+            self.refuse(call.id, row, why());
+        }
+    }
+
+    /// A call is not accepted.
+    fn refuse(&mut self, id: TaskId, row: CallRow, error: SendError) {
+        self.meter.sent(row, outcome(&error));
+        self.outputs.push_back(Output::Sent(id, Err(error)));
+    }
+
+    /// Accepts calls, each with the moment when it was made.
+    pub(super) fn accept_all(&mut self, calls: impl IntoIterator<Item = (Call, Moment)>) {
+        let mut queues = BTreeSet::new();
+        for (call, called_at) in calls {
             let id = call.id;
             let row = self.meter.row(&call.queue, &call.task);
-            match self.accept(call, row) {
+            match self.accept(call, row, called_at) {
                 Ok(queue) => queues.extend(queue),
-                Err(error) => {
-                    self.meter.sent(row, outcome(&error));
-                    self.outputs.push_back(Output::Sent(id, Err(error)));
-                }
+                Err(error) => self.refuse(id, row, error),
             }
         }
         if self.meter.reports_too_many_labels() {
@@ -38,17 +62,23 @@ impl Producer {
     }
 
     /// Accepts a call. Returns its queue if it can be posted now.
-    fn accept(&mut self, call: Call, row: CallRow) -> Result<Option<QueueName>, SendError> {
-        if self.phase != Phase::Running {
-            return Err(SendError::Draining);
-        }
-        if self.pending.contains(call.id) {
+    fn accept(
+        &mut self,
+        call: Call,
+        row: CallRow,
+        called_at: Moment,
+    ) -> Result<Option<QueueName>, SendError> {
+        if self.is_in_use(call.id) {
             return Err(SendError::IdInUse);
         }
         match self.pending.shared(&call)? {
-            Some(shared) => self.share(call, row, shared),
-            None => self.send(call, row, false),
+            Some(shared) => self.share(call, row, called_at, shared),
+            None => self.send(call, row, called_at, false),
         }
+    }
+
+    pub(super) fn is_in_use(&self, call: TaskId) -> bool {
+        self.pending.contains(call) || self.backlog.contains(call)
     }
 
     /// Accepts a call under an id that its caller chose, and that is in use for the same task.
@@ -56,6 +86,7 @@ impl Producer {
         &mut self,
         mut call: Call,
         row: CallRow,
+        called_at: Moment,
         shared: Shared,
     ) -> Result<Option<QueueName>, SendError> {
         let (id, task) = (call.id, call.task_id());
@@ -66,30 +97,37 @@ impl Producer {
         match shared {
             Shared::Sent(message) => {
                 self.make_room_for_result(&call)?;
-                self.pending.add(call, row, self.now, None);
+                self.pending.add(call, row, called_at, None);
                 self.call_is_sent(id, message);
             }
-            Shared::NotSent if self.pending.is_unsent(task) => self.add_sharing(call, row)?,
+            Shared::NotSent if self.pending.is_unsent(task) => {
+                self.add_sharing(call, row, called_at)?
+            }
             // An earlier call was told that it may be stored.
             Shared::NotSent if self.outbox.has_given_up(&call.queue, task) => {
                 let queue = call.queue.clone();
-                self.add_sharing(call, row)?;
+                self.add_sharing(call, row, called_at)?;
                 self.outbox.adopt(&queue, task);
             }
-            Shared::NotSent => return self.send(call, row, true),
+            Shared::NotSent => return self.send(call, row, called_at, true),
         }
         Ok(None)
     }
 
     /// Adds a call that waits for the message of another one.
-    fn add_sharing(&mut self, call: Call, row: CallRow) -> Result<(), SendError> {
+    fn add_sharing(
+        &mut self,
+        call: Call,
+        row: CallRow,
+        called_at: Moment,
+    ) -> Result<(), SendError> {
         self.check_room_in_outbox(&call)?;
         self.make_room_for_result(&call)?;
-        let limit = self.limit_of(&call);
+        let limit = self.limit_of(&call, called_at);
         if limit.is_none() {
             self.limit_subscription(call.task_id());
         }
-        self.pending.add(call, row, self.now, limit);
+        self.pending.add(call, row, called_at, limit);
         Ok(())
     }
 
@@ -99,6 +137,7 @@ impl Producer {
         &mut self,
         call: Call,
         row: CallRow,
+        called_at: Moment,
         may_be_stored: bool,
     ) -> Result<Option<QueueName>, SendError> {
         self.config.capabilities.check_name(&call.queue)?;
@@ -113,8 +152,9 @@ impl Producer {
         let mut outgoing = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         outgoing.may_be_stored = may_be_stored;
         self.make_room_for_result(&call)?;
-        let (task, queue, limit) = (call.task_id(), call.queue.clone(), self.limit_of(&call));
-        self.pending.add(call, row, self.now, limit);
+        let (task, queue, limit) =
+            (call.task_id(), call.queue.clone(), self.limit_of(&call, called_at));
+        self.pending.add(call, row, called_at, limit);
         let subscription = self.subscription.as_mut().filter(|_| wants_result);
         match subscription.filter(|subscription| !subscription.is_up()) {
             Some(subscription) => {
@@ -144,15 +184,19 @@ impl Producer {
     }
 
     /// When a call must be sent at the latest, if it has a time limit.
-    fn limit_of(&self, call: &Call) -> Option<Moment> {
+    pub(super) fn limit_of(&self, call: &Call, called_at: Moment) -> Option<Moment> {
         let within = call.within.or(self.config.within)?;
-        Some(self.in_the_future(self.now + within)).filter(|limit| *limit > self.now)
+        Some(self.in_the_future(called_at + within)).filter(|limit| *limit > self.now)
+    }
+
+    /// How many calls take room in the outbox.
+    pub(super) fn in_outbox(&self) -> usize {
+        self.pending.unsent() + self.outbox.given_up()
     }
 
     fn check_room_in_outbox(&self, call: &Call) -> Result<(), SendError> {
         let limit = self.config.outbox;
-        let calls = self.pending.unsent() + self.outbox.given_up();
-        if calls >= limit && !planted(Bug::UnboundedOutbox) {
+        if self.in_outbox() >= limit && !planted(Bug::UnboundedOutbox) {
             return Err(SendError::Full { limit, call: Box::new(call.clone()) });
         }
         Ok(())

@@ -97,11 +97,17 @@ impl ProducerConfig {
         self
     }
 
-    /// Limits the calls that may wait to be sent, including those in flight. Default: 10,000.
+    /// Limits the calls that may wait to be sent, including those in flight. Calls that [wait for
+    /// room](super::Input::WaitingCalls) fill at most half of it. Default: 10,000.
     #[must_use]
     pub fn with_outbox(mut self, calls: usize) -> Self {
         self.outbox = calls;
         self
+    }
+
+    /// How many calls may wait to be sent before those that wait for room are accepted.
+    pub(super) fn outbox_of_waiting(&self) -> usize {
+        self.outbox.div_ceil(2).max(1)
     }
 
     /// Limits the calls that may wait for a result. Default: 100,000.

@@ -98,6 +98,13 @@ pub enum Input {
     Clock(WallClock),
     /// Send these calls. Calls of one input are batched.
     Calls(Vec<Call>),
+    /// Send these calls as soon as there is room for them, in the order in which they came: none
+    /// fails with [`SendError::Full`]. They fill at most half of the outbox, so that
+    /// [`Input::Calls`] find room beside them. Their limits count from this input, their delays from
+    /// when they are accepted.
+    ///
+    /// The driver bounds how many wait: it feeds more as those before are sent.
+    WaitingCalls(Vec<Call>),
     /// The reply to an [`Output::Queue`].
     Queue(OpId, Result<QueueReply, Fault>),
     /// The subscription of an [`Output::Subscribe`] is up.
@@ -236,7 +243,8 @@ pub enum SendError {
         "an argument of the task is nested more than {MAX_DEPTH} levels deep; send flatter data, or a reference to it"
     )]
     TooDeep,
-    /// Too many calls wait to be sent. Contains the call, to be tried later.
+    /// Too many calls wait to be sent. Contains the call, to be tried later. Calls that came as
+    /// [`Input::WaitingCalls`] do not fail with this.
     #[error("too many calls wait to be sent (limit {limit}); wait for some of them and call again")]
     Full {
         /// The limit.

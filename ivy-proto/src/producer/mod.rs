@@ -24,7 +24,7 @@
 //! with growing delays. A message that may have been stored is sent again, under the same id, only
 //! if the task allows retries. A refused message fails; a refused batch is split in halves until
 //! the invalid message is isolated. Everything is bounded: a call beyond a limit is returned in the
-//! error.
+//! error, or waits for room if it came as [`Input::WaitingCalls`].
 //!
 //! A call may have a time limit. If it was not given to the queue by then, it is withdrawn, and
 //! certainly not sent. If a request with it is under way, its caller is told that it may be stored;
@@ -84,6 +84,7 @@
 //! ```
 
 mod accepting;
+mod backlog;
 mod chosen_ids;
 mod config;
 mod io;
@@ -116,10 +117,11 @@ use crate::time::{Deadline, Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
+use backlog::Backlog;
 use outbox::{Outbox, PostLimits};
 use pending::Pending;
-pub(crate) use subscription::reply_channel;
 use subscription::Subscription;
+pub(crate) use subscription::reply_channel;
 
 /// The former name of [`ReplyTo`].
 #[deprecated(note = "renamed to `ReplyTo`: a queue's reply is `QueueReply`")]
@@ -137,6 +139,7 @@ pub struct Producer {
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
     pending: Pending,
+    backlog: Backlog,
     outbox: Outbox,
     subscription: Option<Subscription>,
     meter: CallMeter,
@@ -182,6 +185,7 @@ impl Producer {
             timers: Timers::new(),
             outputs: VecDeque::new(),
             pending: Pending::new(),
+            backlog: Backlog::new(),
             outbox,
             subscription,
             meter: CallMeter::default(),
@@ -208,6 +212,7 @@ impl Producer {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
             Input::Calls(calls) => self.on_calls(calls),
+            Input::WaitingCalls(calls) => self.on_waiting_calls(calls),
             Input::Queue(op, result) => self.on_reply(op, result),
             Input::Subscribed => self.on_subscribed(),
             Input::SubscriptionLost(fault) => self.on_subscription_lost(fault),
@@ -215,6 +220,7 @@ impl Producer {
             Input::Forget(id) => self.on_forget(id),
             Input::Drain { limit } => self.on_drain(limit),
         }
+        self.admit_waiting();
         self.finish_if_drained();
         Ok(())
     }
@@ -227,7 +233,8 @@ impl Producer {
     }
 
     fn next_deadline(&self) -> Option<Deadline<Timer>> {
-        let deadlines = self.timers.next().into_iter().chain(self.pending.next_limit());
+        let limits = self.pending.next_limit().into_iter().chain(self.backlog.next_limit());
+        let deadlines = self.timers.next().into_iter().chain(limits);
         deadlines.min_by_key(|deadline| deadline.at)
     }
 
@@ -355,10 +362,13 @@ impl Producer {
             outgoing.may_be_stored = true;
             self.fail_message(&outgoing, &lost);
         }
+        let waiting = self.backlog.take(usize::MAX).into_iter().map(|(call, _)| call);
+        self.refuse_all(waiting, || SendError::Draining);
     }
 
     fn finish_if_drained(&mut self) {
-        if matches!(self.phase, Phase::Draining(_)) && self.pending.unsent() == 0 {
+        let is_sent = self.pending.unsent() == 0 && self.backlog.is_empty();
+        if matches!(self.phase, Phase::Draining(_)) && is_sent {
             self.phase = Phase::Finished;
             self.timers.clear();
             self.pending.clear();

@@ -171,6 +171,7 @@ impl Producer {
     }
 
     pub(super) fn on_forget(&mut self, id: TaskId) {
+        self.backlog.forget(id);
         if let Some((row, called_at)) = self.pending.forget(id) {
             self.meter.result(row, ResultOutcome::TimedOut, self.now.micros_since(called_at));
         }

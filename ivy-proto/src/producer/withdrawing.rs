@@ -27,6 +27,14 @@ impl Producer {
             };
             self.call_is_not_sent(id, error);
         }
+        while let Some((call, called_at)) = self.backlog.pop_overdue(self.now) {
+            let waited_for = WaitedFor::Queue { fault: self.outbox.fault(&call.queue).cloned() };
+            let within = self.now.since(called_at);
+            self.refuse_all([call], || SendError::Withdrawn {
+                within,
+                waited_for: waited_for.clone(),
+            });
+        }
     }
 
     /// Takes the message of a task back. Returns what it waited for, or `None` if it may be stored.

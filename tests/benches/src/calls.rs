@@ -27,6 +27,15 @@ pub(crate) const MEMORY: Urls<'static> = Urls { queue: "memory://", notifier: No
 /// Calls this many tasks at the same time, and waits for all results.
 pub(crate) type Calls = Box<dyn FnMut(u64)>;
 
+/// How the results of calls are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Results {
+    /// By the handles of `call_many`.
+    Handles,
+    /// By a `call_stream`.
+    Stream,
+}
+
 /// A program on this adapter, whose worker has this many slots and serves `double`.
 pub(crate) fn program(
     adapter: &str,
@@ -34,15 +43,27 @@ pub(crate) fn program(
     concurrency: usize,
     double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
 ) -> Option<Calls> {
+    program_with(Results::Handles, adapter, urls, concurrency, double)
+}
+
+/// The same, with the results waited for in this way.
+pub(crate) fn program_with(
+    results: Results,
+    adapter: &str,
+    urls: Urls<'_>,
+    concurrency: usize,
+    double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+) -> Option<Calls> {
     match adapter {
         "tokio" => {
-            Some(of_futures(runtime(), ivy_tokio::Ivy::builder(), urls, concurrency, double))
+            let builder = ivy_tokio::Ivy::builder();
+            Some(of_futures(results, runtime(), builder, urls, concurrency, double))
         }
         "async-std" => {
             let builder = ivy_async_std::Ivy::builder();
-            Some(of_futures(AsyncStd, builder, urls, concurrency, double))
+            Some(of_futures(results, AsyncStd, builder, urls, concurrency, double))
         }
-        "blocking" => Some(of_threads(urls, concurrency, double)),
+        "blocking" => Some(of_threads(results, urls, concurrency, double)),
         _ => None,
     }
 }
@@ -80,6 +101,7 @@ impl Executor for AsyncStd {
 }
 
 fn of_futures<R: AsyncRuntime>(
+    results: Results,
     executor: impl Executor,
     builder: ivy_driver::IvyBuilder<R>,
     urls: Urls<'_>,
@@ -98,16 +120,28 @@ fn of_futures<R: AsyncRuntime>(
     });
     Box::new(move |calls| {
         let _ = &worker;
+        let arguments = (0..calls).map(|n| (n,));
         executor.block_on(async {
-            for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))).await {
-                let handle = handle.expect("the call is accepted");
-                black_box(handle.result(PATIENCE).await.expect("a result"));
+            match results {
+                Results::Handles => {
+                    for handle in ivy.call_many(&DOUBLE, arguments).await {
+                        let handle = handle.expect("the call is accepted");
+                        black_box(handle.result(PATIENCE).await.expect("a result"));
+                    }
+                }
+                Results::Stream => {
+                    let mut stream = ivy.call_stream(&DOUBLE, arguments, PATIENCE);
+                    while let Some(next) = stream.next().await {
+                        black_box(next.result.expect("a result"));
+                    }
+                }
             }
         });
     })
 }
 
 fn of_threads(
+    results: Results,
     urls: Urls<'_>,
     concurrency: usize,
     double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
@@ -118,9 +152,19 @@ fn of_threads(
     let worker = worker.start().expect("a valid worker");
     Box::new(move |calls| {
         let _ = &worker;
-        for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))) {
-            let handle = handle.expect("the call is accepted");
-            black_box(handle.result(PATIENCE).expect("a result"));
+        let arguments = (0..calls).map(|n| (n,));
+        match results {
+            Results::Handles => {
+                for handle in ivy.call_many(&DOUBLE, arguments) {
+                    let handle = handle.expect("the call is accepted");
+                    black_box(handle.result(PATIENCE).expect("a result"));
+                }
+            }
+            Results::Stream => {
+                for next in ivy.call_stream(&DOUBLE, arguments, PATIENCE) {
+                    black_box(next.result.expect("a result"));
+                }
+            }
         }
     })
 }

@@ -1,5 +1,9 @@
 //! The example programs of the core and of each adapter, run as a new user runs them.
 
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+use std::path::PathBuf;
+
 use ivy_test_kit::{IvyServer, Process, RedisServer, example};
 
 /// The prefix of an adapter's examples. Each adapter has the same examples.
@@ -157,6 +161,81 @@ async fn bad_usage_has_its_own_exit_status() {
                 "{name} {args:?}"
             );
         }
+    }
+}
+
+/// The file of an importer.
+struct Imported(PathBuf);
+
+impl Imported {
+    /// A file that does not exist yet.
+    fn file(name: &str) -> Self {
+        let file = format!("ivy-{name}-{}", std::process::id());
+        Imported(std::env::temp_dir().join(file))
+    }
+
+    fn run(&self, adapter: &str, queue: &str, rows: u64, work: &str) -> Process {
+        let (program, rows) = (example(&format!("{adapter}importer")), rows.to_string());
+        let file = self.0.to_str().unwrap();
+        let args = ["--rows", &rows, "--imported", file, "--work", work];
+        let env = [("IVY_QUEUE_URL".to_owned(), queue.to_owned())];
+        Process::spawn("importer", program.as_os_str(), args, env)
+    }
+
+    /// The numbers of the rows that are imported.
+    fn rows(&self) -> Vec<u64> {
+        let text = std::fs::read_to_string(&self.0).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+}
+
+impl Drop for Imported {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn the_importer_reports_the_row_that_fails_and_imports_the_others() {
+    for adapter in ADAPTERS {
+        let file = Imported::file(&format!("{adapter}poison"));
+        let mut importer = file.run(adapter, "memory://", 3_000, "0");
+        assert!(importer.line().await.starts_with("1000 of 3000 rows, "));
+        assert!(importer.line().await.starts_with("2000 of 3000 rows, "));
+        assert_eq!(importer.line().await, "3000 of 3000 rows, 1 failed");
+        assert_eq!(importer.line().await, "2999 rows imported, 1 failed, 0 left");
+        assert_eq!(importer.exit().await.code(), Some(1));
+        let log = importer.log();
+        let failures: Vec<_> = log.lines().filter(|line| line.starts_with("row ")).collect();
+        assert!(matches!(failures[..], [row] if row.starts_with("row 13: ")), "{log}");
+        assert!(failures[0].contains("row 13 has no amount"), "{log}");
+        assert_eq!(file.rows().len(), 2999);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_importer_notes_what_it_has_sent_and_continues_with_the_rest() {
+    const ROWS: u64 = 5_000;
+    for adapter in ADAPTERS {
+        let redis = RedisServer::start().await;
+        let (queue, file) = (redis.url(), Imported::file(&format!("{adapter}interrupted")));
+        let mut first = file.run(adapter, &queue, ROWS, "50");
+        first.line().await;
+        first.signal("INT");
+        assert_eq!(first.exit().await.code(), Some(1));
+        let log = first.log();
+        let done = file.rows().len() as u64;
+        let left = ROWS - done - 1;
+        let end = format!("{done} rows imported, 1 failed, {left} left");
+        assert!(left > 0 && log.lines().any(|line| line == end), "{end}: {log}");
+
+        let mut second = file.run(adapter, &queue, ROWS, "0");
+        assert_eq!(second.exit().await.code(), Some(1));
+        let (log, end) = (second.log(), format!("{left} rows imported, 1 failed, 0 left"));
+        assert!(log.lines().any(|line| line == end), "{end}: {log}");
+        let mut all = file.rows();
+        all.sort_unstable();
+        assert_eq!(all, (1..=ROWS).filter(|row| *row != 13).collect::<Vec<_>>());
     }
 }
 

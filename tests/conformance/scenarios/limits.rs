@@ -50,8 +50,7 @@ pub(crate) fn calls_at_a_queue_that_hangs_are_withdrawn_or_keep_their_handles<H:
     // The subscription is up before the limit of the others begins.
     let patient = CallOptions::new().within(PATIENCE);
     let ivy = hangs.ivy.clone();
-    let first = double.clone();
-    let first = thread::spawn(move || ivy.call_with(&first, (0,), patient));
+    let first = thread::spawn(move || ivy.call_with(&double, (0,), patient));
     eventually("the first call is posted", || proxy.seen(RequestKind::Post) == 1);
     let (mut withdrawn, mut handles) = (0, Vec::new());
     for (n, call) in (1..).zip(hangs.ivy.call_many(&double, (1..=CALLS).map(|n| (n,)))) {

@@ -93,7 +93,7 @@ conformance! {
         a_panic_in_a_callback_harms_no_other_result;
         a_delayed_task_is_not_run_early;
         a_call_that_is_too_large_is_not_sent;
-        a_full_outbox_returns_calls;
+        more_calls_than_the_outbox_has_room_for_are_all_sent;
         two_producers_get_only_their_own_results except ONE_PROCESS;
     }
     limits {

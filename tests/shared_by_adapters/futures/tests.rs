@@ -3,10 +3,15 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::adapter::{Ctx, ErrorKind, Task, TaskError, handler, wait};
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::adapter::ivy_proto::backend::{BoxFuture, Queue};
+use crate::adapter::ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
+use crate::adapter::{Ctx, ErrorKind, Ivy, Task, TaskError, handler, wait};
 use crate::memory::{DOUBLE, SOON, doubling, ivy, worker};
 use crate::receiving::recv;
 use crate::time::{MOMENT, assert_lasted, now, sleep, spawn, timeout, yield_now};
@@ -19,6 +24,8 @@ fn futures_can_be_sent_between_threads() {
     fn sendable<T: Send>(_: T) {}
     let ivy = ivy();
     sendable(ivy.call_many(&DOUBLE, (0..3).map(|n| (n,))));
+    sendable(ivy.send_many(&DOUBLE, (0..3).map(|n| (n,))));
+    sendable(ivy.call_stream(&DOUBLE, (0..3).map(|n| (n,)), SOON).next().map(drop));
     sendable(async {
         let handle = ivy.call(&DOUBLE, (1,)).await?;
         handle.result(Duration::ZERO).await
@@ -51,6 +58,66 @@ fn a_dropped_wait_does_not_end_the_next_one_early() {
     let begun = now();
     assert_eq!(wait(handle.result(MOMENT)).unwrap_err().kind(), ErrorKind::TimedOut);
     assert_lasted(begun, MOMENT);
+}
+
+#[test]
+fn a_dropped_wait_for_a_stream_loses_no_result() {
+    let ivy = ivy();
+    let mut stream = ivy.call_stream(&DOUBLE, (0..50).map(|n| (n,)), SOON).window(5);
+    assert!(timeout(Duration::from_millis(10), stream.next()).is_none());
+    let _worker = doubling(&ivy);
+    let mut sum = 0;
+    while let Some(result) = wait(async {
+        loop {
+            let mut next = Box::pin(stream.next());
+            let polled = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            match polled {
+                Poll::Ready(result) => return result,
+                Poll::Pending => yield_now().await,
+            }
+        }
+    }) {
+        sum += result.result.unwrap();
+    }
+    assert_eq!(sum, 49 * 50);
+}
+
+#[test]
+fn a_call_stream_is_a_stream() {
+    let ivy = ivy();
+    let _worker = doubling(&ivy);
+    let stream = ivy.call_stream(&DOUBLE, (0..500).map(|n| (n,)), SOON);
+    let sum = stream.map(|result| result.result.unwrap()).fold(0, async |sum, n| sum + n);
+    assert_eq!(wait(sum), 499 * 500);
+}
+
+/// A queue whose posts are never replied to.
+#[derive(Debug)]
+struct Silent;
+
+impl Queue for Silent {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::broker()
+    }
+
+    fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        Box::pin(pending())
+    }
+}
+
+#[test]
+fn single_calls_find_half_of_the_outbox_beside_many_and_are_refused_beyond_that() {
+    let ivy = Ivy::builder().queue(Silent).build().unwrap();
+    let many = (0..4).map(|_| Box::pin(ivy.send_many(&DOUBLE, (0..50_000).map(|n| (n,)))));
+    let mut many: FuturesUnordered<_> = many.collect();
+    assert!(timeout(Duration::from_millis(10), many.next()).is_none());
+    let mut sends: FuturesUnordered<_> = (0..10_001).map(|n| ivy.send(&DOUBLE, (n,))).collect();
+    for _ in 0..5_001 {
+        let refused = timeout(SOON, sends.next()).flatten().unwrap();
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+    }
+    assert!(timeout(Duration::from_millis(10), sends.next()).is_none(), "the others are accepted");
+    assert!(timeout(Duration::from_millis(10), many.next()).is_none(), "the many still wait");
 }
 
 #[test]

@@ -63,15 +63,6 @@ fn a_result_of_another_type_is_no_failure_of_the_task() {
 }
 
 #[test]
-fn more_calls_than_there_is_room_for_are_refused_one_by_one() {
-    let ivy = ivy();
-    let calls = wait(ivy.call_many(&DOUBLE, (0..10_001).map(|n| (n,))));
-    let full = calls.iter().filter_map(|call| call.as_ref().err());
-    let kinds: Vec<ErrorKind> = full.map(|error| error.kind()).collect();
-    assert_eq!(kinds, [ErrorKind::Full]);
-}
-
-#[test]
 fn arguments_that_are_too_large_are_refused_before_they_are_sent() {
     const TEXT: Task<(String,), ()> = Task::new("test.text").queue("test");
     let error = wait(ivy().call(&TEXT, ("x".repeat(300_000),))).unwrap_err();

@@ -6,6 +6,7 @@ mod chosen_ids;
 mod failures;
 mod lifecycle;
 mod limits;
+mod many;
 mod postponing;
 mod queues;
 mod shared;

@@ -21,28 +21,49 @@ use crate::wire::{Codec, Options};
 /// One step. Numbers that select something are taken modulo the number of choices.
 #[derive(Clone, Debug)]
 enum Step {
-    Call { number: u8, queue: u8, reply: u8, retry: bool, chosen: Option<u8>, within: Option<u64> },
-    Reply { post: usize, with: u8 },
+    Call {
+        number: u8,
+        queue: u8,
+        reply: u8,
+        retry: bool,
+        waits: bool,
+        chosen: Option<u8>,
+        within: Option<u64>,
+    },
+    Reply {
+        post: usize,
+        with: u8,
+    },
     Subscribed,
     SubscriptionLost,
-    Notice { number: u8, good: bool, shared: bool },
+    Notice {
+        number: u8,
+        good: bool,
+        shared: bool,
+    },
     Noise(Vec<u8>),
-    Forget { number: u8 },
-    Pass { millis: u64 },
+    Forget {
+        number: u8,
+    },
+    Pass {
+        millis: u64,
+    },
     ToDeadline,
     ClockGoesBack,
-    Drain { seconds: u64 },
+    Drain {
+        seconds: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         24 => (
-            (0..CALLS, 0..3u8, 0..4u8, any::<bool>()),
+            (0..CALLS, 0..3u8, 0..4u8, any::<bool>(), any::<bool>()),
             option::weighted(0.3, CALLS..TASKS),
             option::weighted(0.3, 0..5_000u64),
         )
-            .prop_map(|((number, queue, reply, retry), chosen, within)| {
-                Step::Call { number, queue, reply, retry, chosen, within }
+            .prop_map(|((number, queue, reply, retry, waits), chosen, within)| {
+                Step::Call { number, queue, reply, retry, waits, chosen, within }
             }),
         24 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Reply { post, with }),
         8 => Just(Step::Subscribed),
@@ -117,7 +138,7 @@ impl Run {
     }
 
     fn feed_at(&mut self, input: Input, at: Moment) {
-        if let Input::Calls(calls) = &input {
+        if let Input::Calls(calls) | Input::WaitingCalls(calls) = &input {
             for call in calls {
                 *self.called.entry(call.id).or_default() += 1;
             }
@@ -203,7 +224,7 @@ impl Run {
             return;
         }
         match step {
-            Step::Call { number, queue, reply, retry, chosen, within } => {
+            Step::Call { number, queue, reply, retry, waits, chosen, within } => {
                 let mut call = call(number);
                 call.chosen_id = chosen.map(id);
                 call.within = within.map(Duration::from_millis);
@@ -214,7 +235,8 @@ impl Run {
                 if !retry {
                     call.options = Options::new().with_retry(false);
                 }
-                self.feed(Input::Calls(vec![call]));
+                let calls = vec![call];
+                self.feed(if waits { Input::WaitingCalls(calls) } else { Input::Calls(calls) });
             }
             Step::Reply { post, with } => self.reply(post, with),
             Step::Subscribed => self.feed(Input::Subscribed),

@@ -42,6 +42,27 @@ fn a_call_that_waits_for_its_turn_at_the_limit_is_withdrawn_and_never_posted() {
 }
 
 #[test]
+fn the_limit_of_a_call_includes_its_wait_for_room() {
+    let (mut scenario, first) = busy(config().with_outbox(2));
+    scenario.feed(Input::WaitingCalls(vec![within(SECOND, call(1)), call(2)]));
+    scenario.advance(SECOND - Duration::from_nanos(1));
+    assert_eq!(scenario.deadline().unwrap().why, Timer::CallLimit(id(1)));
+    scenario.advance(Duration::from_nanos(1));
+    match &scenario.send_errors()[..] {
+        [SendError::Withdrawn { within, waited_for: WaitedFor::Queue { fault: None } }] => {
+            assert_eq!(*within, SECOND);
+        }
+        other => panic!("{other:?}"),
+    }
+    scenario.accept(&first);
+    let second = scenario.only_post();
+    scenario.accept(&second);
+    assert_eq!(scenario.sent_results().last().unwrap().0, id(2));
+    assert!(scenario.posts().is_empty());
+    assert_eq!(scenario.deadline(), None);
+}
+
+#[test]
 fn a_withdrawn_call_leaves_the_others_of_its_batch() {
     let (mut scenario, first) = busy(config());
     scenario.feed(Input::Calls(vec![call(1), within(SECOND, call(2)), call(3)]));

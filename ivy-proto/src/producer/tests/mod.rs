@@ -1,5 +1,6 @@
 //! Scenarios of the producer's behaviour.
 
+mod backlog;
 mod batches;
 mod chosen_ids;
 mod drain;

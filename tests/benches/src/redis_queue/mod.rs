@@ -1,9 +1,10 @@
-//! Redis as a queue: sends, work, calls, and single requests. By ivy, and by bare clients.
+//! Redis as a queue: sends, work, calls, one or many at a time, and single requests. By ivy, and by bare clients.
 
 mod bare;
 mod calls;
 mod cycle;
 mod filled;
+mod many;
 mod sending;
 mod working;
 
@@ -19,6 +20,8 @@ pub(crate) fn load(name: &[&str]) -> Option<Load> {
         ["work", "baseline"] => Some(working::baseline()),
         ["call", "ivy", adapter] => calls::ivy(adapter),
         ["call", "baseline", adapter] => calls::baseline(adapter),
+        ["call-many", adapter, calls] => many::call_many(adapter, calls.parse().ok()?),
+        ["call-stream", adapter, calls] => many::call_stream(adapter, calls.parse().ok()?),
         ["cycle", "ivy", queued] => Some(cycle::ivy(queued.parse().ok()?)),
         ["due", count] => Some(cycle::due(count.parse().ok()?)),
         ["cycle", "baseline"] => Some(cycle::baseline()),
