@@ -1,6 +1,7 @@
 //! The context of a running handler.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ivy_proto::wire::crypto::MessageKey;
@@ -13,8 +14,10 @@ use crate::ivy::Ivy;
 use crate::runtime::Runtime;
 
 /// The context of a running handler: its task, message, attempt and deadline. A handler receives it
-/// if its first argument is a `Ctx`.
-pub struct Ctx<R: Runtime> {
+/// if it has a parameter of type `Ctx` before its arguments. Cheap to clone.
+pub struct Ctx<R: Runtime>(Arc<Running<R>>);
+
+struct Running<R: Runtime> {
     run: Run,
     deadline: Option<Instant>,
     cancelled: R::CancellationToken,
@@ -36,7 +39,8 @@ impl<R: Runtime> Ctx<R> {
             queue = %run.queue,
             attempt = run.attempt,
         );
-        Ctx { run, deadline, cancelled: R::CancellationToken::default(), span, waits, ivy }
+        let cancelled = R::CancellationToken::default();
+        Ctx(Arc::new(Running { run, deadline, cancelled, span, waits, ivy }))
     }
 
     /// The scheduled task's id, the same for all its attempts, and for all calls that chose it with
@@ -44,25 +48,25 @@ impl<R: Runtime> Ctx<R> {
     /// use it as an idempotency key: it claims the id in the database in which it acts.
     #[must_use]
     pub fn task_id(&self) -> TaskId {
-        self.run.id
+        self.0.run.id
     }
 
     /// The task's name.
     #[must_use]
     pub fn task_name(&self) -> &TaskName {
-        &self.run.task
+        &self.0.run.task
     }
 
     /// The physical queue that the task came from.
     #[must_use]
     pub fn queue(&self) -> &QueueName {
-        &self.run.queue
+        &self.0.run.queue
     }
 
     /// The message that carried the task.
     #[must_use]
     pub fn message_id(&self) -> &MessageId {
-        &self.run.message
+        &self.0.run.message
     }
 
     /// Identifies the message if it is authenticated (bridge and v2 frames). The key stays the same
@@ -70,26 +74,26 @@ impl<R: Runtime> Ctx<R> {
     /// together with its effects can detect duplicates.
     #[must_use]
     pub fn message_key(&self) -> Option<MessageKey> {
-        self.run.message_key
+        self.0.run.message_key
     }
 
     /// The number of this attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.run.attempt
+        self.0.run.attempt
     }
 
     /// The number of attempts allowed.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
-        self.run.max_attempts
+        self.0.run.max_attempts
     }
 
     /// When the handler will be cancelled, or in a thread asked to stop, if the task has a time
     /// limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.0.deadline
     }
 
     /// A token that is cancelled when the handler must stop: its lease was lost, its time limit has
@@ -103,36 +107,36 @@ impl<R: Runtime> Ctx<R> {
     /// worker's [`concurrency`](crate::WorkerBuilder::concurrency) threads.
     #[must_use]
     pub fn cancelled(&self) -> &R::CancellationToken {
-        &self.cancelled
+        &self.0.cancelled
     }
 
     /// Whether the handler must stop: see [`cancelled`](Ctx::cancelled).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        R::is_cancelled(&self.cancelled)
+        R::is_cancelled(&self.0.cancelled)
     }
 
     /// The tracing span that the handler runs in, for work that it starts elsewhere.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {
-        &self.span
+        &self.0.span
     }
 
     /// The caller's trace context, if the call contains one.
     #[must_use]
     pub fn trace(&self) -> Option<&TraceParent> {
-        self.run.trace.as_ref()
+        self.0.run.trace.as_ref()
     }
 
     /// The vendor-specific part of the caller's trace context, if any.
     #[must_use]
     pub fn tracestate(&self) -> Option<&TraceState> {
-        self.run.tracestate.as_ref()
+        self.0.run.tracestate.as_ref()
     }
 
     /// The results that the handler waits for.
     pub(crate) fn waits(&self) -> &HandlerWaits {
-        &self.waits
+        &self.0.waits
     }
 
     /// The worker's ivy, to schedule follow-up tasks with.
@@ -144,26 +148,18 @@ impl<R: Runtime> Ctx<R> {
     /// returns that error, and its task runs again elsewhere without counting an attempt.
     #[must_use]
     pub fn ivy(&self) -> &Ivy<R> {
-        &self.ivy
+        &self.0.ivy
     }
 }
 
 impl<R: Runtime> Clone for Ctx<R> {
     fn clone(&self) -> Self {
-        let Ctx { run, deadline, cancelled, span, waits, ivy } = self;
-        Ctx {
-            run: run.clone(),
-            deadline: *deadline,
-            cancelled: cancelled.clone(),
-            span: span.clone(),
-            waits: waits.clone(),
-            ivy: ivy.clone(),
-        }
+        Ctx(Arc::clone(&self.0))
     }
 }
 
 impl<R: Runtime> fmt::Debug for Ctx<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ctx").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Ctx").field("run", &self.0.run).finish_non_exhaustive()
     }
 }

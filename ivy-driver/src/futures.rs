@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,8 +17,8 @@ use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
 use ivy_proto::queue::{QueueInfo, QueueSettings};
 use ivy_proto::task::{
-    CallOptions, FromArgs, Handler, NamedTask, Registry, Task, TaskSettings, TaskSpec, ToArgs,
-    discard_panic,
+    CallOptions, Done, FromArgs, Handler, NamedTask, Next, RegisterError, Registry, States, Task,
+    TaskSettings, TaskSpec, ToArgs, discard_panic,
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
@@ -33,6 +34,7 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::flag::Flag;
 use crate::handle::Handle;
+use crate::handler_waits::HandlerWaits;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
 use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
@@ -229,7 +231,8 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
     /// name is reserved from this worker's [`queue`](WorkerBuilder::queue).
     ///
     /// The handler is an async function or closure that takes the task's arguments as owned values,
-    /// preceded by a [`Ctx`] if it wants one. It must not block its thread: use the runtime's
+    /// preceded by a [`Ctx`] if it wants one, and before that by up to four
+    /// [`State`](ivy_proto::task::State)s of the worker. It must not block its thread: use the runtime's
     /// `spawn_blocking` for blocking work. If a handler panics, the attempt fails, and the error
     /// contains the panic's text.
     pub fn register<Args, Output, Marker>(
@@ -244,11 +247,31 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
         self.handler(|handlers| handlers.registry.register(task, handler))
     }
 
+    /// Adds a layer around the handlers of all tasks: code that runs before and after them, in
+    /// their span and within their time limit. The first layer is the outermost.
+    ///
+    /// A layer is a closure that returns a future. It calls [`Next::run`], or returns an error
+    /// instead, and the handler does not run. It receives the [`Ctx`] of the handler, which is
+    /// cheap to clone. If a layer panics, the attempt fails as if the handler had panicked.
+    pub fn layer<Layered>(
+        self,
+        layer: impl Fn(Next<Ctx<R>>, Ctx<R>) -> Layered + Send + Sync + 'static,
+    ) -> Self
+    where
+        Layered: Future<Output = Result<Done, TaskError>> + Send + 'static,
+    {
+        self.handler(|handlers| {
+            handlers.layer(layer);
+            Ok(())
+        })
+    }
+
     /// Starts the worker. With tokio, call it inside a runtime.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a name or number is invalid, a task is registered
-    /// twice or by name without a queue, or no task is registered.
+    /// twice or by name without a queue, no task is registered, or a handler takes a
+    /// [`State`](ivy_proto::task::State) that the worker does not have.
     pub async fn start(self) -> Result<Worker<R>, Error<R>> {
         self.run()
     }
@@ -269,7 +292,8 @@ impl<R: AsyncRuntime> TestWorker<R> {
         self.with(|worker| worker.register(task, handler))
     }
 
-    /// Runs the handler of this task once, with these arguments, and returns its result.
+    /// Runs the handler of this task once, with these arguments, and returns its result. If the future
+    /// is dropped, the handler runs on.
     ///
     /// # Errors
     /// A [`TestFailure`] with what the handler returned instead, and what a worker does next.
@@ -426,6 +450,33 @@ impl<R: AsyncRuntime> Events<R> {
 /// Handlers that are futures, each run as a task of its own.
 pub struct FutureHandlers<R: Runtime> {
     registry: Registry<Ctx<R>>,
+    /// The outermost layer. It spawns the task that runs it, so that its future is a part of this
+    /// task: to allocate it apart would cost more than the layer.
+    outermost: Option<Box<SpawnLayer<R>>>,
+}
+
+type SpawnLayer<R> = dyn Fn(Next<Ctx<R>>, Ctx<R>, HandlerCompletion) + Send + Sync;
+
+impl<R: AsyncRuntime> FutureHandlers<R> {
+    fn layer<Layered>(
+        &mut self,
+        layer: impl Fn(Next<Ctx<R>>, Ctx<R>) -> Layered + Send + Sync + 'static,
+    ) where
+        Layered: Future<Output = Result<Done, TaskError>> + Send + 'static,
+    {
+        if self.outermost.is_some() {
+            return self.registry.layer(layer);
+        }
+        let layer = Arc::new(layer);
+        self.outermost = Some(Box::new(move |next, ctx, ended| {
+            let (layer, job) = (Arc::clone(&layer), Job::of(&ctx));
+            let layered = async move {
+                let layered = AssertUnwindSafe(async { layer(next, ctx).await }).catch_unwind();
+                layered.await.map_or_else(JobOutcome::of_panic, JobOutcome::from)
+            };
+            job.spawn(layered, ended);
+        }));
+    }
 }
 
 impl<R: AsyncRuntime> Adapter for R {
@@ -437,22 +488,59 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
         self.registry.tasks()
     }
 
+    fn set_states(&mut self, states: States) -> Result<(), RegisterError> {
+        self.registry.set_states(states)
+    }
+
     /// The machine limits how many handlers run, and tasks need no further limit.
     fn set_concurrency(&mut self, _: usize) {}
 
     fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion) {
-        let (token, span) = (ctx.cancelled().clone(), ctx.span().clone());
-        let waits = ctx.waits().clone();
         let task = ctx.task_name().clone();
-        let handler = self.registry.run(&task, ctx, args);
+        match &self.outermost {
+            Some(layer) => match self.registry.next(&task, args) {
+                Some(next) => layer(next, ctx, ended),
+                None => ended.with(no_handler()),
+            },
+            None => {
+                let job = Job::of(&ctx);
+                match self.registry.run(&task, ctx, args) {
+                    Some(handler) => job.spawn(handler, ended),
+                    None => ended.with(no_handler()),
+                }
+            }
+        }
+    }
+}
+
+fn no_handler() -> JobOutcome {
+    JobOutcome::Failed(TaskError::new("the worker has no handler for this task"))
+}
+
+/// What a job needs of its context.
+struct Job<R: Runtime> {
+    cancelled: R::CancellationToken,
+    span: tracing::Span,
+    waits: HandlerWaits,
+}
+
+impl<R: AsyncRuntime> Job<R> {
+    fn of(ctx: &Ctx<R>) -> Self {
+        let (cancelled, span) = (ctx.cancelled().clone(), ctx.span().clone());
+        Job { cancelled, span, waits: ctx.waits().clone() }
+    }
+
+    /// Runs a handler, with the layers around it, as a task.
+    fn spawn(
+        self,
+        handler: impl Future<Output = JobOutcome> + Send + 'static,
+        ended: HandlerCompletion,
+    ) {
+        let Job { cancelled, span, waits } = self;
         let running = async move {
-            let Some(handler) = handler else {
-                let error = TaskError::new("the worker has no handler for this task");
-                return JobOutcome::Failed(error);
-            };
             // Polled in this order, so that the result of a handler that ends on cancellation is
             // used.
-            match select(handler, pin!(R::cancelled(&token))).await {
+            match select(pin!(handler), pin!(R::cancelled(&cancelled))).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => JobOutcome::Cancelled,
             }
@@ -480,7 +568,7 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
 
 impl<R: AsyncRuntime> Default for FutureHandlers<R> {
     fn default() -> Self {
-        FutureHandlers { registry: Registry::new() }
+        FutureHandlers { registry: Registry::new(), outermost: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use futures_channel::mpsc::UnboundedSender;
-use ivy_proto::task::TaskSettings;
+use ivy_proto::task::{RegisterError, States, TaskSettings};
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::{Input, JobOutcome};
 use ivy_proto::{JobId, TaskName};
@@ -21,6 +21,12 @@ pub trait Adapter: Runtime {
 pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
     /// The tasks that have a handler, with their settings unless they are registered by name alone.
     fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)>;
+
+    /// Sets the states that handlers take. Called before the first one runs.
+    ///
+    /// # Errors
+    /// If a handler takes one that is missing.
+    fn set_states(&mut self, states: States) -> Result<(), RegisterError>;
 
     /// Sets how many handlers may run at the same time. Called before the first one runs.
     fn set_concurrency(&mut self, handlers: usize);

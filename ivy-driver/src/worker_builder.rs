@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ivy_proto::Backoff;
-use ivy_proto::task::RegisterError;
+use ivy_proto::task::{RegisterError, States};
 use ivy_proto::worker::{self, ReplayWindow, WorkerSetup};
 
 use crate::error::Error;
@@ -26,6 +26,7 @@ const TEST_HANDLERS: usize = 100;
 pub struct WorkerBuilder<R: Adapter> {
     ivy: Ivy<R>,
     handlers: R::Handlers,
+    states: States,
     setup: WorkerSetup,
     drain_limit: Duration,
 }
@@ -36,6 +37,7 @@ impl<R: Adapter> Ivy<R> {
         WorkerBuilder {
             ivy: self.clone(),
             handlers: R::Handlers::default(),
+            states: States::new(),
             setup: WorkerSetup::new(self.worker_config()),
             drain_limit: DRAIN_LIMIT,
         }
@@ -49,6 +51,14 @@ impl<R: Adapter> WorkerBuilder<R> {
         register: impl FnOnce(&mut R::Handlers) -> Result<(), RegisterError>,
     ) -> Self {
         self.setup.registered(register(&mut self.handlers));
+        self
+    }
+
+    /// Adds a value that handlers take as a parameter of type [`State<T>`](ivy_proto::task::State),
+    /// before their context and their arguments: a database pool, a client, settings. A worker may
+    /// have several, each of another type, and they may be added before or after the handlers.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.setup.registered(self.states.add(value));
         self
     }
 
@@ -175,8 +185,9 @@ impl<R: Adapter> WorkerBuilder<R> {
 
     /// Starts the worker.
     pub(crate) fn run(self) -> Result<Worker<R>, Error<R>> {
-        let WorkerBuilder { ivy, mut handlers, setup, drain_limit } = self;
+        let WorkerBuilder { ivy, mut handlers, states, mut setup, drain_limit } = self;
         ivy.check_process()?;
+        setup.registered(handlers.set_states(states));
         let config = setup.finish(handlers.tasks()).map_err(Error::config)?;
         handlers.set_concurrency(config.concurrency);
         let wall = ivy.clock().wall();

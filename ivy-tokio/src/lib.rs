@@ -45,6 +45,51 @@
 //! delay, a priority or a route, [`Ivy::call_many`] sends a batch, [`Ivy::call_stream`] returns the results of
 //! any number of calls as they arrive (example `importer`), and [`Ivy::send`] does not wait for a
 //! result. [`Ivy::events`] reports what happens, and [`Ivy::admin`] inspects queues.
+//!
+//! # States and layers
+//!
+//! A handler takes a value that the worker shares with it, such as a database pool, as a
+//! [`State`]: before its [`Ctx`], if it takes one, and before its arguments. A worker that lacks a
+//! state of one of its handlers does not start. A layer is code around all handlers of a worker. It
+//! may measure, look at the [`Ctx`], or refuse a task by returning an error instead of running
+//! the handler:
+//!
+//! ```
+//! use ivy_tokio::{Ctx, Ivy, State, Task, TaskError};
+//! use std::time::{Duration, Instant};
+//!
+//! const PRICE: Task<(u64,), u64> = Task::new("docs.price").queue("docs");
+//!
+//! struct Prices {
+//!     cents: u64,
+//! }
+//!
+//! async fn price(State(prices): State<Prices>, ctx: Ctx, amount: u64) -> Result<u64, TaskError> {
+//!     println!("attempt {}", ctx.attempt());
+//!     Ok(amount * prices.cents)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> ivy_tokio::Result<()> {
+//! let ivy = Ivy::connect("memory://")?;
+//! let worker = ivy
+//!     .worker()
+//!     .state(Prices { cents: 250 })
+//!     .layer(|next, ctx| async move {
+//!         let (task, started) = (ctx.task_name().clone(), Instant::now());
+//!         let result = next.run(ctx).await;
+//!         println!("{task} took {:?}: {result:?}", started.elapsed());
+//!         result
+//!     })
+//!     .register(&PRICE, price)
+//!     .start().await?;
+//!
+//! let handle = ivy.call(&PRICE, (3,)).await?;
+//! assert_eq!(handle.result(Duration::from_secs(5)).await?, 750);
+//! worker.drain(Duration::from_secs(5)).await;
+//! # Ok(())
+//! # }
+//! ```
 #![doc = include_str!("../docs/reference.md")]
 //! # The runtime
 //!
@@ -74,6 +119,8 @@
 //! [`Events::next`] and [`Worker::drain`] are cancel safe and can be called again.
 
 mod runtime;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use runtime::Tokio;
 
@@ -93,8 +140,10 @@ pub type WorkerBuilder = ivy_driver::WorkerBuilder<Tokio>;
 /// A running worker. Returned by [`WorkerBuilder::start`].
 pub type Worker = ivy_driver::Worker<Tokio>;
 /// The context of a running handler: its task, message, attempt and deadline. A handler receives it
-/// if its first argument is a `Ctx`.
+/// if it has a parameter of type `Ctx` before its arguments. Cheap to clone.
 pub type Ctx = ivy_driver::Ctx<Tokio>;
+/// What a layer surrounds: the layers inside it, and the handler. See [`WorkerBuilder::layer`].
+pub type Next = ivy_proto::task::Next<Ctx>;
 /// A stream of events. Created by [`Ivy::events`] and [`Worker::events`].
 pub type Events = ivy_driver::Events<Tokio>;
 /// Peeks into queues, lists, creates, clears and sweeps them. Created by [`Ivy::admin`].
@@ -137,7 +186,9 @@ pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;
 pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
-pub use ivy_proto::task::{CallOptions, NamedTask, Task, TaskError, TaskFailure, TimedOut};
+pub use ivy_proto::task::{
+    CallOptions, Done, NamedTask, State, Task, TaskError, TaskFailure, TimedOut,
+};
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
 pub use ivy_proto::{

@@ -227,7 +227,9 @@ where
     Output: Send + 'static,
     Function: Fn(Job, Args) -> Result<Output, TaskError> + Send + Sync + 'static,
 {
-    async fn call(&self, ctx: Ctx, args: Args) -> Result<Output, TaskError> {
+    type States = ();
+
+    async fn call(&self, (): (), ctx: Ctx, args: Args) -> Result<Output, TaskError> {
         let function = Arc::clone(&self.0);
         let done = Ctx::in_thread(move || function(ctx.job(), args)).await;
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -241,7 +243,9 @@ where
     Args: FromArgs,
     Function: Fn(Job, Args) -> Result<Output, TaskError> + Send + Sync + 'static,
 {
-    fn call(&self, ctx: Ctx, args: Args) -> Result<Output, TaskError> {
+    type States = ();
+
+    fn call(&self, (): (), ctx: Ctx, args: Args) -> Result<Output, TaskError> {
         (self.0)(ctx.job(), args)
     }
 }

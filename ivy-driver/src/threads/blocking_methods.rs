@@ -9,9 +9,11 @@ use ivy_proto::event::Event;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
 use ivy_proto::queue::{QueueInfo, QueueSettings};
-use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, NamedTask, Task, TaskSpec, ToArgs};
+use ivy_proto::task::{
+    BlockingHandler, BlockingNext, CallOptions, Done, FromArgs, NamedTask, Task, TaskSpec, ToArgs,
+};
 use ivy_proto::wire::RawJson;
-use ivy_proto::{MessageId, QueueName, TaskId};
+use ivy_proto::{MessageId, QueueName, TaskError, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -207,7 +209,8 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
     /// name is reserved from this worker's [`queue`](WorkerBuilder::queue).
     ///
     /// The handler is a function or closure that takes the task's arguments as owned values,
-    /// preceded by a [`Ctx`] if it wants one. It runs in a thread of the worker and may block. If a
+    /// preceded by a [`Ctx`] if it wants one, and before that by up to four
+    /// [`State`](ivy_proto::task::State)s of the worker. It runs in a thread of the worker and may block. If a
     /// handler panics, the attempt fails, and the error contains the panic's text.
     pub fn register<Args, Output, Marker>(
         self,
@@ -221,11 +224,31 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
         self.handler(|handlers| handlers.registry.register(task, handler))
     }
 
+    /// Adds a layer around the handlers of all tasks: code that runs before and after them, in
+    /// their thread, their span and within their time limit. The first layer is the outermost.
+    ///
+    /// A layer is a closure that calls [`BlockingNext::run`], or returns an error instead, and the
+    /// handler does not run. It receives the [`Ctx`] of the handler, which is cheap to clone. If a
+    /// layer panics, the attempt fails as if the handler had panicked.
+    pub fn layer(
+        self,
+        layer: impl Fn(BlockingNext<Ctx<Threads<C>>>, Ctx<Threads<C>>) -> Result<Done, TaskError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.handler(|handlers| {
+            handlers.registry.layer(layer);
+            Ok(())
+        })
+    }
+
     /// Starts the worker in threads of its own.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a name or number is invalid, a task is registered
-    /// twice or by name without a queue, no task is registered, or no thread can be started.
+    /// twice or by name without a queue, no task is registered, a handler takes a
+    /// [`State`](ivy_proto::task::State) that the worker does not have, or no thread can be started.
     pub fn start(self) -> Result<Worker<Threads<C>>, Error<Threads<C>>> {
         self.run()
     }

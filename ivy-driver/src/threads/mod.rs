@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use ivy_proto::task::{BlockingRegistry, TaskSettings};
+use ivy_proto::task::{BlockingRegistry, RegisterError, States, TaskSettings};
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
 use ivy_proto::{TaskError, TaskName};
@@ -107,6 +107,10 @@ pub struct ThreadHandlers<C: Clients> {
 impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
     fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
         self.registry.tasks()
+    }
+
+    fn set_states(&mut self, states: States) -> Result<(), RegisterError> {
+        self.registry.set_states(states)
     }
 
     /// A cancelled handler that does not return keeps its thread, so the machine's limit alone does

@@ -4,6 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::text::Escaped;
+use crate::worker::JobOutcome;
+
+use super::args::BadArgs;
 
 /// The error of a task's handler: a message for the caller, and whether a retry may help.
 ///
@@ -54,6 +57,10 @@ enum Consequence {
     DeadLetter,
     /// The attempt does not count, and is repeated after this delay.
     Postpone(Duration),
+    /// The handler panicked, which counts as a failed attempt.
+    Panicked,
+    /// The handler does not accept the arguments, so it was not run.
+    BadArgs,
 }
 
 impl TaskError {
@@ -121,7 +128,31 @@ impl TaskError {
     pub fn postponed_by(&self) -> Option<Duration> {
         match self.consequence {
             Consequence::Postpone(delay) => Some(delay),
-            Consequence::Retry | Consequence::DeadLetter => None,
+            Consequence::Retry
+            | Consequence::DeadLetter
+            | Consequence::Panicked
+            | Consequence::BadArgs => None,
+        }
+    }
+
+    /// The error that layers receive if the handler panicked.
+    pub(super) fn panicked(message: String) -> Self {
+        TaskError { message, consequence: Consequence::Panicked }
+    }
+
+    /// The error that layers receive if the handler does not accept the arguments.
+    pub(super) fn bad_args(error: BadArgs) -> Self {
+        TaskError { message: error.to_string(), consequence: Consequence::BadArgs }
+    }
+
+    /// The outcome of a handler that ended with this error.
+    pub(super) fn into_outcome(self) -> JobOutcome {
+        match self.consequence {
+            Consequence::Panicked => JobOutcome::Panicked(self.message),
+            Consequence::BadArgs => JobOutcome::BadArgs(self.message),
+            Consequence::Retry | Consequence::DeadLetter | Consequence::Postpone(_) => {
+                JobOutcome::Failed(self)
+            }
         }
     }
 
@@ -133,6 +164,9 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.consequence == Consequence::Panicked {
+            f.write_str("the handler panicked: ")?;
+        }
         write!(f, "{}", Escaped(&self.message))
     }
 }
@@ -140,7 +174,9 @@ impl fmt::Display for TaskError {
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consequence {
-            Consequence::Retry => write!(f, "TaskError({self})"),
+            Consequence::Retry | Consequence::Panicked | Consequence::BadArgs => {
+                write!(f, "TaskError({self})")
+            }
             Consequence::DeadLetter => write!(f, "TaskError({self}, fatal)"),
             Consequence::Postpone(delay) => write!(f, "TaskError({self}, later by {delay:?})"),
         }

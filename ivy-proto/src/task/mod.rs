@@ -4,7 +4,7 @@
 //!   a task whose contract is not known.
 //! * [`Handler`] is a function that runs a task, and [`Registry`] contains a worker's handlers, as
 //!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
-//!   same for threads.
+//!   same for threads. [`State`] is a value that handlers share, [`Next`] what a layer surrounds.
 //! * [`Callbacks`] are called with the results of tasks.
 //! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, [`TaskReleased`] why
 //!   it waits for another worker, and [`TimedOut`] what its caller knows if there is no result.
@@ -21,6 +21,7 @@ mod error;
 #[cfg(test)]
 mod float_tests;
 mod handler;
+mod layer;
 mod named;
 mod outcome;
 mod panics;
@@ -28,6 +29,7 @@ mod refused_names;
 mod registry;
 mod released;
 mod settings;
+mod state;
 mod status;
 mod timed_out;
 
@@ -37,6 +39,7 @@ pub use callbacks::Callbacks;
 pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, WithCtx, WithoutCtx};
+pub use layer::{BlockingNext, Done, Next, NextFuture};
 pub use named::NamedTask;
 pub use outcome::{TaskFailure, TaskOutcome};
 pub use panics::discard_panic;
@@ -46,5 +49,6 @@ pub use registry::{BlockingRegistry, JobFuture, RegisterError, Registry, TaskSpe
 pub use released::TaskHeld;
 pub use released::TaskReleased;
 pub use settings::{InvalidTask, TaskSettings};
+pub use state::{HandlerStates, MissingState, State, States};
 pub use status::{IllegalChange, TaskChange, TaskStatus};
 pub use timed_out::{QueuePlace, ResultSubscription, SendState, TimedOut};

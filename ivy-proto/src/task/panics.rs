@@ -5,11 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::worker::JobOutcome;
 
+use super::TaskError;
+
 impl JobOutcome {
     /// The outcome of a handler whose panic was caught: [`Panicked`](JobOutcome::Panicked), with
     /// the panic message.
     #[must_use]
     pub fn of_panic(payload: Box<dyn Any + Send>) -> Self {
+        TaskError::of_panic(payload).into_outcome()
+    }
+}
+
+impl TaskError {
+    /// The error of a handler whose panic was caught, with the panic message.
+    pub(super) fn of_panic(payload: Box<dyn Any + Send>) -> Self {
         let message = if let Some(message) = payload.downcast_ref::<&str>() {
             (*message).to_owned()
         } else if let Some(message) = payload.downcast_ref::<String>() {
@@ -18,7 +27,7 @@ impl JobOutcome {
             "the handler panicked without a message".to_owned()
         };
         discard_panic(payload);
-        JobOutcome::Panicked(message)
+        TaskError::panicked(message)
     }
 }
 

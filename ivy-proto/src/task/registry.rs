@@ -1,9 +1,9 @@
 //! The handlers of a worker, by task name.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 
 use crate::name::TaskName;
+use crate::text::TypeName;
 use crate::wire::{RawJson, Unwritable};
 use crate::worker::JobOutcome;
 
@@ -18,7 +19,11 @@ use super::TaskError;
 use super::args::FromArgs;
 use super::definition::Task;
 use super::handler::{BlockingHandler, Handler};
+use super::layer::{
+    BlockingLayer, BlockingNext, BlockingRun, Common, Done, Layer, Next, Run, Running, catch,
+};
 use super::settings::{InvalidTask, TaskSettings};
+use super::state::{HandlerStates, MissingState, States};
 
 /// Specifies the task of a handler: its [`Task`], or its name as a text.
 ///
@@ -44,7 +49,7 @@ impl<Args, Output> TaskSpec<Args, Output> for &str {
     }
 }
 
-/// Why a handler was not registered.
+/// Why a handler cannot be registered, or not be run by its worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
@@ -54,6 +59,23 @@ pub enum RegisterError {
     /// The task already has a handler.
     #[error("task {0} already has a handler; names are unique across all queues")]
     Taken(TaskName),
+    /// A handler takes a [`State`](super::State) that the worker does not have.
+    #[error(
+        "the handler of task {task} takes State<{}>, but the worker has no such value; add it with .state(..)",
+        TypeName(.state)
+    )]
+    NoState {
+        /// The task.
+        task: TaskName,
+        /// The type of the value.
+        state: &'static str,
+    },
+    /// Two states are of this type, so that handlers could not tell them apart.
+    #[error(
+        "the worker has two states of type {}; wrap one of them in a type of its own",
+        TypeName(.0)
+    )]
+    TwoStates(&'static str),
 }
 
 /// The handlers of a worker. `Ctx` is the context that they receive.
@@ -61,49 +83,86 @@ pub enum RegisterError {
 /// The machines identify tasks by name; the registry maps a name to a function, and JSON to values.
 /// Every way in which that can fail is a [`JobOutcome`].
 pub struct Registry<Ctx> {
-    entries: Entries<dyn Fn(Ctx, RawJson) -> JobFuture + Send + Sync>,
+    entries: Entries<Run<Ctx>>,
+    common: Arc<Common<Layer<Ctx>>>,
 }
 
 impl<Ctx: Send + 'static> Registry<Ctx> {
     /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
-        Registry { entries: Entries::new() }
+        Registry { entries: Entries::new(), common: Arc::default() }
     }
 
     /// Registers the handler of a task.
     ///
     /// # Errors
     /// If the task's name, queue or route is invalid, or the name already has a handler.
-    pub fn register<Args, Output, Marker>(
+    pub fn register<Args, Output, Marker, H>(
         &mut self,
         task: impl TaskSpec<Args, Output>,
-        handler: impl Handler<Ctx, Args, Output, Marker>,
+        handler: H,
     ) -> Result<(), RegisterError>
     where
+        H: Handler<Ctx, Args, Output, Marker>,
         Args: FromArgs,
         Output: Serialize,
     {
         let handler = Arc::new(handler);
-        let run = move |ctx, args: RawJson| {
+        let run = move |states: &States, ctx, args: RawJson| -> Running {
+            let states = match H::States::take(states) {
+                Ok(states) => states,
+                Err(missing) => return Box::pin(ready(Err(missing.into()))),
+            };
             let handler = Arc::clone(&handler);
             // Deserialization, the handler and serialization are user code, so they run inside of
-            // the future, which catches panics.
-            JobFuture::new(async move {
-                let running = match Args::from_args(&args) {
-                    Ok(args) => handler.call(ctx, args),
-                    Err(error) => return JobOutcome::BadArgs(error.to_string()),
-                };
-                outcome(running.await)
+            // the future, whose panics are caught.
+            Box::pin(async move {
+                let args = Args::from_args(&args).map_err(TaskError::bad_args)?;
+                done(&handler.call(states, ctx, args).await?)
             })
         };
-        self.entries.insert(task.resolve()?, Arc::new(run))
+        self.entries.insert::<H::States>(task.resolve()?, Arc::new(run))
+    }
+
+    /// Sets the states that handlers take, which are registered before.
+    ///
+    /// # Errors
+    /// [`NoState`](RegisterError::NoState) if a handler takes one that is missing. Its task would
+    /// fail.
+    pub fn set_states(&mut self, states: States) -> Result<(), RegisterError> {
+        self.entries.check(&states)?;
+        Arc::make_mut(&mut self.common).states = states;
+        Ok(())
+    }
+
+    /// Adds a layer around all handlers, inside those added before. See [`Next`].
+    pub fn layer<Layered>(
+        &mut self,
+        layer: impl Fn(Next<Ctx>, Ctx) -> Layered + Send + Sync + 'static,
+    ) where
+        Layered: Future<Output = Result<Done, TaskError>> + Send + 'static,
+    {
+        let layer = move |next, ctx| -> Running { Box::pin(layer(next, ctx)) };
+        Arc::make_mut(&mut self.common).layers.push(Arc::new(layer));
     }
 
     /// Runs the handler of a task; `None` if it has none.
     #[must_use]
     pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture> {
-        self.entries.get(task).map(|run| run(ctx, args))
+        if self.common.layers.is_empty() {
+            let run = self.entries.get(task)?;
+            return Some(JobFuture(run(&self.common.states, ctx, args)));
+        }
+        let next = self.next(task, args)?;
+        Some(JobFuture(Box::pin(async move { next.run(ctx).await })))
+    }
+
+    /// The handler of a task and its layers, for code that runs more around them; `None` if the task
+    /// has no handler.
+    pub fn next(&self, task: &TaskName, args: RawJson) -> Option<Next<Ctx>> {
+        let run = Arc::clone(self.entries.get(task)?);
+        Some(Next::new(run, args, Arc::clone(&self.common)))
     }
 
     /// The tasks with a handler, and their settings unless they were registered by name only.
@@ -126,34 +185,56 @@ impl<Ctx> fmt::Debug for Registry<Ctx> {
 
 /// The handlers of a worker that runs them in threads; see [`Registry`].
 pub struct BlockingRegistry<Ctx> {
-    entries: Entries<dyn Fn(Ctx, RawJson) -> JobOutcome + Send + Sync>,
+    entries: Entries<BlockingRun<Ctx>>,
+    common: Arc<Common<BlockingLayer<Ctx>>>,
 }
 
 impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
     /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
-        BlockingRegistry { entries: Entries::new() }
+        BlockingRegistry { entries: Entries::new(), common: Arc::default() }
     }
 
     /// Registers the handler of a task.
     ///
     /// # Errors
     /// If the task's name, queue or route is invalid, or the name already has a handler.
-    pub fn register<Args, Output, Marker>(
+    pub fn register<Args, Output, Marker, H>(
         &mut self,
         task: impl TaskSpec<Args, Output>,
-        handler: impl BlockingHandler<Ctx, Args, Output, Marker>,
+        handler: H,
     ) -> Result<(), RegisterError>
     where
+        H: BlockingHandler<Ctx, Args, Output, Marker>,
         Args: FromArgs,
         Output: Serialize,
     {
-        let run = move |ctx, args: RawJson| match Args::from_args(&args) {
-            Ok(args) => outcome(handler.call(ctx, args)),
-            Err(error) => JobOutcome::BadArgs(error.to_string()),
+        let run = move |states: &States, ctx, args: RawJson| {
+            let states = H::States::take(states)?;
+            let args = Args::from_args(&args).map_err(TaskError::bad_args)?;
+            done(&handler.call(states, ctx, args)?)
         };
-        self.entries.insert(task.resolve()?, Arc::new(run))
+        self.entries.insert::<H::States>(task.resolve()?, Arc::new(run))
+    }
+
+    /// Sets the states that handlers take, which are registered before.
+    ///
+    /// # Errors
+    /// [`NoState`](RegisterError::NoState) if a handler takes one that is missing. Its task would
+    /// fail.
+    pub fn set_states(&mut self, states: States) -> Result<(), RegisterError> {
+        self.entries.check(&states)?;
+        Arc::make_mut(&mut self.common).states = states;
+        Ok(())
+    }
+
+    /// Adds a layer around all handlers, inside those added before. See [`BlockingNext`].
+    pub fn layer(
+        &mut self,
+        layer: impl Fn(BlockingNext<Ctx>, Ctx) -> Result<Done, TaskError> + Send + Sync + 'static,
+    ) {
+        Arc::make_mut(&mut self.common).layers.push(Arc::new(layer));
     }
 
     /// A closure that runs the handler of a task; `None` if it has none.
@@ -165,9 +246,8 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
         args: RawJson,
     ) -> Option<impl FnOnce() -> JobOutcome + Send + use<Ctx>> {
         let run = Arc::clone(self.entries.get(task)?);
-        // Unwind safety is the concern of the handler, which owns its state.
-        let run = move || catch_unwind(AssertUnwindSafe(|| run(ctx, args)));
-        Some(|| run().unwrap_or_else(JobOutcome::of_panic))
+        let next = BlockingNext::new(run, args, Arc::clone(&self.common));
+        Some(move || next.run(ctx).into())
     }
 
     /// The tasks with a handler, and their settings unless they were registered by name only.
@@ -188,34 +268,50 @@ impl<Ctx> fmt::Debug for BlockingRegistry<Ctx> {
     }
 }
 
-/// The runner of each task, and the task's settings if known.
-struct Entries<Run: ?Sized>(BTreeMap<TaskName, (Option<TaskSettings>, Arc<Run>)>);
+/// The handlers by task.
+struct Entries<Run: ?Sized>(BTreeMap<TaskName, Entry<Run>>);
+
+struct Entry<Run: ?Sized> {
+    /// The task's settings if known.
+    settings: Option<TaskSettings>,
+    /// Whether there are the states that the handler takes.
+    check: fn(&States) -> Result<(), MissingState>,
+    run: Arc<Run>,
+}
 
 impl<Run: ?Sized> Entries<Run> {
     fn new() -> Self {
         Entries(BTreeMap::new())
     }
 
-    fn insert(
+    fn insert<Taken: HandlerStates>(
         &mut self,
         (name, settings): (TaskName, Option<TaskSettings>),
         run: Arc<Run>,
     ) -> Result<(), RegisterError> {
         match self.0.entry(name) {
-            Entry::Occupied(taken) => Err(RegisterError::Taken(taken.key().clone())),
-            Entry::Vacant(free) => {
-                free.insert((settings, run));
+            btree_map::Entry::Occupied(taken) => Err(RegisterError::Taken(taken.key().clone())),
+            btree_map::Entry::Vacant(free) => {
+                let check = |states: &States| Taken::take(states).map(drop);
+                free.insert(Entry { settings, check, run });
                 Ok(())
             }
         }
     }
 
+    fn check(&self, states: &States) -> Result<(), RegisterError> {
+        self.0.iter().try_for_each(|(task, entry)| {
+            (entry.check)(states)
+                .map_err(|MissingState(state)| RegisterError::NoState { task: task.clone(), state })
+        })
+    }
+
     fn get(&self, task: &TaskName) -> Option<&Arc<Run>> {
-        self.0.get(task).map(|(_, run)| run)
+        self.0.get(task).map(|entry| &entry.run)
     }
 
     fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
-        self.0.iter().map(|(name, (settings, _))| (name, settings.as_ref()))
+        self.0.iter().map(|(name, entry)| (name, entry.settings.as_ref()))
     }
 }
 
@@ -226,21 +322,16 @@ impl<Run: ?Sized> fmt::Debug for Entries<Run> {
 }
 
 /// The future of a running handler. Returns its outcome, even if the handler panics.
-pub struct JobFuture(Pin<Box<dyn Future<Output = JobOutcome> + Send>>);
-
-impl JobFuture {
-    fn new(job: impl Future<Output = JobOutcome> + Send + 'static) -> Self {
-        JobFuture(Box::pin(job))
-    }
-}
+pub struct JobFuture(Running);
 
 impl Future for JobFuture {
     type Output = JobOutcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobOutcome> {
         // After a panic the future is never polled again, so no broken state is observed.
-        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context)))
-            .unwrap_or_else(|payload| Poll::Ready(JobOutcome::of_panic(payload)))
+        catch(|| self.0.as_mut().poll(context))
+            .unwrap_or_else(|error| Poll::Ready(Err(error)))
+            .map(JobOutcome::from)
     }
 }
 
@@ -250,22 +341,22 @@ impl fmt::Debug for JobFuture {
     }
 }
 
-/// Converts a handler's result to an outcome.
-fn outcome<Output: Serialize>(result: Result<Output, TaskError>) -> JobOutcome {
-    match result.map(|output| RawJson::from_value(&output)) {
-        Ok(Ok(output)) => JobOutcome::Done(output),
-        Ok(Err(Unwritable::TooDeep)) => JobOutcome::ResultTooDeep,
+/// Serializes what a handler returned.
+fn done(output: &impl Serialize) -> Result<Done, TaskError> {
+    match RawJson::from_value(output) {
+        Ok(output) => Ok(Done::value(output)),
+        Err(Unwritable::TooDeep) => Ok(Done::too_deep()),
         // Fatal, because another attempt would repeat the work and fail in the same way.
-        Ok(Err(error)) => JobOutcome::Failed(TaskError::fatal(format!(
-            "the result cannot be written as JSON: {error}"
-        ))),
-        Err(error) => JobOutcome::Failed(error),
+        Err(error) => {
+            Err(TaskError::fatal(format!("the result cannot be written as JSON: {error}")))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::State;
     use crate::wire::MAX_DEPTH;
 
     const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial").queue("testpackage");
@@ -329,6 +420,63 @@ mod tests {
         registry.register("ctx", |ctx: Worker| async move { Ok::<_, TaskError>(ctx.0) }).unwrap();
         assert_eq!(done(run(&registry, "plain", "[]")), "1");
         assert_eq!(done(run(&registry, "ctx", "[]")), "\"context\"");
+    }
+
+    #[test]
+    fn a_handler_may_take_states_before_the_context_and_without_it() {
+        struct Unit(&'static str);
+        let with_ctx = |unit: State<Unit>, ctx: Worker, n: u64| async move {
+            Ok::<_, TaskError>(format!("{} {} {n}", unit.0.0, ctx.0))
+        };
+        async fn without(State(unit): State<Unit>, add: State<u64>, n: u64) -> Result<u64, String> {
+            Ok(n + *add + unit.0.len() as u64)
+        }
+        let mut registry = Registry::new();
+        registry.register("ctx", with_ctx).unwrap();
+        registry.register(&FACTORIAL, without).unwrap();
+        registry.set_states(states(Unit("km"), Some(10))).unwrap();
+        assert_eq!(done(run(&registry, "ctx", "[5]")), "\"km context 5\"");
+        assert_eq!(done(run(&registry, "testpackage.factorial", "[5]")), "17");
+    }
+
+    #[test]
+    fn a_handler_in_a_thread_may_take_states_too() {
+        let mut registry = BlockingRegistry::new();
+        let add = |add: State<u64>, n: u64| Ok::<_, TaskError>(*add + n);
+        registry.register(&FACTORIAL, add).unwrap();
+        let ctx = |name: State<&'static str>, ctx: Worker| Ok::<_, TaskError>(*name.0 == ctx.0);
+        registry.register("ctx", ctx).unwrap();
+        registry.set_states(states("context", Some(10))).unwrap();
+        assert_eq!(done(run_here(&registry, "testpackage.factorial", "[5]")), "15");
+        assert_eq!(done(run_here(&registry, "ctx", "[]")), "true");
+    }
+
+    #[test]
+    fn a_missing_state_is_an_error_that_names_task_and_type() {
+        async fn handler(_: State<String>, _: State<u64>, n: u64) -> Result<u64, TaskError> {
+            Ok(n)
+        }
+        let mut registry = Registry::<Worker>::new();
+        registry.register(&FACTORIAL, handler).unwrap();
+        let error = registry.set_states(states(String::new(), None)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the handler of task testpackage.factorial takes State<u64>, but the worker has no such value; add it with .state(..)"
+        );
+        let task = TaskName::new("testpackage.factorial").unwrap();
+        assert_eq!(error, RegisterError::NoState { task, state: "u64" });
+        match run(&registry, "testpackage.factorial", "[5]") {
+            JobOutcome::Failed(error) => assert!(error.message().contains("State<String>")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// These states of a worker.
+    fn states<T: Send + Sync + 'static>(value: T, number: Option<u64>) -> States {
+        let mut states = States::new();
+        states.add(value).unwrap();
+        number.into_iter().for_each(|number| states.add(number).unwrap());
+        states
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use crate::calls::{MEMORY, program};
+use crate::calls::{MEMORY, layered_program, program};
 use crate::load::Load;
 use crate::runtime;
 use crate::wire::Wire;
@@ -21,6 +21,15 @@ pub(crate) fn ivy(adapter: &str, outstanding: u64) -> Option<Load> {
         call(outstanding);
         outstanding
     }))
+}
+
+/// The same on tokio, with a layer around the handler that does nothing.
+pub(crate) fn layered(outstanding: u64) -> Load {
+    let mut call = layered_program(MEMORY, outstanding as usize, |n| n * 2);
+    Load::of(move || {
+        call(outstanding);
+        outstanding
+    })
 }
 
 /// Messages through a channel and notices back through another, this many outstanding at a time.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::time::Duration;
 
-use ivy_driver::{AsyncRuntime, Ivy};
+use ivy_driver::{AsyncRuntime, Ivy, WorkerBuilder};
 use ivy_proto::task::{Task, TaskError};
 
 use crate::runtime;
@@ -57,15 +57,30 @@ pub(crate) fn program_with(
     match adapter {
         "tokio" => {
             let builder = ivy_tokio::Ivy::builder();
-            Some(of_futures(results, runtime(), builder, urls, concurrency, double))
+            Some(of_futures(results, runtime(), builder, urls, double, |worker| {
+                worker.concurrency(concurrency)
+            }))
         }
         "async-std" => {
             let builder = ivy_async_std::Ivy::builder();
-            Some(of_futures(results, AsyncStd, builder, urls, concurrency, double))
+            Some(of_futures(results, AsyncStd, builder, urls, double, |worker| {
+                worker.concurrency(concurrency)
+            }))
         }
         "blocking" => Some(of_threads(results, urls, concurrency, double)),
         _ => None,
     }
+}
+
+/// A program on tokio, whose worker has a layer that does nothing.
+pub(crate) fn layered_program(
+    urls: Urls<'_>,
+    concurrency: usize,
+    double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+) -> Calls {
+    of_futures(Results::Handles, runtime(), ivy_tokio::Ivy::builder(), urls, double, |worker| {
+        worker.concurrency(concurrency).layer(|next, ctx| async move { next.run(ctx).await })
+    })
 }
 
 /// Waits for futures.
@@ -105,8 +120,8 @@ fn of_futures<R: AsyncRuntime>(
     executor: impl Executor,
     builder: ivy_driver::IvyBuilder<R>,
     urls: Urls<'_>,
-    concurrency: usize,
     double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+    configure: impl FnOnce(WorkerBuilder<R>) -> WorkerBuilder<R>,
 ) -> Calls {
     let handler = move |n: u64| {
         let result = double(n);
@@ -114,7 +129,7 @@ fn of_futures<R: AsyncRuntime>(
     };
     let (ivy, worker) = executor.block_on(async {
         let ivy = build(builder, urls);
-        let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
+        let worker = configure(ivy.worker().register(&DOUBLE, handler));
         let worker = worker.start().await.expect("a valid worker");
         (ivy, worker)
     });

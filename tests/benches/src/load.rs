@@ -37,6 +37,9 @@ impl Load {
             ["memory", "ivy", adapter, outstanding] => {
                 adapters::ivy(adapter, outstanding.parse().ok()?)
             }
+            ["memory", "layered", "tokio", outstanding] => {
+                Some(adapters::layered(outstanding.parse().ok()?))
+            }
             ["memory", "baseline", adapter, outstanding] => {
                 adapters::baseline(adapter, outstanding.parse().ok()?)
             }

@@ -11,7 +11,7 @@ use ivy_test_kit::{PATIENCE, RequestKind};
 
 use crate::fixture::Fixture;
 use crate::harness::{Failure, Handle, Harness};
-use crate::helpers::eventually;
+use crate::helpers::{eventually, eventually_eq};
 use crate::tasks::DOUBLE;
 
 /// A server that accepts connections and never responds: a call ends at its limit, and keeps its
@@ -67,14 +67,15 @@ pub(crate) fn calls_at_a_queue_that_hangs_are_withdrawn_or_keep_their_handles<H:
         }
     }
     assert!(withdrawn > 0 && !handles.is_empty(), "{withdrawn} of {CALLS} are withdrawn");
-    drop(held);
-    let first = first.join().unwrap().unwrap();
-    let _worker = hangs.doubling(&double);
-    assert_eq!(first.result(PATIENCE).unwrap(), 0);
     let given = handles.len() as u64;
-    for (n, handle) in handles {
+    eventually_eq(1 + given, || fixture.posted(fixture.name));
+    drop(held);
+    first.join().unwrap().unwrap();
+    // It is posted after everything that was called before.
+    hangs.ivy.send_with(&double, (0,), CallOptions::new().within(PATIENCE)).unwrap();
+    assert_eq!(fixture.posted(fixture.name), 2 + given);
+    let _worker = hangs.doubling(&double);
+    for (n, handle) in handles.into_iter().take(20) {
         assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
     }
-    fixture.until_empty();
-    assert_eq!(fixture.posted(fixture.name), 1 + given);
 }

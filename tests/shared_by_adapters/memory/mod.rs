@@ -4,12 +4,14 @@ mod calls;
 mod checks;
 mod chosen_ids;
 mod failures;
+mod layers;
 mod lifecycle;
 mod limits;
 mod many;
 mod postponing;
 mod queues;
 mod shared;
+mod states;
 mod sweeps;
 mod test_worker;
 
