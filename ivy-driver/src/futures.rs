@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -34,7 +33,6 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::flag::Flag;
 use crate::handle::Handle;
-use crate::handler_waits::HandlerWaits;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
 use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
@@ -261,7 +259,7 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
         Layered: Future<Output = Result<Done, TaskError>> + Send + 'static,
     {
         self.handler(|handlers| {
-            handlers.layer(layer);
+            handlers.registry.layer(layer);
             Ok(())
         })
     }
@@ -450,33 +448,6 @@ impl<R: AsyncRuntime> Events<R> {
 /// Handlers that are futures, each run as a task of its own.
 pub struct FutureHandlers<R: Runtime> {
     registry: Registry<Ctx<R>>,
-    /// The outermost layer. It spawns the task that runs it, so that its future is a part of this
-    /// task: to allocate it apart would cost more than the layer.
-    outermost: Option<Box<SpawnLayer<R>>>,
-}
-
-type SpawnLayer<R> = dyn Fn(Next<Ctx<R>>, Ctx<R>, HandlerCompletion) + Send + Sync;
-
-impl<R: AsyncRuntime> FutureHandlers<R> {
-    fn layer<Layered>(
-        &mut self,
-        layer: impl Fn(Next<Ctx<R>>, Ctx<R>) -> Layered + Send + Sync + 'static,
-    ) where
-        Layered: Future<Output = Result<Done, TaskError>> + Send + 'static,
-    {
-        if self.outermost.is_some() {
-            return self.registry.layer(layer);
-        }
-        let layer = Arc::new(layer);
-        self.outermost = Some(Box::new(move |next, ctx, ended| {
-            let (layer, job) = (Arc::clone(&layer), Job::of(&ctx));
-            let layered = async move {
-                let layered = AssertUnwindSafe(async { layer(next, ctx).await }).catch_unwind();
-                layered.await.map_or_else(JobOutcome::of_panic, JobOutcome::from)
-            };
-            job.spawn(layered, ended);
-        }));
-    }
 }
 
 impl<R: AsyncRuntime> Adapter for R {
@@ -496,51 +467,18 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
     fn set_concurrency(&mut self, _: usize) {}
 
     fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion) {
+        let (token, span) = (ctx.cancelled().clone(), ctx.span().clone());
+        let waits = ctx.waits().clone();
         let task = ctx.task_name().clone();
-        match &self.outermost {
-            Some(layer) => match self.registry.next(&task, args) {
-                Some(next) => layer(next, ctx, ended),
-                None => ended.with(no_handler()),
-            },
-            None => {
-                let job = Job::of(&ctx);
-                match self.registry.run(&task, ctx, args) {
-                    Some(handler) => job.spawn(handler, ended),
-                    None => ended.with(no_handler()),
-                }
-            }
-        }
-    }
-}
-
-fn no_handler() -> JobOutcome {
-    JobOutcome::Failed(TaskError::new("the worker has no handler for this task"))
-}
-
-/// What a job needs of its context.
-struct Job<R: Runtime> {
-    cancelled: R::CancellationToken,
-    span: tracing::Span,
-    waits: HandlerWaits,
-}
-
-impl<R: AsyncRuntime> Job<R> {
-    fn of(ctx: &Ctx<R>) -> Self {
-        let (cancelled, span) = (ctx.cancelled().clone(), ctx.span().clone());
-        Job { cancelled, span, waits: ctx.waits().clone() }
-    }
-
-    /// Runs a handler, with the layers around it, as a task.
-    fn spawn(
-        self,
-        handler: impl Future<Output = JobOutcome> + Send + 'static,
-        ended: HandlerCompletion,
-    ) {
-        let Job { cancelled, span, waits } = self;
+        let handler = self.registry.run(&task, ctx, args);
         let running = async move {
+            let Some(handler) = handler else {
+                let error = TaskError::new("the worker has no handler for this task");
+                return JobOutcome::Failed(error);
+            };
             // Polled in this order, so that the result of a handler that ends on cancellation is
             // used.
-            match select(pin!(handler), pin!(R::cancelled(&cancelled))).await {
+            match select(handler, pin!(R::cancelled(&token))).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => JobOutcome::Cancelled,
             }
@@ -568,7 +506,7 @@ impl<R: AsyncRuntime> Job<R> {
 
 impl<R: AsyncRuntime> Default for FutureHandlers<R> {
     fn default() -> Self {
-        FutureHandlers { registry: Registry::new(), outermost: None }
+        FutureHandlers { registry: Registry::new() }
     }
 }
 

@@ -45,7 +45,7 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: impl IntoIterator<Item = Args>,
     ) -> Vec<Result<Handle<R, Output>, Error<R>>> {
-        self.call_each(task, without_options(args), Until::Result, Handle::new).await
+        self.call_each(task, without_options(args.into_iter()), Until::Result, Handle::new).await
     }
 
     /// Calls a task as [`call_many`](Ivy::call_many) does, with options for each call.
@@ -68,7 +68,8 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: impl IntoIterator<Item = Args>,
     ) -> Vec<Result<TaskId, Error<R>>> {
-        self.call_each(task, without_options(args), Until::Sent, |sent| sent.task().id).await
+        self.call_each(task, without_options(args.into_iter()), Until::Sent, |sent| sent.task().id)
+            .await
     }
 
     /// Sends a task as [`send_many`](Ivy::send_many) does, with options for each.
@@ -100,7 +101,12 @@ impl<C: Clients> Ivy<Threads<C>> {
         task: &Task<Args, Output>,
         args: impl IntoIterator<Item = Args>,
     ) -> Vec<Result<Handle<Threads<C>, Output>, Error<Threads<C>>>> {
-        block_on(self.call_each(task, without_options(args), Until::Result, Handle::new))
+        block_on(self.call_each(
+            task,
+            without_options(args.into_iter()),
+            Until::Result,
+            Handle::new,
+        ))
     }
 
     /// Calls a task as [`call_many`](Ivy::call_many) does, with options for each call.
@@ -122,7 +128,11 @@ impl<C: Clients> Ivy<Threads<C>> {
         task: &Task<Args, Output>,
         args: impl IntoIterator<Item = Args>,
     ) -> Vec<Result<TaskId, Error<Threads<C>>>> {
-        block_on(self.call_each(task, without_options(args), Until::Sent, |sent| sent.task().id))
+        block_on(
+            self.call_each(task, without_options(args.into_iter()), Until::Sent, |sent| {
+                sent.task().id
+            }),
+        )
     }
 
     /// Sends a task as [`send_many`](Ivy::send_many) does, with options for each.
@@ -136,10 +146,10 @@ impl<C: Clients> Ivy<Threads<C>> {
 }
 
 /// Calls with these arguments that have no options.
-pub(crate) fn without_options<Args, I: IntoIterator<Item = Args>>(
+pub(crate) fn without_options<Args, I: Iterator<Item = Args>>(
     args: I,
 ) -> impl Iterator<Item = (Args, CallOptions)> {
-    args.into_iter().map(|args| (args, CallOptions::new()))
+    args.map(|args| (args, CallOptions::new()))
 }
 
 impl<R: Runtime> Ivy<R> {

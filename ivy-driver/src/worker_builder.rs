@@ -174,6 +174,14 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
+    /// Gives the handlers the states that were added so far, as the start of a worker does.
+    ///
+    /// # Errors
+    /// If a handler takes one that is missing.
+    pub(crate) fn set_states(&mut self) -> Result<(), RegisterError> {
+        self.handlers.set_states(self.states.clone())
+    }
+
     pub(crate) fn ivy(&self) -> &Ivy<R> {
         &self.ivy
     }

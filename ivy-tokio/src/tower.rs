@@ -96,13 +96,13 @@ pub struct HandlerService(());
 impl Service<Request> for HandlerService {
     type Response = Done;
     type Error = TaskError;
-    type Future = NextFuture;
+    type Future = NextFuture<Ctx>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TaskError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> NextFuture {
+    fn call(&mut self, request: Request) -> NextFuture<Ctx> {
         request.next.run(request.ctx)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ivy_proto::QueueName;
 use ivy_proto::wire::RawJson;
+use ivy_proto::{Priority, QueueName};
 use ivy_tokio::{CallOptions, NamedTask};
 
 use crate::duration;
@@ -54,6 +54,15 @@ impl TaskOptions {
             }
         }
         NamedTask::new(name, &self.queue).map_err(Failure::usage)
+    }
+
+    /// The queue that its message is posted to: with a priority, one of its own.
+    pub(super) fn physical_queue(&self) -> Result<QueueName, Failure> {
+        let queue = self.route.as_ref().unwrap_or(&self.queue);
+        let queue = QueueName::new(queue).map_err(Failure::usage)?;
+        // The call refuses another priority.
+        let priority = Priority::new(self.priority.unwrap_or(0)).unwrap_or(Priority::NORMAL);
+        queue.with_priority(priority).map_err(Failure::usage)
     }
 
     pub(super) fn call_options(&self) -> CallOptions {

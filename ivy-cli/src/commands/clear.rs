@@ -3,12 +3,16 @@
 use ivy_proto::QueueName;
 use ivy_tokio::Ivy;
 
+use super::contents::Contents;
 use super::queue_change::{Action, QueueChange};
 use super::{CommonOptions, queue_not_found};
 use crate::exit::{Exit, Failure};
 use crate::output::{Answer, Confirmation, Output};
 
 /// Delete all messages of a queue, including reserved and delayed ones
+///
+/// Also those that cannot be read without a key, that are too large to be shown, and that arrive
+/// before the answer. Of a dead-letter queue, the question says what it contains.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The physical queue, such as mail, mail.p1 or mail.dead
@@ -37,11 +41,13 @@ pub(super) async fn queue(
         Ok(info) => info.size,
         Err(error) => return Err(queue_not_found::explain(ivy, queue.as_str(), error).await),
     };
+    let contents = Contents::look(ivy, queue, messages).await;
     let queue = queue.clone();
-    let mut change = QueueChange { action: Action::Clear, queue, messages, is_done: false };
+    let mut change =
+        QueueChange { action: Action::Clear, queue, messages, contents, is_done: false };
     if !confirmation.dry_run {
         let queue = change.queue.as_str();
-        confirmation.ask(&change.text(), Answer::Name(queue)).await?;
+        confirmation.ask(&change.question(), Answer::Name(queue)).await?;
         ivy.admin().clear(queue).await?;
         change.is_done = true;
     }

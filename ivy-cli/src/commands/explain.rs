@@ -5,7 +5,9 @@ mod task;
 use std::io::{self, Read};
 
 use ivy_proto::admin::Peeked;
-use ivy_proto::inspect::{Certainty, Description, Evidence, Explanation, Redaction, Visibility};
+use ivy_proto::inspect::{
+    Certainty, Description, Evidence, Explanation, QueueEvidence, Redaction, Visibility,
+};
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_tokio::Ivy;
@@ -22,17 +24,18 @@ const SEEN: usize = 100;
 /// The longest body that is read from standard input.
 const MAX_BODY: u64 = 4 << 20;
 
-/// Explain what a message is, why it does not run, and what to do
+/// Explain why a message does not run, or those of a queue, and what to do
 ///
 /// What is known comes first, and guesses are marked as such. The message is named by its id, or by
-/// the id of its task; with - its body is read from standard input.
+/// the id of its task; with - its body is read from standard input. Without a message, the queue is
+/// explained by its size and, with --workers, by what its workers do and release.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The physical queue, such as mail, mail.p1 or mail.dead
     queue: QueueName,
 
     /// The message's id in the queue, or - to read a body
-    #[arg(required_unless_present = "task", allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true)]
     message: Option<String>,
 
     /// Look for the message of this task, and for its dead letter, among the first 100 of each queue
@@ -57,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
             elsewhere = Some((found.elsewhere, found.next));
             found.evidence
         }
-        (None, None) => return Err(Failure::usage("name a message, or give --task")),
+        (None, None) => return explain_queue(&ivy, queue, listen, &output).await,
     };
     let (heard, unheard) = match listen.hear(&ivy, &output).await {
         Ok(heard) => (heard, None),
@@ -75,6 +78,33 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     output.show(&Explained { explanation, elsewhere: more })?;
     match unheard {
         Some(failure) => note_unheard(&failure, &output),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Explains a queue without one of its messages.
+async fn explain_queue(
+    ivy: &Ivy,
+    queue: &QueueName,
+    listen: &ListenOptions,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let name = queue.as_str();
+    let size = match ivy.admin().info(name).await {
+        Ok(info) => info.size,
+        Err(error) => return Err(queue_not_found::explain(ivy, name, error).await),
+    };
+    let ready = ivy.admin().peek(name, SEEN).await?.len();
+    let (heard, unheard) = match listen.hear(ivy, output).await {
+        Ok(heard) => (heard, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let (ready, may_be_more) = (ready as u64, ready >= SEEN);
+    let evidence = QueueEvidence { queue: queue.clone(), size, ready, may_be_more, heard };
+    let explanation = Explanation::of_queue(&evidence);
+    output.show(&Explained { explanation, elsewhere: None })?;
+    match unheard {
+        Some(failure) => note_unheard(&failure, output),
         None => Ok(Exit::Done),
     }
 }

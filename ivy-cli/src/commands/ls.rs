@@ -43,7 +43,7 @@ pub(crate) struct Options {
     sort: Sort,
 
     /// Show at most this many queues
-    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = super::limit)]
     limit: usize,
 
     #[command(flatten)]
@@ -105,7 +105,8 @@ async fn list(
     }
     sort(&mut queues, options.sort);
     let activity = heard.map(Heard::by_queue);
-    output.show(&Listing { queues, has_ages: options.age, activity })?;
+    let server = ivy.queue_address().map(str::to_owned);
+    output.show(&Listing { queues, server, has_ages: options.age, activity })?;
     if more > 0 {
         let text = format!("{more} more queues; give a pattern of names, or --limit");
         output.note(&Note::truncated(text))?;
@@ -140,6 +141,8 @@ fn sort(queues: &mut [Queue], sort: Sort) {
 /// The queues that were found.
 struct Listing {
     queues: Vec<Queue>,
+    /// Where they are, if the backend says so.
+    server: Option<String>,
     has_ages: bool,
     /// What workers do, if somebody listened for them.
     activity: Option<BTreeMap<QueueName, QueueActivity>>,
@@ -183,7 +186,10 @@ impl Report for Listing {
 
     fn page(&self, page: &mut Page) {
         if self.queues.is_empty() {
-            return page.line("no queues");
+            return page.line(&match &self.server {
+                Some(server) => format!("no queues on {server}"),
+                None => "no queues".to_owned(),
+            });
         }
         let mut columns = queue_row::columns(self.has_ages);
         if self.activity.is_some() {

@@ -4,6 +4,7 @@ pub(crate) mod call;
 mod call_options;
 pub(crate) mod clear;
 pub(crate) mod completions;
+mod contents;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -44,6 +45,11 @@ pub(crate) struct CommonOptions {
     pub(crate) connection: ConnectionOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+/// Parses how many of something are looked at or shown, at most.
+fn limit(text: &str) -> Result<usize, &'static str> {
+    ivy_proto::text::number(text).filter(|limit| *limit > 0).ok_or("it must be at least 1")
 }
 
 /// Runs a command that changes nothing, or everything with its last request. Ctrl-C ends it.

@@ -66,7 +66,7 @@ async fn empty(options: &Options, ivy: &ivy_tokio::Ivy, output: &Output) -> Resu
         Some(0) => format!("queue {queue} is empty"),
         Some(size) => format!(
             "queue {queue} has {}, none of which can be shown: they are reserved, delayed, or too \
-             large",
+             large; for what its workers do with them: ivy explain {queue} --workers",
             Counted(size, "message", "messages")
         ),
         None => format!("queue {queue} has no messages that are ready"),

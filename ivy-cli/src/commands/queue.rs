@@ -10,6 +10,7 @@ use ivy_proto::queue::QueueSettings;
 use ivy_tokio::{FaultKind, Ivy, QueueInfo};
 use serde::Serialize;
 
+use super::contents::Contents;
 use super::queue_change::{Action, QueueChange};
 use super::time::seconds;
 use super::{CommonOptions, queue_not_found};
@@ -35,7 +36,8 @@ enum Command {
     },
     /// Create a queue with the server's own settings, unless it exists
     ///
-    /// This is rarely needed: a queue is created by its first message.
+    /// This is rarely needed: a queue is created by its first message. A queue that exists and that
+    /// `ivy ls` does not list, because the server lost that entry, is listed again.
     Create {
         /// The physical queue
         queue: QueueName,
@@ -111,15 +113,22 @@ async fn info(ivy: &Ivy, queue: &QueueName) -> Result<QueueInfo, Failure> {
     }
 }
 
+/// A queue that exists is created as well: its server may have lost its entry in the list of queues.
 async fn create(ivy: &Ivy, queue: &QueueName) -> Result<QueueChange, Failure> {
     let (action, messages) = match ivy.admin().info(queue.as_str()).await {
-        Ok(info) => (Action::Keep, info.size),
+        Ok(info) => {
+            let listed = ivy.admin().list(queue.as_str()).await?.contains(queue);
+            if !listed {
+                ivy.admin().create(queue.as_str()).await?;
+            }
+            (if listed { Action::Keep } else { Action::List }, info.size)
+        }
         Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => {
             (Action::Create, ivy.admin().create(queue.as_str()).await?.size)
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(QueueChange { action, queue: queue.clone(), messages, is_done: true })
+    Ok(QueueChange { action, queue: queue.clone(), messages, contents: None, is_done: true })
 }
 
 async fn set(
@@ -142,10 +151,13 @@ async fn delete(
     confirmation: &Confirmation,
 ) -> Result<QueueChange, Failure> {
     let messages = info(ivy, queue).await?.size;
+    let contents = Contents::look(ivy, queue, messages).await;
+    let queue = queue.clone();
     let mut change =
-        QueueChange { action: Action::Delete, queue: queue.clone(), messages, is_done: false };
+        QueueChange { action: Action::Delete, queue, messages, contents, is_done: false };
     if !confirmation.dry_run {
-        confirmation.ask(&change.text(), Answer::Name(queue.as_str())).await?;
+        let queue = &change.queue;
+        confirmation.ask(&change.question(), Answer::Name(queue.as_str())).await?;
         ivy.admin().delete(queue.as_str()).await?;
         change.is_done = true;
     }

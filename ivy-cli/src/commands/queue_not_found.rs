@@ -18,7 +18,17 @@ pub(super) async fn explain(ivy: &Ivy, queue: &str, error: Error) -> Failure {
         }
         _ => false,
     };
-    if is_missing { no_queue(ivy, queue).await } else { Failure::from(error) }
+    match fault_kind(&error) {
+        _ if is_missing => no_queue(ivy, queue).await,
+        Some(FaultKind::NoMessage) => Failure::new(
+            Exit::NothingFound,
+            format!(
+                "the message is not in queue {queue}: it was done or deleted, or is in another queue, such \
+                 as that of a priority, {queue}.p9, or that of dead letters"
+            ),
+        ),
+        _ => Failure::from(error),
+    }
 }
 
 /// The failure that there is no queue of this name.

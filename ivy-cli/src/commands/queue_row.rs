@@ -18,10 +18,15 @@ pub(super) fn columns(has_ages: bool) -> Vec<Column> {
 
 /// The cells of those columns.
 pub(super) fn cells(queue: &Queue, has_ages: bool) -> Vec<Option<String>> {
+    // What could not be asked is not nothing.
+    let count = |count: Option<u64>, has_failed: bool| match count {
+        Some(count) => Some(count.to_string()),
+        None => has_failed.then(|| "?".to_owned()),
+    };
     let mut cells = vec![
         Some(queue.name.as_str().to_owned()),
-        queue.size.map(|size| size.to_string()),
-        queue.dead.map(|dead| dead.to_string()),
+        count(queue.size, queue.has_failed),
+        count(queue.dead, queue.has_dead_failed),
     ];
     if has_ages {
         cells.push(match queue.head {

@@ -24,6 +24,10 @@ pub(super) struct Queue {
     pub(super) posted: Option<u64>,
     /// The number of dead letters. Unknown if the queue has no dead-letter queue.
     pub(super) dead: Option<u64>,
+    /// Whether it could not be asked for its size.
+    pub(super) has_failed: bool,
+    /// Whether its dead-letter queue could not be asked.
+    pub(super) has_dead_failed: bool,
     /// The first message that is ready, if that was requested and is known.
     pub(super) head: Option<Head>,
 }
@@ -48,6 +52,8 @@ impl Queue {
             size: None,
             posted: None,
             dead: None,
+            has_failed: false,
+            has_dead_failed: false,
             head: None,
         }
     }
@@ -95,12 +101,15 @@ pub(super) async fn ask_sizes(ivy: &Ivy, queues: &mut [Queue]) -> Option<Error> 
     };
     for (queue, info) in queues.iter_mut().filter(|queue| queue.exists).zip(infos.by_ref()) {
         let info = known(info);
+        queue.has_failed |= info.is_none();
         queue.size = info.as_ref().and_then(|info| info.size);
         queue.posted = info.and_then(|info| info.total_messages);
     }
     let with_dead = queues.iter_mut().filter(|queue| queue.dead_queue.is_some());
     for (queue, info) in with_dead.zip(infos) {
-        queue.dead = known(info).and_then(|info| info.size);
+        let info = known(info);
+        queue.has_dead_failed |= info.is_none();
+        queue.dead = info.and_then(|info| info.size);
     }
     first_failure
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use futures_util::future::join_all;
 use ivy_proto::text::Counted;
 use ivy_proto::wire::RawJson;
-use ivy_proto::{MessageId, TaskId};
+use ivy_proto::{MessageId, QueueName, TaskId};
 use ivy_tokio::{CallOptions, Ivy, NamedTask};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ const BATCH: usize = 100;
 
 /// Send a task without waiting for its result
 ///
-/// Prints the id of the task, and that of its message in the queue.
+/// Prints the id of the task, that of its message, and the physical queue of that.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "ivy send [OPTIONS] <NAME> <JSON>\n       ivy send [OPTIONS] <NAME> --args-file <FILE>"
@@ -52,7 +52,8 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let task = options.task.task(&options.name)?;
     let call_options = options.task.call_options();
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
-    let sending = Sending { ivy, task, call_options, output };
+    let queue = options.task.physical_queue()?;
+    let sending = Sending { ivy, task, queue, call_options, output };
     match &options.args_file {
         Some(file) => sending.each_line(file).await,
         None => sending.one(options.args.as_deref().unwrap_or_default()).await,
@@ -62,6 +63,8 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
 struct Sending {
     ivy: Ivy,
     task: NamedTask,
+    /// The physical queue.
+    queue: QueueName,
     call_options: CallOptions,
     output: Output,
 }
@@ -83,7 +86,7 @@ impl Sending {
 
     async fn send(&self, args: RawJson) -> Result<Sent, Failure> {
         let (id, message) = self.ivy.send_by_name(&self.task, args, &self.call_options).await?;
-        Ok(Sent { id, message })
+        Ok(Sent { id, message, queue: self.queue.clone() })
     }
 
     /// Sends one task for each line, until a line is invalid or a task is not sent. No line after an
@@ -182,6 +185,7 @@ fn read_line(line: io::Result<Line>) -> Result<(usize, RawJson), Failure> {
 struct Sent {
     id: TaskId,
     message: MessageId,
+    queue: QueueName,
 }
 
 /// A sent task in JSON.
@@ -189,16 +193,18 @@ struct Sent {
 struct Record<'a> {
     task_id: String,
     message: &'a str,
+    queue: &'a str,
 }
 
 impl Report for Sent {
     type Record<'a> = Record<'a>;
 
     fn page(&self, page: &mut Page) {
-        page.line(&format!("task {}, message {}", self.id, self.message));
+        page.line(&format!("task {}, message {} of queue {}", self.id, self.message, self.queue));
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        iter::once(Record { task_id: self.id.to_string(), message: self.message.as_str() })
+        let (message, queue) = (self.message.as_str(), self.queue.as_str());
+        iter::once(Record { task_id: self.id.to_string(), message, queue })
     }
 }

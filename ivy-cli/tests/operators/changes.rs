@@ -1,6 +1,6 @@
 //! `clear` and `queue`: what changes queues, and the questions before it.
 
-use crate::backend::{Backend, on_each};
+use crate::backend::{Backend, on_each, task};
 
 fn size(backend: &Backend) -> u64 {
     backend.json(&["queue", "show", "mail"])[0]["size"].as_u64().unwrap()
@@ -72,6 +72,30 @@ async fn on_a_terminal_the_name_of_the_queue_confirms() {
             assert!(ended.stdout.contains("Type mail to confirm:"), "{ended:?}");
             assert_eq!(size(backend), left);
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_its_server_does_not_list_is_listed_again() {
+    let backend = Backend::redis().await;
+    backend.redis_of_others().push("lost.dead", b"an-example-of-an-i0000{}").await;
+    assert_eq!(backend.json(&["ls"]).len(), 0);
+    let created = backend.done(&["queue", "create", "lost.dead"]);
+    assert!(created.contains("exists already, with 1 message; it was not listed"), "{created}");
+    assert_eq!(backend.json(&["ls", "lost.dead"])[0]["size"], 1);
+    assert!(backend.done(&["queue", "create", "lost.dead"]).contains("exists already"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_which_queues_it_creates() {
+    on_each(async |backend| {
+        backend.post("mail", &[&task("mail.send", "")]).await;
+        let plan = backend.done(&["move", "mail", "nowhere", "--dry-run"]);
+        assert!(plan.contains("queue nowhere does not exist, and will be created"), "{plan}");
+        backend.post("somewhere", &[&task("mail.send", "")]).await;
+        let plan = backend.done(&["move", "mail", "somewhere", "--dry-run"]);
+        assert!(!plan.contains("does not exist"), "{plan}");
     })
     .await;
 }

@@ -47,7 +47,9 @@ async fn a_message_that_does_not_exist_is_not_found() {
         backend.post("mail", &[&task("t", "")]).await;
         for args in [&["show", "mail", "12345"][..], &["explain", "mail", "12345"]] {
             let error = backend.refused(args, 3);
-            assert!(error.contains("the message does not exist"), "{args:?}: {error}");
+            let expected =
+                "the message is not in queue mail: it was done or deleted, or is in another";
+            assert!(error.contains(expected), "{args:?}: {error}");
         }
         backend.refused(&["dead", "show", "mail", "12345"], 3);
     })

@@ -68,6 +68,19 @@ async fn nothing_is_imported_into_a_queue_of_tasks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sealed_letters_are_imported_into_their_own_queue_only() {
+    on_each(async |backend| {
+        let sealed = line("mail.dead", "$ivy2$k1$AAAA");
+        let ended = import(backend, &sealed, &["--queue", "other.dead"]);
+        assert_eq!((ended.code, size(backend, "other.dead")), (2, 0), "{ended:?}");
+        assert!(ended.stderr.contains("line 1: it is sealed for its own queue"), "{ended:?}");
+        let ended = import(backend, &sealed, &["--queue", "mail.dead"]);
+        assert_eq!((ended.code, size(backend, "mail.dead")), (0, 1), "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_lines_before_an_invalid_one_are_imported() {
     on_each(async |backend| {
         let good = line("mail.dead", "x");

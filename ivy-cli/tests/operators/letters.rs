@@ -214,19 +214,129 @@ async fn letters_larger_than_redis_returns_are_released_and_reported() {
     backend.redis_of_others().push("mail.dead", large.as_bytes()).await;
     backend.redis_of_others().push("mail.dead", &vec![b'x'; (1 << 20) + 1]).await;
     let expected = "2 of 3 messages of mail.dead are larger than 1 MiB";
+    let in_part = |args: &[&str]| {
+        let ended = backend.run(args);
+        assert_eq!(ended.code, 8, "{args:?}: {ended:?}");
+        ended
+    };
     for _ in 0..2 {
-        let shown = backend.done(&["dead", "ls", "mail", "--all"]);
+        let shown = in_part(&["dead", "ls", "mail", "--all"]).stdout;
         assert!(shown.contains("mail.send") && shown.contains(expected), "{shown}");
+        assert!(shown.contains("ivy dead delete mail.dead --too-large"), "{shown}");
     }
     let file = file("large");
-    let ended = backend.run(&["dead", "export", "mail", &file]);
-    assert!(ended.code == 0 && ended.stderr.contains(expected), "{ended:?}");
+    let ended = in_part(&["dead", "export", "mail", &file]);
+    assert!(ended.stderr.contains(expected), "{ended:?}");
     std::fs::remove_file(&file).unwrap();
+    let planned = backend.done(&["dead", "delete", "mail", "--too-large", "--dry-run"]);
+    assert!(planned.starts_with("delete 2 of 3 messages of mail.dead\n"), "{planned}");
+    let done = backend.done(&["dead", "delete", "mail", "--too-large", "--yes"]);
+    assert!(done.contains("2 deleted"), "{done}");
+    assert_eq!(backend.redis_of_others().size("mail.dead").await, 1);
+    assert!(backend.done(&["dead", "ls", "mail", "--all"]).contains("mail.send"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requeue_leaves_letters_that_are_too_large() {
+    let backend = Backend::redis().await;
+    backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal)]).await;
+    backend.redis_of_others().push("mail.dead", &vec![b'x'; (1 << 20) + 1]).await;
     let done = backend.done(&["dead", "requeue", "mail", "--yes"]);
-    assert!(done.contains(expected) && done.contains("1 posted, 1 deleted"), "{done}");
-    assert_eq!(backend.redis_of_others().size("mail.dead").await, 2);
-    backend.done(&["clear", "mail.dead", "--yes"]);
-    assert_eq!(backend.redis_of_others().size("mail.dead").await, 0);
+    assert!(done.contains("1 of 2 messages of mail.dead are larger than 1 MiB"), "{done}");
+    assert!(done.contains("1 posted, 1 deleted"), "{done}");
+    assert_eq!(backend.redis_of_others().size("mail.dead").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_letter_is_moved_only_with_its_key() {
+    on_each(async |backend| {
+        backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal)]).await;
+        backend.post("mail.dead", &[SEALED]).await;
+        let ended = backend.run(&["move", "mail.dead", "kept.dead", "--yes"]);
+        assert_eq!(ended.code, 8, "{ended:?}");
+        assert!(ended.stdout.contains("it is sealed for its queue"), "{ended:?}");
+        assert!(ended.stdout.contains("(--keyset)"), "{ended:?}");
+        assert!(!ended.stdout.contains("it is not a dead letter"), "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_dead_letter_queue_is_cleared_its_contents_are_shown() {
+    on_each(async |backend| {
+        let send = task("mail.send", "");
+        backend.dead_letter(&[(send.as_str(), Fatal), (&send, Fatal)]).await;
+        backend.post("mail.dead", &[SEALED, "<html>"]).await;
+        backend.reserve("mail.dead", 1).await;
+        for args in [
+            &["clear", "mail.dead", "--dry-run"][..],
+            &["dead", "delete", "mail", "--dry-run"],
+            &["queue", "delete", "mail.dead", "--dry-run"],
+        ] {
+            let plan = backend.done(args);
+            for line in [
+                "  1 of task mail.send, for the reason Fatal\n",
+                "  1 sealed with k1, and not readable without that key\n",
+                "  1 not readable here (BadJson)\n",
+                "  1 more was not looked at: reserved",
+            ] {
+                assert!(plan.contains(line), "{args:?}: {plan}");
+            }
+            let record = &backend.json(args)[0];
+            let groups = record["contents"].as_array().unwrap().len();
+            assert_eq!((groups, &record["not_looked_at"]), (3, &1.into()), "{record}");
+        }
+        let ended = backend.on_terminal(&["clear", "mail.dead"], "no\n");
+        assert!(ended.stdout.contains("  1 sealed with k1"), "{ended:?}");
+        assert_eq!(ended.code, 5, "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_cannot_be_read_are_selected_by_that_reason() {
+    on_each(async |backend| {
+        backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal)]).await;
+        backend.post("mail.dead", &["<html>", "{"]).await;
+        let list = backend.json(&["dead", "ls", "mail", "--list", "--reason", "BadJson"]);
+        assert_eq!(list.len(), 2, "{list:?}");
+        let fatal = backend.done(&["dead", "ls", "mail", "--reason", "Fatal"]);
+        assert!(!fatal.contains("not compared"), "{fatal}");
+        let done = backend.done(&["dead", "delete", "mail", "--reason", "BadJson", "--yes"]);
+        assert!(done.contains("2 deleted"), "{done}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_lists_the_first_letters_of_each_reason() {
+    on_each(async |backend| {
+        backend.post("mail.dead", &["<html>"; 50]).await;
+        let ended = backend.run(&["dead", "requeue", "mail", "--yes"]);
+        assert_eq!(ended.code, 8, "{ended:?}");
+        assert_eq!(ended.stdout.matches("\n  message ").count(), 20, "{ended:?}");
+        assert!(ended.stdout.contains("30 more: not requeued: "), "{ended:?}");
+        let all = lines(&backend.run(&["dead", "requeue", "mail", "--yes", "--json"]).stdout);
+        assert_eq!(all.iter().filter(|line| line["problem"].is_object()).count(), 50);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_without_a_unit_is_refused() {
+    on_each(async |backend| {
+        backend.dead_letter(&[(task("mail.send", "").as_str(), Fatal)]).await;
+        for time in ["2", "1796003621"] {
+            let error = backend.refused(&["dead", "delete", "mail", "--since", time, "--yes"], 2);
+            assert!(error.contains("a unit is missing, as in 2h"), "{error}");
+        }
+        // As tables print it.
+        let shown = ["dead", "ls", "mail", "--list", "--since", "2023-11-14 22:13:20 UTC"];
+        assert_eq!(backend.json(&shown).len(), 1);
+        let later = ["dead", "ls", "mail", "--list", "--since", "2023-11-14T22:13:21Z"];
+        assert_eq!(backend.json(&later).len(), 0);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

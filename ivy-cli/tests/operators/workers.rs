@@ -238,3 +238,46 @@ async fn the_doctor_checks_the_workers_that_are_heard() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_whose_messages_are_all_released_is_not_said_to_be_well() {
+    on_each(async |backend| {
+        let ivy = backend.ivy();
+        let heard = Heard::start(&ivy).await;
+        let body = task("mail.unknown", "");
+        backend.post("mail", &[body.as_str(); 30]).await;
+        let workers = format!("--workers={FOR}");
+        let doctor = ["doctor", "mail", &workers];
+        let is_none_ready =
+            |line: &Value| line["check"] == "contents" && line["state"] == "not_checked";
+        let mut lines = Vec::new();
+        // Each message is released for five seconds first, and then for longer.
+        for _ in 0..10 {
+            lines = backend.json(&doctor);
+            if lines.iter().any(is_none_ready) {
+                break;
+            }
+        }
+        let state = |check: &str| {
+            let line = lines.iter().find(|line| line["check"] == check);
+            line.unwrap_or_else(|| panic!("{check}: {lines:?}"))["state"].as_str().unwrap()
+        };
+        for (check, expected) in [
+            ("contents", "not_checked"),
+            ("worker_health", "warning"),
+            ("releases", "warning"),
+            ("handlers", "not_checked"),
+        ] {
+            assert_eq!(state(check), expected, "{check}: {lines:?}");
+        }
+
+        let text = backend.done(&["explain", "mail", &workers]);
+        assert!(text.starts_with("queue mail: 30 messages\n"), "{text}");
+        assert!(text.contains("is degraded: the messages of task mail.unknown"), "{text}");
+        assert!(text.contains("its workers have released ") && text.contains("UnknownTask "));
+        let listed = backend.json(&["workers", "--for", FOR]);
+        assert_eq!(listed[0]["state"], "degraded", "{listed:?}");
+        heard.end().await;
+    })
+    .await;
+}

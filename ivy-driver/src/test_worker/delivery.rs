@@ -79,11 +79,11 @@ impl<'a, R: Adapter> Delivery<'a, R> {
         args: &Args,
         ivy: &'a Ivy<R>,
         handlers: &'a R::Handlers,
-        setup: &WorkerSetup,
+        setup: WorkerSetup,
         conditions: Conditions,
     ) -> Result<Self, Cause> {
         let (clock, wall) = (ivy.clock(), ivy.clock().wall());
-        let mut config = setup.clone().finish(handlers.tasks()).map_err(Cause::config)?;
+        let mut config = setup.finish(handlers.tasks()).map_err(Cause::config)?;
         if let Some(limit) = conditions.time_limit
             && let Some(settings) = config.tasks.get_mut(task.name())
         {

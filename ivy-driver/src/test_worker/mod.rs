@@ -13,7 +13,7 @@ use std::time::Duration;
 use ivy_proto::backend::Notifier;
 use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::metrics::Backends;
-use ivy_proto::task::{BadArgs, FromArgs, Task, ToArgs};
+use ivy_proto::task::{BadArgs, FromArgs, RegisterError, Task, ToArgs};
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
@@ -46,6 +46,8 @@ use recorded_calls::{CallLog, RecordingQueue};
 /// With tokio, a test may pause the time of its runtime.
 pub struct TestWorker<R: Adapter> {
     worker: WorkerBuilder<R>,
+    /// The state that a handler takes and the worker lacks.
+    missing_state: Option<RegisterError>,
     log: CallLog,
     conditions: Conditions,
 }
@@ -58,7 +60,7 @@ impl<R: Adapter> TestWorker<R> {
     pub fn new() -> Result<Self, Error<R>> {
         let (ivy, log) = test_ivy()?;
         let worker = ivy.worker().presence(false).for_test();
-        Ok(TestWorker { worker, log, conditions: Conditions::default() })
+        Ok(TestWorker { worker, missing_state: None, log, conditions: Conditions::default() })
     }
 
     /// Changes the builder of its worker: registers handlers with the function that the program uses
@@ -66,6 +68,7 @@ impl<R: Adapter> TestWorker<R> {
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(WorkerBuilder<R>) -> WorkerBuilder<R>) -> Self {
         self.worker = change(self.worker);
+        self.missing_state = self.worker.set_states().err();
         self
     }
 
@@ -131,6 +134,10 @@ impl<R: Adapter> TestWorker<R> {
         args: &Args,
     ) -> Result<Output, TestFailure> {
         let (ivy, handlers, setup) = self.worker.parts();
+        let mut setup = setup.clone();
+        if let Some(missing) = &self.missing_state {
+            setup.registered(Err(missing.clone()));
+        }
         let delivery = Delivery::prepare(task, args, ivy, handlers, setup, self.conditions)
             .map_err(|cause| TestFailure::not_delivered(&cause))?;
         delivery.run().await

@@ -26,7 +26,8 @@ pub struct Report {
     pub matched: usize,
     /// How many of them could not be read, so that the filter could not be compared with them.
     pub not_compared: usize,
-    /// How many of them are larger than the backend returns, so that nothing is known of them.
+    /// How many of them are larger than the backend returns, so that nothing is known of them, and
+    /// were not selected.
     pub too_large: usize,
     /// How many were posted: requeued or moved.
     pub posted: usize,
@@ -41,6 +42,9 @@ pub struct Report {
     /// How many messages were posted and may still be in the swept queue as well, counting each
     /// copy; or were to be deleted, and may not be.
     pub remaining: usize,
+    /// How many were to be deleted from the queue, and were not there any more, counting each copy:
+    /// its server has lost them, or somebody else has deleted them. Those of a requeue were posted.
+    pub gone: usize,
     /// How many were left because another dead letter of the same task was posted.
     pub others_of_task: usize,
     /// How many matched and were not tried, because the sweep ended early.
@@ -124,7 +128,7 @@ pub enum ProblemKind {
     #[error("not requeued: {0}")]
     Refused(Fault),
     /// It may have been posted. It stays in the swept queue.
-    #[error("may have been requeued: {0}")]
+    #[error("may have been requeued: {}", .0.without_advice())]
     Unknown(Fault),
     /// Its lease ended before its turn. Another operator may have it.
     #[error("skipped: its lease ended; repeat the command")]
@@ -132,6 +136,12 @@ pub enum ProblemKind {
     /// It was posted, or was to be deleted, and may still be in the swept queue as well.
     #[error("may still be in the queue although it is done: {0}; look for it there")]
     Remains(Fault),
+    /// It was not in the swept queue any more when it was to be deleted. If it was to be posted, it
+    /// was.
+    #[error(
+        "gone before it was deleted: its server has lost it, or somebody else has deleted it; check the server and the queue"
+    )]
+    Gone,
     /// Another dead letter of the same task was posted. It stays in the queue.
     #[error("not requeued: another dead letter of the same task was")]
     OtherOfTask,
@@ -153,6 +163,7 @@ impl Report {
             unknown: 0,
             leases_lost: 0,
             remaining: 0,
+            gone: 0,
             others_of_task: 0,
             not_tried: 0,
             released: 0,
@@ -169,9 +180,8 @@ impl Report {
     /// that the filter may select were not looked at.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        let problems =
-            self.refused + self.unknown + self.leases_lost + self.remaining + self.not_tried;
-        problems > 0 || self.not_looked_at > 0
+        let problems = self.refused + self.unknown + self.leases_lost + self.remaining;
+        problems + self.gone + self.not_tried > 0 || self.not_looked_at > 0
     }
 
     pub(super) fn count(&mut self, problem: &ProblemKind) {
@@ -180,6 +190,7 @@ impl Report {
             ProblemKind::Unknown(_) => &mut self.unknown,
             ProblemKind::LeaseLost => &mut self.leases_lost,
             ProblemKind::Remains(_) => &mut self.remaining,
+            ProblemKind::Gone => &mut self.gone,
             ProblemKind::OtherOfTask => &mut self.others_of_task,
         } += 1;
     }
@@ -229,6 +240,7 @@ impl fmt::Display for Report {
             (self.unknown, "possibly posted"),
             (self.leases_lost, "skipped because their leases ended"),
             (self.remaining, "done and possibly still in the queue"),
+            (self.gone, "gone before they were deleted"),
             (self.others_of_task, "left because another letter of their task was posted"),
             (self.not_tried, "not tried"),
             (self.not_compared, "not compared because they could not be read"),

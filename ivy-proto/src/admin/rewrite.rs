@@ -42,7 +42,7 @@ pub enum Obstacle {
     NotCompared,
     /// It is larger than its queue returns. It is not selected.
     #[error(
-        "it is larger than its queue returns, so it was not read; to delete it, move the other messages to another queue, and clear this one"
+        "it is larger than its queue returns, so it was not read; delete it with a filter of messages that are too large"
     )]
     NotReturned,
     /// A message of a task, among dead letters that are moved.

@@ -82,7 +82,10 @@ impl Display for Event {
                 write!(f, "{message} could not be moved to the dead-letter queue ({reason}), and was released: {fault}")
             }
             Event::Released { queue, message, task, reason, detail, delay } => {
-                about(f, task.as_ref(), message, queue)?;
+                match task {
+                    Some(task) => write!(f, "{task}, message {}", Escaped(message.as_str()))?,
+                    None => write!(f, "{}", MessageInQueue(message, queue))?,
+                }
                 write!(f, " was released for {delay:?}: {reason}")?;
                 match (reason, detail) {
                     (ReleaseReason::Undecided(DeadLetterReason::BadArgs), Some(mismatch)) => {
@@ -398,7 +401,7 @@ mod tests {
         };
         assert_eq!(
             event.to_string(),
-            "task shop.pay (BwcHBwcHBwcHBwcHBwcHBw on queue shop) was released for 5s: this worker has no handler of that name (UnknownTask); register one, or serve another queue"
+            "task shop.pay (BwcHBwcHBwcHBwcHBwcHBw on queue shop), message 61 was released for 5s: this worker has no handler of that name (UnknownTask); register one, or serve another queue"
         );
     }
 

@@ -1,5 +1,6 @@
 //! Why a message does not run: evidence first, and guesses marked as such.
 
+mod queue;
 mod visibility;
 mod workers;
 
@@ -10,6 +11,7 @@ use crate::presence::Heard;
 use crate::text::{Counted, Escaped};
 use crate::wire::{DeadLetterReason, Protection};
 
+pub use queue::{QueueEvidence, UndecidedReleases};
 pub use visibility::Visibility;
 use workers::Runner;
 

@@ -29,7 +29,9 @@ mod suggestion;
 mod times;
 
 pub use description::{DescribedLetter, DescribedTask, Description, Unreadable};
-pub use explanation::{Certainty, Evidence, Explanation, Fact, Visibility};
+pub use explanation::{
+    Certainty, Evidence, Explanation, Fact, QueueEvidence, UndecidedReleases, Visibility,
+};
 pub use redaction::{BadKeyPattern, KeyPattern, Redaction, ShownArgs, ShownText};
 pub use suggestion::nearest;
-pub use times::{Span, Timestamp, Wait};
+pub use times::{InvalidTimestamp, Span, Timestamp, Wait};

@@ -126,7 +126,7 @@ impl FaultKind {
             FaultKind::Unauthorized => "check the credentials",
             FaultKind::Redirected => "use the address that the server redirects to",
             FaultKind::NoQueue => "a queue is created by its first message",
-            FaultKind::NoMessage => "it was deleted or has expired",
+            FaultKind::NoMessage => "it was done or deleted, or has expired",
             FaultKind::LeaseLost => "another worker may have the message now",
             FaultKind::TooLarge => "send less, or send a reference to the data",
             FaultKind::Refused => "it will be refused again until the cause is removed",
@@ -188,6 +188,14 @@ impl Fault {
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.0.retry_after = Some(retry_after);
         self
+    }
+
+    /// What happened, without what to do next: where that differs, because the request may have had
+    /// an effect.
+    #[must_use]
+    pub fn without_advice(&self) -> String {
+        let Parts { kind, status, detail, .. } = &*self.0;
+        format!("{kind}{}{}", self::status(*status), detail_text(detail))
     }
 
     /// The kind of failure.
@@ -252,6 +260,14 @@ fn detail_text(detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happened_is_told_without_advice() {
+        let fault = Fault::new(FaultKind::ReplyLost).with_status(504).with_detail("a\nb");
+        let happened = fault.without_advice();
+        assert_eq!(happened, "the reply of the queue's server was lost (status 504): a\\nb");
+        assert_eq!(fault.to_string(), format!("{happened}; it can be retried"));
+    }
 
     #[test]
     fn a_backend_gives_its_own_advice() {

@@ -1,7 +1,6 @@
 //! Layers: code that runs around the handlers of a worker, to measure, authorize or refuse.
 
 use std::fmt;
-use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -134,15 +133,17 @@ impl<Ctx> Next<Ctx> {
     /// too, and so are arguments that the handler does not accept: then it did not run. Return an
     /// error as it is, and the worker treats it as if there were no layer.
     ///
-    /// If the future is dropped, the handler is cancelled.
-    pub fn run(self, ctx: Ctx) -> NextFuture {
+    /// Nothing runs before the future is polled. If it is dropped, the handler is cancelled.
+    pub fn run(self, ctx: Ctx) -> NextFuture<Ctx> {
+        NextFuture { start: Some((self, ctx)), running: None }
+    }
+
+    fn start(self, ctx: Ctx) -> Running {
         let Next(mut chain) = self;
-        NextFuture(match chain.next_layer() {
-            Some(layer) => catch(|| layer(Next(chain), ctx))
-                .unwrap_or_else(|error| Box::pin(ready(Err(error)))),
-            // Runs no code of the user yet.
+        match chain.next_layer() {
+            Some(layer) => layer(Next(chain), ctx),
             None => (chain.run)(&chain.common.states, ctx, chain.args),
-        })
+        }
     }
 }
 
@@ -154,18 +155,32 @@ impl<Ctx> fmt::Debug for Next<Ctx> {
 
 /// The future of a handler with layers around it. Created by [`Next::run`].
 #[must_use = "the handler runs while this is polled"]
-pub struct NextFuture(Running);
+pub struct NextFuture<Ctx> {
+    start: Option<(Next<Ctx>, Ctx)>,
+    running: Option<Running>,
+}
 
-impl Future for NextFuture {
+// No field is pinned.
+impl<Ctx> Unpin for NextFuture<Ctx> {}
+
+impl<Ctx> Future for NextFuture<Ctx> {
     type Output = Result<Done, TaskError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let NextFuture { start, running } = self.get_mut();
         // After a panic the future is never polled again, so no broken state is observed.
-        catch(|| self.0.as_mut().poll(context)).unwrap_or_else(|error| Poll::Ready(Err(error)))
+        catch(|| {
+            let running = match start.take() {
+                Some((next, ctx)) => running.insert(next.start(ctx)),
+                None => running.as_mut().expect("it has not ended"),
+            };
+            running.as_mut().poll(context)
+        })
+        .unwrap_or_else(|error| Poll::Ready(Err(error)))
     }
 }
 
-impl fmt::Debug for NextFuture {
+impl<Ctx> fmt::Debug for NextFuture<Ctx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NextFuture")
     }
@@ -209,7 +224,7 @@ impl<Ctx> fmt::Debug for BlockingNext<Ctx> {
 /// Runs code of the user. A panic is an error.
 ///
 /// Unwind safety is the concern of that code, which owns its state.
-pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, TaskError> {
+fn catch<T>(run: impl FnOnce() -> T) -> Result<T, TaskError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::of_panic)
 }
 

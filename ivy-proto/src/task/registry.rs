@@ -20,7 +20,7 @@ use super::args::FromArgs;
 use super::definition::Task;
 use super::handler::{BlockingHandler, Handler};
 use super::layer::{
-    BlockingLayer, BlockingNext, BlockingRun, Common, Done, Layer, Next, Run, Running, catch,
+    BlockingLayer, BlockingNext, BlockingRun, Common, Done, Layer, Next, NextFuture, Run, Running,
 };
 use super::settings::{InvalidTask, TaskSettings};
 use super::state::{HandlerStates, MissingState, States};
@@ -149,20 +149,10 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
 
     /// Runs the handler of a task; `None` if it has none.
     #[must_use]
-    pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture> {
-        if self.common.layers.is_empty() {
-            let run = self.entries.get(task)?;
-            return Some(JobFuture(run(&self.common.states, ctx, args)));
-        }
-        let next = self.next(task, args)?;
-        Some(JobFuture(Box::pin(async move { next.run(ctx).await })))
-    }
-
-    /// The handler of a task and its layers, for code that runs more around them; `None` if the task
-    /// has no handler.
-    pub fn next(&self, task: &TaskName, args: RawJson) -> Option<Next<Ctx>> {
+    pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture<Ctx>> {
         let run = Arc::clone(self.entries.get(task)?);
-        Some(Next::new(run, args, Arc::clone(&self.common)))
+        let next = Next::new(run, args, Arc::clone(&self.common));
+        Some(JobFuture(next.run(ctx)))
     }
 
     /// The tasks with a handler, and their settings unless they were registered by name only.
@@ -322,20 +312,17 @@ impl<Run: ?Sized> fmt::Debug for Entries<Run> {
 }
 
 /// The future of a running handler. Returns its outcome, even if the handler panics.
-pub struct JobFuture(Running);
+pub struct JobFuture<Ctx>(NextFuture<Ctx>);
 
-impl Future for JobFuture {
+impl<Ctx> Future for JobFuture<Ctx> {
     type Output = JobOutcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobOutcome> {
-        // After a panic the future is never polled again, so no broken state is observed.
-        catch(|| self.0.as_mut().poll(context))
-            .unwrap_or_else(|error| Poll::Ready(Err(error)))
-            .map(JobOutcome::from)
+        Pin::new(&mut self.0).poll(context).map(JobOutcome::from)
     }
 }
 
-impl fmt::Debug for JobFuture {
+impl<Ctx> fmt::Debug for JobFuture<Ctx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JobFuture")
     }

@@ -112,6 +112,7 @@ impl Worker {
         for message in messages {
             self.admit(queue, counted_queue, message, granted);
         }
+        self.recover_if_unseen(queue);
         self.yield_if_due(queue);
     }
 

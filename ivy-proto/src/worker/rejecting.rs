@@ -15,7 +15,7 @@ use super::admission::{FaultSource, Rejection};
 use super::io::Timer;
 use super::job::{DeadLettering, Scheduled, Settlement};
 use super::poller::PauseReason;
-use super::unprocessable::{Consequence, PAUSE, UnprocessableCause};
+use super::unprocessable::{Consequence, PAUSE, UnprocessableCause, Unseen};
 
 /// After this many releases by this process a message is dead-lettered.
 const MAX_RELEASES: u32 = 10;
@@ -103,6 +103,25 @@ impl Worker {
     fn has_work(&mut self, queue: &QueueName) -> bool {
         let now = self.fx.now;
         self.poller.queue(queue).is_some_and(|served| served.unprocessable.has_work(now))
+    }
+
+    /// Reports that a queue, or a task's name, is no longer degraded because none of its messages
+    /// was seen for long: others have handled them, or an operator deleted them. Call it when all
+    /// messages of a reply are admitted.
+    pub(super) fn recover_if_unseen(&mut self, queue: &QueueName) {
+        let now = self.fx.now;
+        let Some(served) = self.poller.queue(queue) else { return };
+        // More may be ready, those as well.
+        if served.is_full() {
+            return;
+        }
+        let Unseen { messages, tasks } = served.unprocessable.take_unseen(now);
+        if messages {
+            self.fx.report_recovered(Part::Messages(queue.clone()));
+        }
+        for task in tasks {
+            self.fx.report_recovered(Part::Task { task, queue: queue.clone() });
+        }
     }
 
     /// Yields the queue to others if its messages are for them and this worker has no work.

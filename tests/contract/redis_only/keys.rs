@@ -20,6 +20,29 @@ async fn until_size(server: &RedisServer, queue: &str, size: u64) {
 }
 
 #[tokio::test]
+async fn after_the_loss_of_all_data_each_queue_that_receives_a_post_is_listed_again() {
+    let server = RedisServer::start().await;
+    let producer = TestQueue::at(&server.url());
+    let dead = TestQueue::named(&server.url(), "mail.dead");
+    let year = Duration::from_secs(365 * 86_400);
+    let posts = [(&producer, Duration::ZERO), (&dead, year)];
+    for (queue, delay) in posts {
+        queue.post("before", delay).await.unwrap();
+    }
+    server.query::<String>(&redis::cmd("FLUSHALL")).await;
+    // The last posts of these processes.
+    for (queue, delay) in posts {
+        queue.post("after", delay).await.unwrap();
+    }
+    let listed = async {
+        while producer.ivy.admin().list("").await.unwrap().len() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, listed).await.expect("both queues are listed");
+}
+
+#[tokio::test]
 async fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
     let server = RedisServer::start().await;
     let queue = TestQueue::at(&server.url());

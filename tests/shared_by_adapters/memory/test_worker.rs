@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DOUBLE, FAIL, SLOW, SOON, doubling};
 use crate::adapter::testing::{CancelReason, NextStep, TestFailure, TestFailureKind, TestWorker};
 use crate::adapter::{
-    CallOptions, Ctx, DeadLetterReason, Error, Task, TaskError, TaskId, handler, wait,
+    CallOptions, Ctx, DeadLetterReason, Error, Next, State, Task, TaskError, TaskId, handler, wait,
 };
 use crate::receiving::{awaited, recv_in_handler};
 use crate::time::MOMENT;
@@ -49,6 +49,34 @@ fn a_fatal_error_and_a_postponement_are_told_apart() {
     let delay = Duration::from_secs(20);
     let later = failure(3, TaskError::later(delay).with_message("not now"));
     assert_eq!((later.postponed_by(), later.message()), (Some(delay), "not now"));
+}
+
+struct Rate {
+    cents: u64,
+}
+
+#[test]
+fn a_handler_has_the_states_and_the_layers_of_its_worker() {
+    let priced = handler!(|rate: State<Rate>, n: u64| Ok::<_, TaskError>(rate.cents * n));
+    let once = handler!(|next: Next, ctx: Ctx| {
+        if ctx.attempt() > 1 {
+            return Err(TaskError::fatal("only once"));
+        }
+        awaited!(next.run(ctx))
+    });
+    let test =
+        test().register(&DOUBLE, priced).with(|worker| worker.state(Rate { cents: 3 }).layer(once));
+    assert_eq!(wait(test.run(&DOUBLE, (7,))).unwrap(), 21);
+    let refused = wait(test.attempt(2).run(&DOUBLE, (7,))).unwrap_err();
+    assert_eq!((refused.kind(), refused.message()), (TestFailureKind::Error, "only once"));
+}
+
+#[test]
+fn a_state_that_the_worker_lacks_is_reported() {
+    let priced = handler!(|rate: State<Rate>, n: u64| Ok::<_, TaskError>(rate.cents * n));
+    let failure = wait(test().register(&DOUBLE, priced).run(&DOUBLE, (7,))).unwrap_err();
+    assert_eq!(failure.kind(), TestFailureKind::NotDelivered);
+    assert!(failure.message().contains("Rate"), "{failure}");
 }
 
 #[test]

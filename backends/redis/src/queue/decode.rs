@@ -83,9 +83,10 @@ impl Decoder<'_> {
         Ok(Some(Duration::from_millis(self.number(text)?)))
     }
 
-    /// Decodes the reply to a post: whether everything was posted.
-    pub(crate) fn post(&self, reply: Value) -> Result<(), Fault> {
-        self.count(reply).map(|_| ())
+    /// Decodes the reply to a post: everything was posted. Without delays, the reply is the length of
+    /// the list.
+    pub(crate) fn post(&self, reply: Value) -> Result<u64, Fault> {
+        self.count(reply)
     }
 
     /// Decodes the result for each of these receipts; `None` stands for a receipt that Redis did
@@ -93,7 +94,8 @@ impl Decoder<'_> {
     ///
     /// A missing message was already deleted, unless its lease has ended: then another worker may
     /// have it. Of messages with one reservation, the replies contain how many are missing, not
-    /// which: if one is missing, each of them whose lease has ended counts as lost.
+    /// which: if one is missing, each of them whose lease has ended counts as lost. If all are
+    /// missing, each of them is reported.
     pub(crate) fn delete(
         &self,
         receipts: &[Option<Holder>],
@@ -105,7 +107,9 @@ impl Decoder<'_> {
         let mut next_count = || counts.next().ok_or_else(unexpected_reply)?;
         let with_one_reservation =
             receipts.iter().flatten().filter(|holder| holder.next.is_none()).count() as u64;
-        let all_were_deleted = with_one_reservation == 0 || next_count()? >= with_one_reservation;
+        let deleted = if with_one_reservation == 0 { 0 } else { next_count()? };
+        let all_were_deleted = deleted >= with_one_reservation;
+        let none_was_deleted = deleted == 0;
         let mut entries = Vec::with_capacity(receipts.len());
         for holder in receipts {
             let was_deleted = match holder {
@@ -116,7 +120,9 @@ impl Decoder<'_> {
                 None => Err(lease_lost()),
                 Some(_) if was_deleted => Ok(()),
                 Some(holder) if holder.reservation.end() < now => Err(lease_lost()),
-                Some(_) if receipts.len() == 1 => Err(Fault::new(FaultKind::NoMessage)),
+                Some(holder) if holder.next.is_some() || none_was_deleted => {
+                    Err(Fault::new(FaultKind::NoMessage))
+                }
                 Some(_) => Ok(()),
             });
         }

@@ -87,6 +87,8 @@ pub(crate) fn wait(keys: &Keys, time: Duration) -> Command {
 /// The elements of a post, and the result for each: its id, or why it is not sent.
 pub(crate) struct Post {
     pub(crate) entries: Vec<Result<MessageId, Fault>>,
+    /// How many elements have no delay, if no other has one.
+    pub(crate) pushed: Option<u64>,
     /// `None` if no element is sent.
     pub(crate) command: Option<Command>,
 }
@@ -133,7 +135,8 @@ pub(crate) fn post(
             Some(delayed.iter().fold(command, later))
         }
     };
-    Post { entries, command }
+    let pushed = delayed.is_empty().then_some(immediate.len() as u64);
+    Post { entries, pushed, command }
 }
 
 /// Lists a queue that receives a post, unless it is listed.

@@ -14,6 +14,10 @@ use super::unusable::Unusable;
 
 /// How often a queue that receives posts is listed: its entry may have been deleted meanwhile.
 const LIST_EVERY: Duration = Duration::from_secs(60);
+/// How soon it is listed again after a post that found its list empty: the server may have lost all
+/// data, that entry included, and this may be the last post. A queue that workers empty again and
+/// again is listed as often.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often due messages are made ready while others are ready.
 const DUE_CHECK_EVERY: Duration = Duration::from_millis(50);
 /// How often a worker searches for messages that are reserved without a lease.
@@ -30,6 +34,8 @@ pub(crate) enum MaintenanceStep {
     Reject { queue: QueueName, dead: Keys, why: Unusable },
     /// Release messages without a requester.
     Release,
+    /// List queues that may not be listed any more.
+    List,
 }
 
 /// When each step was last done.
@@ -37,6 +43,8 @@ pub(crate) enum MaintenanceStep {
 pub(crate) struct Maintenance {
     are_checks_done: bool,
     listed: BTreeMap<QueueName, Moment>,
+    /// When queues are listed again.
+    list_at: BTreeMap<QueueName, Moment>,
     due_checked: BTreeMap<QueueName, Moment>,
     searched: BTreeMap<QueueName, Moment>,
 }
@@ -55,12 +63,46 @@ impl Maintenance {
         queue: &QueueName,
         now: Moment,
     ) -> Option<Command> {
-        is_due(&mut self.listed, queue, LIST_EVERY, now).then(|| encode::list(prefix, queue))
+        is_due(&mut self.listed, queue, LIST_EVERY, now).then(|| {
+            self.list_at.remove(queue);
+            encode::list(prefix, queue)
+        })
+    }
+
+    /// Records a post that was not preceded by the command to list its queue, and may have been the
+    /// first one since the server lost its data.
+    pub(crate) fn may_be_unlisted(&mut self, queue: &QueueName, now: Moment) {
+        if self.list_at.len() < MAX_QUEUES {
+            let earliest = self.listed.get(queue).map_or(now, |at| *at + LIST_AGAIN_AFTER);
+            self.list_at.entry(queue.clone()).or_insert(earliest.max(now));
+        }
+    }
+
+    /// When the next queue is to be listed again.
+    pub(crate) fn next_list(&self) -> Option<Moment> {
+        self.list_at.values().min().copied()
+    }
+
+    /// The commands that list queues again, if it is time.
+    pub(crate) fn list_again(
+        &mut self,
+        prefix: &Prefix,
+        now: Moment,
+    ) -> Option<(MaintenanceStep, Vec<Command>)> {
+        let due = self.list_at.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<QueueName> = due.map(|(queue, _)| queue.clone()).collect();
+        let commands: Vec<Command> = due.iter().map(|queue| encode::list(prefix, queue)).collect();
+        for queue in due {
+            self.list_at.remove(&queue);
+            self.listed.insert(queue, now);
+        }
+        (!commands.is_empty()).then_some((MaintenanceStep::List, commands))
     }
 
     /// Records that this queue is deleted: the next post lists it again.
     pub(crate) fn unlisted(&mut self, queue: &QueueName) {
         self.listed.remove(queue);
+        self.list_at.remove(queue);
     }
 
     /// Whether a reserve must make due messages ready, even if others are ready.
@@ -142,6 +184,26 @@ mod tests {
         assert!(is_listed(&mail, 60));
         maintenance.unlisted(&news);
         assert!(maintenance.list(&prefix, &news, after(61)).is_some());
+    }
+
+    #[test]
+    fn a_queue_that_may_have_been_lost_is_listed_again_at_most_once_a_second() {
+        let prefix = Prefix::of(None).unwrap();
+        let mail = QueueName::new("mail").unwrap();
+        let mut maintenance = Maintenance::default();
+        let after = |millis| Moment::EPOCH + Duration::from_millis(millis);
+        maintenance.list(&prefix, &mail, after(0));
+        assert_eq!(maintenance.next_list(), None);
+        maintenance.may_be_unlisted(&mail, after(300));
+        maintenance.may_be_unlisted(&mail, after(400));
+        assert_eq!(maintenance.next_list(), Some(after(1_000)));
+        assert!(maintenance.list_again(&prefix, after(999)).is_none());
+        let (_, commands) = maintenance.list_again(&prefix, after(1_000)).unwrap();
+        assert_eq!((commands.len(), maintenance.next_list()), (1, None));
+        maintenance.may_be_unlisted(&mail, after(1_500));
+        assert_eq!(maintenance.next_list(), Some(after(2_000)));
+        maintenance.unlisted(&mail);
+        assert_eq!(maintenance.next_list(), None);
     }
 
     #[test]

@@ -81,6 +81,27 @@ fn a_post_is_one_command_and_its_queue_is_listed_once_a_minute() {
 }
 
 #[test]
+fn a_queue_whose_list_was_empty_is_listed_again_after_a_second() {
+    let mut harness = connected();
+    let list = command(&["ZADD", "ivy1:queues", "NX", "0", "mail"]);
+    let listed = |harness: &Harness| {
+        harness.sent.iter().map(|(_, sent)| sent.matches(&list).count()).sum::<usize>()
+    };
+    harness.execute(1, post("hello"));
+    harness.receive(":1\r\n:1\r\n");
+    harness.execute(2, post("hello"));
+    harness.receive(":2\r\n");
+    harness.pass(Duration::from_millis(500));
+    assert_eq!(listed(&harness), 1, "the list was not empty");
+    harness.execute(3, post("hello"));
+    harness.receive(":1\r\n");
+    harness.pass(Duration::from_millis(499));
+    assert_eq!(listed(&harness), 1);
+    harness.pass(Duration::from_millis(1));
+    assert_eq!(listed(&harness), 2);
+}
+
+#[test]
 fn operations_and_publications_share_one_connection() {
     let mut harness = connected();
     harness.execute(1, post("hello"));

@@ -33,7 +33,7 @@ pub(crate) struct Options {
     file: PathBuf,
 
     /// Look at so many letters at most [default: 10,000]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = crate::commands::limit)]
     limit: Option<usize>,
 
     /// Write letters to be read by people: opened, without the texts of errors, and with the values of
@@ -58,18 +58,31 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let failed = |error| Failure::local(format!("cannot write {}", file.display()), error);
     let mut target =
         BufWriter::new(interrupts.run_until_interrupted(open(file)).await?.map_err(failed)?);
-    let mut written: u64 = 0;
+    let (mut written, mut is_closed): (u64, bool) = (0, false);
     let report = sweep::look(&ivy, config, &mut interrupts, |row: Row| {
         let line = match &redaction {
             Some(showing) => json_line(&Message::found(&dead, row, showing, now()).record()),
             None => StoredLetter::of(&dead, &row.message, &row.body).to_line(),
         };
-        target.write_all(line.as_bytes()).map_err(failed)?;
+        if let Err(error) = target.write_all(line.as_bytes()) {
+            is_closed |= is_standard_output(file) && error.kind() == io::ErrorKind::BrokenPipe;
+            return Err(failed(error));
+        }
         written += 1;
         Ok(())
     })
     .await;
-    let flushed = target.flush().map_err(failed);
+    let flushed = target.flush().or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe if is_standard_output(file) => {
+            is_closed = true;
+            Ok(())
+        }
+        _ => Err(failed(error)),
+    });
+    // The reader has seen enough, as `head` does.
+    if is_closed {
+        return Ok(Exit::Done);
+    }
     if written == 0 {
         remove(file).map_err(failed)?;
     }

@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// The file; - is standard input
     file: PathBuf,
 
-    /// Post the letters to this dead-letter queue, such as mail.dead, instead of their own
+    /// Post the letters to this dead-letter queue, such as mail.dead, instead of their own. Sealed ones
+    /// are refused: they are bound to their own
     #[arg(long, value_name = "QUEUE", value_parser = dead_letter_queue)]
     queue: Option<QueueName>,
 

@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
     /// Look at so many letters of each queue at most [default: 10,000 with a filter or --all, else
     /// 100]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = crate::commands::limit)]
     limit: Option<usize>,
 
     /// Print letters that arrive from now on, until Ctrl-C. The queues are looked at at this

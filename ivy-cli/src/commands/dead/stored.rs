@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::wire::Codec;
+use ivy_proto::wire::crypto::BodyForm;
 use ivy_proto::{MessageId, QueueName};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +65,12 @@ impl StoredLetter {
             (None, None) => return Err(BadLetter::NoBody),
             (Some(_), Some(_)) => return Err(BadLetter::Malformed),
         };
+        // Bound to its own queue, it could not be opened in another one.
+        if queue.as_str() != letter.queue
+            && Codec::form(&body).is_some_and(BodyForm::is_authenticated)
+        {
+            return Err(BadLetter::Sealed);
+        }
         Ok((queue, body))
     }
 }
@@ -78,6 +86,11 @@ pub(super) enum BadLetter {
     NotDeadLetters,
     #[error("it has no body to post: it was exported with --redact")]
     NoBody,
+    #[error(
+        "it is sealed for its own queue, and no key opens it elsewhere; import it without --queue, and move \
+         it with its key: ivy move --keyset FILE"
+    )]
+    Sealed,
 }
 
 #[cfg(test)]
@@ -123,5 +136,9 @@ mod tests {
             assert_eq!(StoredLetter::read(text, None), Err(BadLetter::Malformed), "{text}");
         }
         assert_eq!(StoredLetter::read(&with(""), None), Err(BadLetter::NoBody));
+        let [own, other] = ["q.dead", "other.dead"].map(|name| QueueName::new(name).unwrap());
+        let sealed = with(r#","body":"$ivy2$k1$AAAA""#);
+        assert_eq!(StoredLetter::read(&sealed, Some(&other)), Err(BadLetter::Sealed));
+        assert!(StoredLetter::read(&sealed, Some(&own)).is_ok());
     }
 }

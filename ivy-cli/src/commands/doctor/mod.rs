@@ -7,7 +7,10 @@ mod report;
 mod settings;
 mod workers;
 
+use futures_util::FutureExt;
 use ivy_proto::QueueName;
+use ivy_proto::event::Event;
+use ivy_tokio::Events;
 
 use self::report::{Checks, Diagnosis};
 use super::CommonOptions;
@@ -37,9 +40,11 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let Options { queue, write, listen, common } = options;
     let (ivy, output) = (common.connection.connect()?, Output::new(&common.output));
+    let mut events = ivy.events();
     let mut checks = Checks::default();
     settings::check(&ivy, &mut checks);
     let waiting = queue::check(&ivy, queue.as_ref(), &mut checks).await;
+    check_server(&mut events, &mut checks);
     if *write {
         queue::check_writing(&ivy, &mut checks).await;
     } else {
@@ -57,4 +62,25 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let exit = checks.exit();
     output.show(&Diagnosis(checks))?;
     Ok(exit)
+}
+
+/// Whether the queue's server warned of itself: a backend checks it before the first request, as for
+/// a worker.
+fn check_server(events: &mut Events, checks: &mut Checks) {
+    let mut warnings = Vec::new();
+    while let Some(Some(event)) = events.next().now_or_never() {
+        if let Event::QueueServerWarning { warning } = event {
+            warnings.push(warning);
+        }
+    }
+    if warnings.is_empty() {
+        return checks.ok("server_settings", "the server reports nothing that endangers messages");
+    }
+    for warning in warnings {
+        let (text, next) = match warning.rsplit_once("; ") {
+            Some((text, next)) => (text.to_owned(), next.to_owned()),
+            None => (warning, "see the log of the server".to_owned()),
+        };
+        checks.warning("server_settings", text, next);
+    }
 }

@@ -43,19 +43,24 @@ pub(super) async fn check(ivy: &Ivy, queue: Option<&QueueName>, checks: &mut Che
         checks.not_checked("queue", text, "a queue is created by its first message");
         return Waiting::default();
     };
-    check_settings(ivy, queue, checks).await;
-    let tasks = check_contents(ivy, queue, checks).await;
+    let size = check_settings(ivy, queue, checks).await;
+    let tasks = check_contents(ivy, queue, size, checks).await;
     Waiting { queue: Some(queue.clone()), tasks }
 }
 
-async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
+/// Returns the number of messages, if it is known.
+async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> Option<u64> {
     let info = match ivy.admin().info(queue.as_str()).await {
         Ok(info) => info,
         Err(error) if fault_kind(&error) == Some(FaultKind::NoQueue) => {
-            return checks
-                .queue_missing("queue", &queue_not_found::no_queue(ivy, queue.as_str()).await);
+            let failure = queue_not_found::no_queue(ivy, queue.as_str()).await;
+            checks.queue_missing("queue", &failure);
+            return None;
         }
-        Err(error) => return checks.wrong("queue", error.to_string()),
+        Err(error) => {
+            checks.wrong("queue", error.to_string());
+            return None;
+        }
     };
     let messages = |size| Counted(size, "message", "messages").to_string();
     let size = info.size.map_or_else(|| "an unknown number of messages".to_owned(), messages);
@@ -85,10 +90,16 @@ async fn check_settings(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) {
     } else {
         checks.ok("queue_settings", "the server neither pushes nor moves its messages");
     }
+    info.size
 }
 
 /// Returns the tasks that wait.
-async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BTreeSet<TaskName> {
+async fn check_contents(
+    ivy: &Ivy,
+    queue: &QueueName,
+    size: Option<u64>,
+    checks: &mut Checks,
+) -> BTreeSet<TaskName> {
     let peeked = match ivy.admin().peek(queue.as_str(), OPENED).await {
         Ok(peeked) => peeked,
         // That was reported.
@@ -98,6 +109,23 @@ async fn check_contents(ivy: &Ivy, queue: &QueueName, checks: &mut Checks) -> BT
             return BTreeSet::new();
         }
     };
+    if peeked.is_empty() {
+        let (text, next) = match size {
+            Some(0) => {
+                (format!("queue {queue} is empty"), "check it while messages wait".to_owned())
+            }
+            size => {
+                let none = "is ready: they are reserved, delayed, or too large";
+                let text = match size {
+                    Some(size) => format!("none of the {size} messages {none}"),
+                    None => format!("no message {none}"),
+                };
+                (text, format!("`ivy explain {queue} --workers` shows what workers do with them"))
+            }
+        };
+        checks.not_checked("contents", text, next);
+        return BTreeSet::new();
+    }
     let is_readable = |content: &Content| {
         matches!(content, Content::Task(_) | Content::DeadLetter { task: Ok(_), .. })
     };

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ivy_proto::inspect::nearest;
-use ivy_proto::presence::{Heard, HeardWorker};
+use ivy_proto::inspect::{UndecidedReleases, nearest};
+use ivy_proto::presence::{Degraded, Heard, HeardWorker};
+use ivy_proto::text::Counted;
 use ivy_proto::{QueueName, TaskName};
 
 use super::clocks;
@@ -32,6 +33,8 @@ pub(super) fn check(heard: &Heard, waiting: &Waiting, checks: &mut Checks) {
     let versions = Vec::from_iter(versions).join(", ");
     checks.ok("workers", format!("{}, of version {versions}", summary(heard)));
     check_clocks(&alive, checks);
+    check_health(&alive, checks);
+    check_releases(heard, waiting, checks);
     check_handlers(&alive, waiting, checks);
 }
 
@@ -44,6 +47,40 @@ fn check_clocks(alive: &[&HeardWorker], checks: &mut Checks) {
     clocks::check("worker_clocks", &whose, apart(worker), checks);
 }
 
+/// Whether a worker lacks something, by its own report.
+fn check_health(alive: &[&HeardWorker], checks: &mut Checks) {
+    let degraded: Vec<_> = alive
+        .iter()
+        .flat_map(|worker| worker.record.degraded.iter().map(|it| (worker.record.name(), it)))
+        .collect();
+    let Some((name, Degraded { part, why, .. })) = degraded.first() else {
+        return checks.ok("worker_health", "no worker that was heard is degraded");
+    };
+    let more = match degraded.len() - 1 {
+        0 => String::new(),
+        more => format!("; {more} more"),
+    };
+    let text = format!("worker {name} is degraded: {part}: {why}{more}");
+    checks.warning("worker_health", text, "`ivy workers` lists all");
+}
+
+/// Whether workers release messages of the queue that they cannot handle.
+fn check_releases(heard: &Heard, waiting: &Waiting, checks: &mut Checks) {
+    let Some(queue) = &waiting.queue else { return };
+    let releases = UndecidedReleases::of(heard, queue);
+    if releases.total() == 0 {
+        return checks
+            .ok("releases", format!("no message of queue {queue} was released undecided"));
+    }
+    let text = format!(
+        "workers have released {} of queue {queue} since they started, because they could not \
+         decide on them: {}",
+        Counted(releases.total(), "message", "messages"),
+        releases.reasons()
+    );
+    checks.warning("releases", text, format!("`ivy explain {queue} --workers` shows more"));
+}
+
 /// Whether what waits has a worker.
 fn check_handlers(alive: &[&HeardWorker], waiting: &Waiting, checks: &mut Checks) {
     let Some(queue) = &waiting.queue else { return };
@@ -52,6 +89,10 @@ fn check_handlers(alive: &[&HeardWorker], waiting: &Waiting, checks: &mut Checks
     if serving.is_empty() {
         let text = format!("no worker that was heard serves queue {queue}");
         return checks.warning("handlers", text, "start a worker that serves it");
+    }
+    if waiting.tasks.is_empty() {
+        let next = "check it while messages are ready";
+        return checks.not_checked("handlers", format!("no task of queue {queue} was read"), next);
     }
     let is_missing = |task: &&TaskName| {
         serving.iter().all(|worker| worker.record.registers(task) == Some(false))

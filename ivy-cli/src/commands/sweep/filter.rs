@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use ivy_proto::admin::{CountRange, Filter, Glob, InvalidFilter, Period, SearchText, SweepConfig};
+use ivy_proto::inspect::Timestamp;
 use ivy_proto::text::number;
 use ivy_tokio::DeadLetterReason;
 
@@ -22,7 +23,8 @@ pub(crate) struct FilterOptions {
     #[arg(long, value_name = "GLOB")]
     task: Option<Glob>,
 
-    /// Only messages that were dead-lettered for one of these reasons, such as Fatal,BadArgs
+    /// Only messages that were dead-lettered for one of these reasons, such as Fatal,BadArgs, or that
+    /// cannot be read for one of them
     #[arg(long, value_name = "REASONS", value_delimiter = ',', value_parser = reason)]
     reason: Vec<DeadLetterReason>,
 
@@ -30,8 +32,8 @@ pub(crate) struct FilterOptions {
     #[arg(long, value_name = "RANGE")]
     attempts: Option<CountRange>,
 
-    /// Only messages that were dead-lettered since then: a duration before now, such as 2h, or
-    /// milliseconds since 1970
+    /// Only messages that were dead-lettered since then: a duration before now, such as 2h; a time,
+    /// such as '2026-11-30 02:39:20 UTC' or 2026-11-30T02:39:20Z; or milliseconds since 1970
     #[arg(long, value_name = "TIME")]
     since: Option<Time>,
 
@@ -54,18 +56,30 @@ struct Time(u64);
 
 /// The text is not a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a time must be a duration before now, such as 2h, or milliseconds since 1970")]
-struct InvalidTime;
+enum InvalidTime {
+    #[error("a time must be a duration before now, such as 2h; or such as 2026-11-30T02:39:20Z")]
+    Form,
+    #[error(
+        "a unit is missing, as in 2h, or these are seconds: as a number, a time is in milliseconds since 1970"
+    )]
+    Unit,
+}
+
+/// A smaller number of milliseconds since 1970 lies in 1973 or before: it was not meant.
+const SMALLEST: u64 = 100_000_000_000;
 
 impl FromStr for Time {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         if let Some(millis) = number(text).filter(|_| !text.is_empty()) {
+            return if millis < SMALLEST { Err(InvalidTime::Unit) } else { Ok(Time(millis)) };
+        }
+        if let Ok(Timestamp(millis)) = text.parse() {
             return Ok(Time(millis));
         }
-        let before = duration::parse(text).map_err(|_| InvalidTime)?;
-        let before = u64::try_from(before.as_millis()).map_err(|_| InvalidTime)?;
+        let before = duration::parse(text).map_err(|_| InvalidTime::Form)?;
+        let before = u64::try_from(before.as_millis()).map_err(|_| InvalidTime::Form)?;
         Ok(Time(now().saturating_sub(before)))
     }
 }
@@ -122,12 +136,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_duration_before_now_or_a_number() {
+    fn a_time_is_a_duration_before_now_or_a_date_or_milliseconds() {
         assert_eq!("1700000000000".parse::<Time>().unwrap().0, 1_700_000_000_000);
         let hour_ago: Time = "1h".parse().unwrap();
         assert!((3_599_000..3_660_000).contains(&(now() - hour_ago.0)));
+        for text in ["2023-11-14 22:13:20 UTC", "2023-11-14T22:13:20Z"] {
+            assert_eq!(text.parse::<Time>().unwrap().0, 1_700_000_000_000, "{text}");
+        }
         for text in ["", "yesterday", "-1h", "1.5h"] {
-            assert!(text.parse::<Time>().is_err(), "{text}");
+            assert_eq!(text.parse::<Time>().unwrap_err(), InvalidTime::Form, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_since_1970_and_numbers_without_a_unit_are_refused() {
+        for text in ["0", "2", "1796003621", "99999999999"] {
+            assert_eq!(text.parse::<Time>().unwrap_err(), InvalidTime::Unit, "{text}");
         }
     }
 }

@@ -9,9 +9,12 @@ mod posting;
 mod problem;
 mod report;
 
+use std::collections::BTreeSet;
+
+use ivy_proto::QueueName;
 use ivy_proto::admin::{Action, Ended, Phase, Plan, Report, Row, SweepConfig};
 use ivy_proto::text::Counted;
-use ivy_tokio::{FaultKind, Ivy, RunningSweep, SweepStep};
+use ivy_tokio::{Error, FaultKind, Ivy, QueueInfo, RunningSweep, SweepStep};
 
 pub(crate) use filter::FilterOptions;
 pub(super) use notes::of_look as notes_of_look;
@@ -23,9 +26,9 @@ use self::plan::{ShownPlan, is_of_live_queue};
 use self::problem::Problems;
 use self::report::FinishedSweep;
 use super::queue_not_found;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, fault_kind};
 use crate::interrupt::Interrupts;
-use crate::output::{Answer, Confirmation, Output, Progress};
+use crate::output::{Answer, Confirmation, Note, Output, Progress};
 
 /// Runs a sweep that shows messages, and passes them on. Ctrl-C ends it with a report.
 pub(super) async fn look(
@@ -63,7 +66,7 @@ pub(super) fn exit_of_look(report: &Report) -> Result<Exit, Failure> {
     match &report.end {
         Ended::Interrupted => Err(Failure::new(Exit::Interrupted, report.end.to_string())),
         Ended::Failed(fault) => Err(Failure::new(Exit::Failed, fault.to_string())),
-        _ if report.is_partial() => Ok(Exit::DoneInPart),
+        _ if report.is_partial() || report.too_large > 0 => Ok(Exit::DoneInPart),
         _ => Ok(Exit::Done),
     }
 }
@@ -84,7 +87,12 @@ pub(super) async fn change(
         match step {
             SweepStep::Plan(plan) => {
                 progress.clear();
-                output.show(&ShownPlan { plan: &plan, is_limited, is_dry_run })?;
+                let looked_up = interrupts.run_until_interrupted(missing_targets(ivy, &plan)).await;
+                let Ok(new_queues) = looked_up else {
+                    sweep.interrupt();
+                    continue;
+                };
+                output.show(&ShownPlan { plan: &plan, new_queues, is_limited, is_dry_run })?;
                 is_looked_at = !(is_dry_run && is_of_live_queue(&plan));
                 if plan.needs_confirmation() {
                     match interrupts
@@ -108,6 +116,11 @@ pub(super) async fn change(
             }
             SweepStep::Finished(report) => {
                 progress.clear();
+                if !output.is_json() {
+                    for text in problems.rest() {
+                        output.note(&Note::truncated(text))?;
+                    }
+                }
                 let report = found(ivy, *report, interrupts).await?;
                 if !is_dry_run || report.end != Ended::Done || report.is_partial() {
                     output.show(&FinishedSweep { report: &report, is_limited })?;
@@ -122,6 +135,25 @@ pub(super) async fn change(
         }
     }
     Err(without_report())
+}
+
+/// How many targets of a plan are looked up.
+const LOOKED_UP: usize = 10;
+
+/// The queues that a plan posts to and that do not exist: possibly a typing error.
+async fn missing_targets(ivy: &Ivy, plan: &Plan) -> Vec<QueueName> {
+    let named = match &plan.action {
+        Action::Requeue(requeue) | Action::Move(requeue) => requeue.target(),
+        _ => None,
+    };
+    let targets: BTreeSet<&QueueName> = plan.targets.keys().chain(named).collect();
+    let targets: Vec<QueueName> = targets.into_iter().take(LOOKED_UP).cloned().collect();
+    let infos = ivy.admin().info_each(&targets).await;
+    let is_missing = |info: &Result<QueueInfo, Error>| {
+        info.as_ref().is_err_and(|error| fault_kind(error) == Some(FaultKind::NoQueue))
+    };
+    let missing = targets.into_iter().zip(infos).filter(|(_, info)| is_missing(info));
+    missing.map(|(queue, _)| queue).collect()
 }
 
 /// The next step. Each Ctrl-C interrupts the sweep.
@@ -165,7 +197,7 @@ async fn confirm(plan: &Plan, confirmation: &Confirmation) -> Result<(), Failure
 
 fn exit_of(report: &Report) -> Result<Exit, Failure> {
     let text = report.end.to_string();
-    let has_changed = report.posted + report.deleted + report.unknown > 0;
+    let has_changed = report.posted + report.deleted + report.unknown + report.gone > 0;
     match &report.end {
         Ended::Interrupted => Err(Failure::new(Exit::Interrupted, text)),
         Ended::NotConfirmed => Err(Failure::new(Exit::NotConfirmed, text)),

@@ -83,8 +83,8 @@ impl<'a> Unread<'a> {
         }
         if *too_large > 0 {
             texts.push(format!(
-                "{too_large} {of_all} are larger than 1 MiB, so were not read, and stay; to delete them, \
-                 move the others to another queue (`ivy move`), and then `ivy clear {queue}`"
+                "{too_large} {of_all} are larger than 1 MiB, so were not read, and stay; to delete \
+                 them: ivy dead delete {queue} --too-large"
             ));
         }
         texts

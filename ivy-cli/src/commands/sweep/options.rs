@@ -1,6 +1,6 @@
 //! Options of commands that change messages by a sweep.
 
-use ivy_proto::admin::SweepConfig;
+use ivy_proto::admin::{Filter, SweepConfig};
 
 use super::filter::FilterOptions;
 use crate::commands::CommonOptions;
@@ -11,7 +11,7 @@ use crate::output::Confirmation;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChangeOptions {
     /// Look at so many messages at most [default: 10,000, and 1,000 in a queue of tasks]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = crate::commands::limit)]
     pub(in crate::commands) limit: Option<usize>,
 
     #[command(flatten)]
@@ -26,6 +26,11 @@ impl ChangeOptions {
     /// Whether all messages are meant.
     pub(in crate::commands) fn mean_all(&self) -> Result<bool, Failure> {
         Ok(self.limit.is_none() && self.filter.filter()?.is_empty())
+    }
+
+    /// Which messages are meant.
+    pub(in crate::commands) fn filter(&self) -> Result<Filter, Failure> {
+        self.filter.filter()
     }
 
     /// Adds the options to a sweep.

@@ -14,6 +14,8 @@ use crate::output::{Page, Report};
 /// What a sweep will do.
 pub(super) struct ShownPlan<'a> {
     pub(super) plan: &'a Plan,
+    /// Queues that are posted to and do not exist.
+    pub(super) new_queues: Vec<QueueName>,
     /// Whether the operator limited how many messages are looked at.
     pub(super) is_limited: bool,
     /// Whether nothing will be done.
@@ -39,6 +41,9 @@ struct PlanFields<'a> {
     processed_with_copies: usize,
     obstacles: BTreeMap<String, usize>,
     targets: BTreeMap<&'a str, usize>,
+    /// Queues that are posted to and do not exist.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    new_queues: Vec<&'a str>,
     tasks: BTreeMap<&'a str, usize>,
     reasons: BTreeMap<&'static str, usize>,
     truncated: Option<String>,
@@ -61,6 +66,9 @@ impl Report for ShownPlan<'_> {
         }
         if let Some(size) = size {
             page.line(&format!("  {queue} has {}", Counted(*size, "message", "messages")));
+        }
+        for queue in &self.new_queues {
+            page.line(&format!("  queue {queue} does not exist, and will be created"));
         }
         for (task, count) in &self.plan.tasks {
             let task = task.as_ref().map_or(UNKNOWN, |task| task.as_str());
@@ -116,6 +124,7 @@ impl Report for ShownPlan<'_> {
                     .iter()
                     .map(|(queue, count)| (queue.as_str(), *count))
                     .collect(),
+                new_queues: self.new_queues.iter().map(QueueName::as_str).collect(),
                 tasks: plan
                     .tasks
                     .iter()

@@ -1,5 +1,6 @@
 //! Messages that a sweep did not process, or possibly not.
 
+use std::collections::BTreeMap;
 use std::iter;
 
 use ivy_proto::QueueName;
@@ -9,18 +10,34 @@ use serde::Serialize;
 use super::plan::option;
 use crate::output::{Page, Report};
 
-/// Problems as they are printed: those with the same text below one line with it.
+/// How many messages are listed below a line that says what happened to them.
+const LISTED: u64 = 20;
+
+/// Problems as they are printed: those with the same text below one line with it, the first of them.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     heading: Option<String>,
+    /// How many there were, by what is said of them.
+    counts: BTreeMap<String, u64>,
 }
 
 impl Problems {
     pub(super) fn next<'a>(&mut self, problem: &'a Problem) -> ShownProblem<'a> {
         let heading = heading(problem);
-        let is_new = self.heading.as_ref() != Some(&heading);
+        let count = self.counts.entry(heading.clone()).or_default();
+        *count += 1;
+        let is_listed = *count <= LISTED;
+        let is_new = is_listed && self.heading.as_ref() != Some(&heading);
         let heading = is_new.then(|| self.heading.insert(heading).clone());
-        ShownProblem { problem, heading }
+        ShownProblem { problem, heading, is_listed }
+    }
+
+    /// How many more messages there were, by what is said of them.
+    pub(super) fn rest(&self) -> impl Iterator<Item = String> {
+        let more = self.counts.iter().filter(|(_, count)| **count > LISTED);
+        more.map(|(heading, count)| {
+            format!("{} more: {heading}; --json lists all", count.saturating_sub(LISTED))
+        })
     }
 }
 
@@ -29,6 +46,8 @@ pub(super) struct ShownProblem<'a> {
     problem: &'a Problem,
     /// The line, unless it was printed before.
     heading: Option<String>,
+    /// Whether people are shown it: a program is shown all.
+    is_listed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +72,9 @@ impl Report for ShownProblem<'_> {
     fn page(&self, page: &mut Page) {
         if let Some(heading) = &self.heading {
             page.line(&format!("{heading}:"));
+        }
+        if !self.is_listed {
+            return;
         }
         let Problem { message, task, task_id, .. } = self.problem;
         let task = task.as_ref().map(|task| format!(", task {task}")).unwrap_or_default();

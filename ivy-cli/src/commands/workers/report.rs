@@ -162,7 +162,7 @@ impl<'a> Record<'a> {
             pid: record.identity.pid,
             version: record.identity.version.as_str(),
             runtime: record.identity.runtime.as_str(),
-            state: record.state.as_str(),
+            state: state(worker),
             liveness: match liveness {
                 Liveness::Silent => "silent",
                 Liveness::Gone => "gone",

@@ -65,6 +65,7 @@ pub struct Filter {
     period: Option<Period>,
     text: Option<SearchText>,
     not_requeued: bool,
+    too_large: bool,
 }
 
 /// What a filter compares.
@@ -77,6 +78,8 @@ pub(super) struct Subject<'a> {
     pub(super) task_id: Option<TaskId>,
     pub(super) task: Option<&'a str>,
     pub(super) reason: Option<DeadLetterReason>,
+    /// Why it cannot be read, if it cannot.
+    pub(super) unreadable: Option<DeadLetterReason>,
     /// The number of runs that ended.
     pub(super) attempts: Option<u32>,
     /// When it was dead-lettered, in milliseconds since 1970.
@@ -89,6 +92,8 @@ pub(super) struct Subject<'a> {
     pub(super) is_letter_unread: bool,
     /// Whether its task cannot be read.
     pub(super) is_task_unread: bool,
+    /// Whether its queue returned it without its body, because it is too large.
+    pub(super) is_too_large: bool,
 }
 
 /// How a message compares with a filter.
@@ -122,7 +127,8 @@ impl Filter {
         self
     }
 
-    /// Selects dead letters with one of these reasons; none at all selects all of them.
+    /// Selects dead letters with one of these reasons, and messages that cannot be read for one of
+    /// them; none at all selects all of them.
     #[must_use]
     pub fn with_reasons(mut self, reasons: impl IntoIterator<Item = DeadLetterReason>) -> Self {
         self.reasons.extend(reasons);
@@ -157,6 +163,14 @@ impl Filter {
         self
     }
 
+    /// Selects messages that are larger than their queue returns. Without this condition, none of
+    /// them is selected, because nothing is known of them.
+    #[must_use]
+    pub fn too_large(mut self) -> Self {
+        self.too_large = true;
+        self
+    }
+
     /// Whether it selects all messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -168,6 +182,11 @@ impl Filter {
         !self.reasons.is_empty() || self.period.is_some()
     }
 
+    /// Whether messages of which nothing is known can be selected.
+    pub(super) fn selects_too_large(&self) -> bool {
+        self.too_large
+    }
+
     pub(super) fn compare(&self, subject: &Subject<'_>) -> Comparison {
         let conditions = [
             self.is_id_met(subject),
@@ -177,6 +196,7 @@ impl Filter {
             self.is_period_met(subject),
             self.is_text_met(subject),
             self.is_not_requeued_met(subject),
+            Some(!self.too_large || subject.is_too_large),
         ];
         if conditions.contains(&Some(false)) {
             Comparison::NotSelected
@@ -202,7 +222,8 @@ impl Filter {
     }
 
     fn is_reason_met(&self, subject: &Subject<'_>) -> Option<bool> {
-        let has_reason = subject.reason.is_some_and(|reason| self.reasons.contains(&reason));
+        let reason = subject.reason.or(subject.unreadable);
+        let has_reason = reason.is_some_and(|reason| self.reasons.contains(&reason));
         met(self.reasons.is_empty() || has_reason, subject.is_letter_unread)
     }
 
@@ -247,6 +268,7 @@ mod tests {
             task_id: Some(TaskId::from_random([7; 16])),
             task: Some("mail.send"),
             reason: Some(DeadLetterReason::Fatal),
+            unreadable: None,
             attempts: Some(3),
             at: Some(1_000),
             args: Some(&args),
@@ -254,6 +276,7 @@ mod tests {
             requeued: Some(0),
             is_letter_unread: false,
             is_task_unread: false,
+            is_too_large: false,
         };
         change(&mut subject);
         filter.compare(&subject) == Comparison::Selected
@@ -344,6 +367,30 @@ mod tests {
             let filter = excluding.with_task("*".parse().unwrap());
             assert_eq!(filter.compare(&known), Comparison::NotSelected, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn a_message_without_an_envelope_has_the_reason_for_which_it_cannot_be_read() {
+        let unreadable = Some(DeadLetterReason::BadJson);
+        let foreign = Subject { unreadable, is_task_unread: true, ..Subject::default() };
+        let with = |reason| Filter::new().with_reasons([reason]);
+        assert_eq!(with(DeadLetterReason::BadJson).compare(&foreign), Comparison::Selected);
+        assert_eq!(with(DeadLetterReason::Fatal).compare(&foreign), Comparison::NotSelected);
+    }
+
+    #[test]
+    fn messages_that_are_too_large_are_selected_by_no_other_condition() {
+        let subject = |is_too_large| Subject {
+            is_letter_unread: is_too_large,
+            is_task_unread: is_too_large,
+            is_too_large,
+            ..Subject::default()
+        };
+        let too_large = || Filter::new().too_large();
+        assert_eq!(too_large().compare(&subject(true)), Comparison::Selected);
+        assert_eq!(too_large().compare(&subject(false)), Comparison::NotSelected);
+        let with_task = too_large().with_task("*".parse().unwrap());
+        assert_eq!(with_task.compare(&subject(true)), Comparison::Unknown);
     }
 
     #[test]

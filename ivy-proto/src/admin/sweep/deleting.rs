@@ -62,8 +62,11 @@ impl Sweep {
                     continue;
                 }
                 Err(fault) if fault.kind() != FaultKind::NoMessage => self.is_lost(id, fault),
-                // A message that does not exist was deleted, perhaps by a request whose reply was
-                // lost.
+                Err(_) if !self.may_be_deleted(id) => {
+                    self.held_messages.set(id, HeldState::Lost);
+                    self.report_problem_of(id, ProblemKind::Gone);
+                }
+                // It was deleted by a request whose reply was lost.
                 Ok(()) | Err(_) => {
                     self.held_messages.set(id, HeldState::Deleted);
                     self.report.deleted += 1;
@@ -80,7 +83,17 @@ impl Sweep {
         }
     }
 
+    /// Whether an earlier request may have deleted it.
+    fn may_be_deleted(&self, id: HeldId) -> bool {
+        self.held_messages.get(id).is_some_and(|held| held.may_be_deleted)
+    }
+
     fn delete_again(&mut self, ids: Vec<HeldId>, fault: Fault) {
+        for id in ids.iter().filter(|_| fault.effect() == Effect::Unknown) {
+            if let Some(held) = self.held_messages.get_mut(*id) {
+                held.may_be_deleted = true;
+            }
+        }
         self.delete_first(ids);
         self.try_again(fault);
     }

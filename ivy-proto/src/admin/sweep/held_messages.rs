@@ -23,6 +23,8 @@ pub(super) struct Held {
     pub(super) state: HeldState,
     /// The selected message that it is a copy of.
     pub(super) group: Option<GroupId>,
+    /// Whether a request to delete it was sent, and possibly executed without a reply.
+    pub(super) may_be_deleted: bool,
 }
 
 impl Held {
@@ -60,7 +62,14 @@ impl HeldMessages {
         let message = self.ids.shown(&receipt.message);
         self.leases.insert((receipt.message.clone(), lease_end, id));
         let state = HeldState::Held;
-        self.held.push(Held { receipt, message: message.clone(), lease_end, state, group: None });
+        self.held.push(Held {
+            receipt,
+            message: message.clone(),
+            lease_end,
+            state,
+            group: None,
+            may_be_deleted: false,
+        });
         (id, message)
     }
 

@@ -6,7 +6,7 @@ use crate::name::QueueName;
 use crate::queue::{Body, DeliveryCount, ReceivedBody, ReservedMessage};
 use crate::time::Moment;
 use crate::wire::crypto::BodyForm;
-use crate::wire::{Codec, Content, DeadLetter, Envelope, is_dead_letter};
+use crate::wire::{Codec, Content, DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
 
 use super::super::filter::{Comparison, Subject};
 use super::super::rewrite::{Obstacle, Rewriter, TaskMessage};
@@ -29,12 +29,13 @@ impl Sweep {
             return;
         }
         self.report.looked_at += 1;
-        if body == ReceivedBody::TooLarge {
+        let is_too_large = body == ReceivedBody::TooLarge;
+        if is_too_large && !self.config.filter.selects_too_large() {
             self.report.too_large += 1;
             return;
         }
         let content = Content::read(&body, &self.config.queue, &self.codec);
-        let subject = Subject { message: Some(&id), ..subject(&content, deliveries) };
+        let subject = Subject { message: Some(&id), is_too_large, ..subject(&content, deliveries) };
         match self.config.filter.compare(&subject) {
             Comparison::Selected => {}
             Comparison::NotSelected => return,
@@ -146,6 +147,11 @@ impl Sweep {
             (Content::DeadLetter { .. }, Some(_)) if moves => {
                 rewriter.dead_letter(text, from, target)
             }
+            (Content::Unreadable(bad), Some(_)) if moves => match Codec::form(text) {
+                Some(form) if form.is_authenticated() => Err(Obstacle::Sealed(bad.reason())),
+                Some(form) if form != BodyForm::Plain => Err(Obstacle::Unreadable(bad.reason())),
+                _ => Err(Obstacle::NotADeadLetter),
+            },
             (_, Some(_)) if moves => Err(Obstacle::NotADeadLetter),
             (Content::DeadLetter { letter, .. }, Some(_)) => {
                 let nested = rewriter.nested(letter);
@@ -221,6 +227,10 @@ fn subject(content: &Content, deliveries: DeliveryCount) -> Subject<'_> {
         DeliveryCount::Exact { failed, .. } => failed,
         _ => 0,
     };
+    let unreadable = match content {
+        Content::Unreadable(bad) => Some(bad.reason()),
+        Content::Task(_) | Content::DeadLetter { .. } => None,
+    };
     let attempts = match letter {
         Some(letter) => Some(letter.attempts),
         None => ivy.map(|ivy| ivy.map_or(0, |ivy| ivy.attempt - 1).saturating_add(ended_here)),
@@ -231,12 +241,26 @@ fn subject(content: &Content, deliveries: DeliveryCount) -> Subject<'_> {
         task_id: ivy.flatten().map(|ivy| ivy.id),
         task: task.map(|task| task.name.as_str()),
         reason: letter.map(|letter| letter.reason),
+        unreadable,
         attempts,
         at: letter.map(|letter| letter.at),
         args: task.map(|task| &task.args),
         error: letter.and_then(|letter| letter.error.as_deref()),
         requeued: ivy.map(|ivy| ivy.map_or(0, |ivy| ivy.requeued)),
-        is_letter_unread: matches!(content, Content::Unreadable(_)),
+        // Without its key, a letter cannot be distinguished from other sealed messages.
+        is_letter_unread: unreadable.is_some_and(may_be_letter),
         is_task_unread: task.is_none(),
+        is_too_large: false,
     }
+}
+
+/// Whether a message that cannot be read for this reason may be a dead letter: one that is sealed, or
+/// of another version.
+fn may_be_letter(reason: DeadLetterReason) -> bool {
+    use DeadLetterReason::{
+        BadArgs, BadBase64, BadFrame, Downgrade, ExpectedEncrypted, KeyDisabled, UnknownCipher,
+    };
+    let is_frame = matches!(reason, BadBase64 | BadFrame | UnknownCipher);
+    let is_kept_from_here = matches!(reason, BadArgs | Downgrade | ExpectedEncrypted | KeyDisabled);
+    is_frame || is_kept_from_here || reason.may_be_decided_elsewhere()
 }

@@ -5,7 +5,7 @@ use crate::id::TaskId;
 use crate::inspect::description::DescribedTask;
 use crate::inspect::nearest;
 use crate::inspect::times::Span;
-use crate::name::TaskName;
+use crate::name::{QueueName, TaskName};
 use crate::presence::{Degraded, Heard, HeardWorker, LISTEN_FOR, WorkerState};
 use crate::text::Counted;
 
@@ -28,11 +28,21 @@ pub(super) enum Runner {
 impl Explanation {
     /// Explains who can run the message, among the workers that were heard.
     pub(super) fn workers(&mut self, evidence: &Evidence, heard: &Heard) -> Runner {
-        let (queue, listened) = (&evidence.queue, Span(heard.listened));
+        self.workers_of(&evidence.queue, evidence.description.task.as_ref(), heard)
+    }
+
+    /// The same for a task of a queue, or for a queue of which no message is known.
+    pub(super) fn workers_of(
+        &mut self,
+        queue: &QueueName,
+        task: Option<&DescribedTask>,
+        heard: &Heard,
+    ) -> Runner {
+        let listened = Span(heard.listened);
         let alive: Vec<&HeardWorker> =
             heard.workers.iter().filter(|worker| worker.is_alive()).collect();
         if alive.is_empty() {
-            self.nobody_is_there(evidence, heard);
+            self.nobody_is_there(queue, heard);
             return Runner::Unknown;
         }
         let serving: Vec<&HeardWorker> = alive
@@ -49,16 +59,16 @@ impl Explanation {
             return Runner::Unknown;
         }
         self.known(format!("workers of this queue: {}", listed(&serving, in_words)));
-        self.what_keeps_failing(evidence, &serving);
-        let Some(task) = &evidence.description.task else { return Runner::Unknown };
+        self.what_keeps_failing(queue, task.map(|task| &task.name), &serving);
+        let Some(task) = task else { return Runner::Unknown };
         let runner = self.who_runs(task.id, &alive, heard);
         self.who_lacks_a_handler(task, &serving);
         runner
     }
 
     /// No worker is alive, as far as is known.
-    fn nobody_is_there(&mut self, evidence: &Evidence, heard: &Heard) {
-        let (queue, listened) = (&evidence.queue, Span(heard.listened));
+    fn nobody_is_there(&mut self, queue: &QueueName, heard: &Heard) {
+        let listened = Span(heard.listened);
         if let Some(why) = &heard.last_ignored {
             let count = Counted(heard.ignored, "publication", "publications");
             self.known(format!(
@@ -86,9 +96,12 @@ impl Explanation {
     }
 
     /// What the workers of the queue cannot do, as far as it concerns the message.
-    fn what_keeps_failing(&mut self, evidence: &Evidence, serving: &[&HeardWorker]) {
-        let here = &evidence.queue;
-        let name = evidence.description.task.as_ref().map(|task| &task.name);
+    fn what_keeps_failing(
+        &mut self,
+        here: &QueueName,
+        name: Option<&TaskName>,
+        serving: &[&HeardWorker],
+    ) {
         let concerns = |part: &Part| match part {
             Part::Queue(queue) | Part::Messages(queue) => queue == here,
             Part::Task { task, queue } => queue == here && name.is_none_or(|name| name == task),
@@ -170,7 +183,6 @@ mod tests {
     use crate::inspect::Fact;
     use crate::inspect::explanation::Visibility;
     use crate::inspect::explanation::tests::{evidence, task};
-    use crate::name::QueueName;
     use crate::presence::{BadPresence, Liveness, Record, ShortText};
 
     fn worker(change: impl FnOnce(&mut Record)) -> HeardWorker {

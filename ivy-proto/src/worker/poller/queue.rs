@@ -93,7 +93,7 @@ impl Queue {
         matches!(self.activity, Activity::Idle(_))
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::worker) fn is_full(&self) -> bool {
         self.activity == Activity::Full
     }
 

@@ -179,6 +179,44 @@ fn twenty_mismatches_in_a_row_pause_their_task_and_nothing_else() {
 }
 
 #[test]
+fn a_worker_is_no_longer_degraded_ten_minutes_after_the_last_of_these_messages() {
+    let mut worker = started();
+    for number in 0..20 {
+        worker.until_polled();
+        worker.deliver_again(&number.to_string(), UNKNOWN, 1);
+        take_released(&mut worker);
+    }
+    let task = TaskName::new("nobody.knows").unwrap();
+    let recovered = Event::Recovered { part: Part::Task { task, queue: queue() } };
+    // An operator has deleted them all.
+    let begin = worker.now;
+    while !worker.events.contains(&recovered) {
+        assert!(worker.now.since(begin) < MINUTE * 11, "it stays degraded");
+        worker.until_polled();
+        worker.deliver(&[]);
+        worker.advance(MINUTE / 2);
+    }
+    assert!(worker.now.since(begin) >= MINUTE * 10);
+}
+
+#[test]
+fn a_queue_whose_sealed_messages_are_gone_is_no_longer_degraded() {
+    let (mut worker, sender) = behind_another_key();
+    for number in 0..20 {
+        worker.deliver(&[&sealed(&sender, number)]);
+        take_released(&mut worker);
+    }
+    let begin = worker.now;
+    while !worker.events.contains(&Event::Recovered { part: Part::Messages(queue()) }) {
+        assert!(worker.now.since(begin) < MINUTE * 12, "it stays degraded");
+        worker.until_polled();
+        worker.deliver(&[]);
+        worker.advance(MINUTE / 2);
+    }
+    assert!(worker.now.since(begin) >= MINUTE * 10);
+}
+
+#[test]
 fn mismatches_next_to_matching_arguments_do_not_pause_their_task() {
     let mut worker = started();
     work(&mut worker);

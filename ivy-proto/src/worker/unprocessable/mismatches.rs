@@ -14,7 +14,7 @@ use crate::id::MessageId;
 use crate::name::TaskName;
 use crate::time::Moment;
 
-use super::{Consequence, MANY, PAUSE, is_recent};
+use super::{Consequence, KEPT_FOR, MANY, PAUSE, UNSEEN_AFTER, is_recent};
 
 /// The maximum number of remembered names that this worker has never run. Anyone who can post can
 /// invent names.
@@ -27,6 +27,10 @@ pub(super) struct Mismatches {
     of: BTreeMap<TaskName, TaskMismatch>,
     /// How many names have never matched.
     unknown: usize,
+    /// Whether a name may be degraded.
+    any_degraded: bool,
+    /// Names that were degraded when they were forgotten.
+    forgotten: Vec<TaskName>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +42,8 @@ struct TaskMismatch {
     /// When a message was last tried during the pause.
     tried_at: Moment,
     degraded: bool,
+    /// Until when messages are not dead-lettered although the name is not degraded any more.
+    kept_until: Option<Moment>,
     mismatch_at: Moment,
     /// The mismatch that started the pause.
     last_mismatch: String,
@@ -70,10 +76,12 @@ impl Mismatches {
                 name.tried_at = now;
                 mismatch.clone_into(&mut name.last_mismatch);
                 consequence.degraded = !std::mem::replace(&mut name.degraded, true);
+                self.any_degraded = true;
             }
         }
         consequence.longest_delay = name.is_paused(now);
-        consequence.must_be_kept = name.degraded;
+        consequence.must_be_kept =
+            name.degraded || name.kept_until.is_some_and(|until| now < until);
         consequence
     }
 
@@ -89,7 +97,29 @@ impl Mismatches {
         }
         name.mismatches.clear();
         name.paused_until = None;
+        name.kept_until = None;
         std::mem::take(&mut name.degraded)
+    }
+
+    /// The names that are no longer degraded, because none of their messages was seen for long.
+    pub(super) fn take_unseen(&mut self, now: Moment) -> Vec<TaskName> {
+        let mut unseen = std::mem::take(&mut self.forgotten);
+        if !self.any_degraded {
+            return unseen;
+        }
+        self.any_degraded = false;
+        for (task, name) in self.of.iter_mut().filter(|(_, name)| name.degraded) {
+            if now.since(name.mismatch_at) < UNSEEN_AFTER {
+                self.any_degraded = true;
+                continue;
+            }
+            name.degraded = false;
+            name.mismatches.clear();
+            name.paused_until = None;
+            name.kept_until = Some(now + KEPT_FOR);
+            unseen.push(task.clone());
+        }
+        unseen
     }
 
     /// Returns the last mismatch if the name is paused and this message is not to be tried.
@@ -111,7 +141,9 @@ impl Mismatches {
         let unknown = self.of.iter().filter(|(_, name)| name.fitted_at.is_none());
         let oldest = unknown.min_by_key(|(_, name)| (name.degraded, name.mismatch_at));
         if let Some(oldest) = oldest.map(|(task, _)| task.clone()) {
-            self.of.remove(&oldest);
+            if self.of.remove(&oldest).is_some_and(|name| name.degraded) {
+                self.forgotten.push(oldest);
+            }
             self.unknown -= 1;
         }
     }
@@ -198,6 +230,30 @@ mod tests {
         assert!(mismatches.fits(&task("mail"), now), "it was degraded");
         assert!(!is_paused(&mut mismatches, "mail", now));
         assert!(!mismatches.fits(&task("mail"), now));
+    }
+
+    #[test]
+    fn a_name_whose_messages_are_gone_is_degraded_for_ten_minutes() {
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        add_mismatches(&mut mismatches, "mail", 0..20, now);
+        add_mismatches(&mut mismatches, "mail", 0..1, now + 300 * SECOND);
+        let later = now + 900 * SECOND;
+        assert_eq!(mismatches.take_unseen(now + 899 * SECOND), []);
+        assert_eq!(mismatches.take_unseen(later), [task("mail")]);
+        assert_eq!(mismatches.take_unseen(later), []);
+        let again = add_mismatches(&mut mismatches, "mail", 20..21, later + 3_599 * SECOND);
+        assert!(again.must_be_kept && !again.longest_delay, "for an hour none is dead-lettered");
+        let again = add_mismatches(&mut mismatches, "mail", 21..22, later + 3_600 * SECOND);
+        assert!(!again.must_be_kept);
+    }
+
+    #[test]
+    fn a_degraded_name_that_is_forgotten_is_reported() {
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        for number in 0..=MAX_UNKNOWN {
+            add_mismatches(&mut mismatches, &format!("invented{number}"), 0..20, now);
+        }
+        assert_eq!(mismatches.take_unseen(now).len(), 1);
     }
 
     #[test]

@@ -38,6 +38,22 @@ pub(super) const PAUSE: Duration = Duration::from_secs(60);
 /// How recent a processable message must be to prove that this worker can process its kind.
 const RECENTLY: Duration = Duration::from_secs(60);
 
+/// After this time without such a message, a queue or a name is no longer degraded: about twice the
+/// longest delay of a release.
+const UNSEEN_AFTER: Duration = Duration::from_secs(600);
+/// For so long after that, their messages are still not dead-lettered: with many workers, one of them
+/// may not see any for a while.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+/// What is no longer degraded, because none of its messages was seen for long.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unseen {
+    /// The messages of the queue.
+    pub(super) messages: bool,
+    /// The messages of tasks with these names.
+    pub(super) tasks: Vec<TaskName>,
+}
+
 /// What an unprocessable message calls into question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnprocessableCause<'a> {
@@ -70,6 +86,10 @@ pub(super) struct Consequence {
 pub(super) struct UnprocessableMessages {
     processed_at: Option<Moment>,
     streak: Streak,
+    /// When a message was last added to the streak.
+    streak_at: Moment,
+    /// Until when such messages are not dead-lettered.
+    kept_until: Option<Moment>,
     mismatches: Mismatches,
     flood: Flood,
     yielding: Yielding,
@@ -83,6 +103,7 @@ impl UnprocessableMessages {
     /// degraded.
     pub(super) fn record_processed(&mut self, now: Moment) -> bool {
         self.processed_at = Some(now);
+        self.kept_until = None;
         self.streak.end()
     }
 
@@ -106,11 +127,25 @@ impl UnprocessableMessages {
                 self.mismatches.mismatch(task, message, mismatch, now)
             }
             UnprocessableCause::Queue => {
-                self.streak.record(message, self.processed_recently(now), self.backlog)
+                self.streak_at = now;
+                let consequence =
+                    self.streak.record(message, self.processed_recently(now), self.backlog);
+                let is_kept = self.kept_until.is_some_and(|until| now < until);
+                Consequence { must_be_kept: consequence.must_be_kept || is_kept, ..consequence }
             }
         };
         consequence.longest_delay |= flooded;
         consequence
+    }
+
+    /// What is no longer degraded, because none of its messages was seen for long.
+    pub(super) fn take_unseen(&mut self, now: Moment) -> Unseen {
+        let is_unseen = self.streak.is_degraded() && now.since(self.streak_at) >= UNSEEN_AFTER;
+        if is_unseen {
+            self.streak.end();
+            self.kept_until = Some(now + KEPT_FOR);
+        }
+        Unseen { messages: is_unseen, tasks: self.mismatches.take_unseen(now) }
     }
 
     /// Returns the last mismatch if a message of this name is to be released untried.

@@ -76,6 +76,10 @@ impl Streak {
         pause
     }
 
+    pub(super) fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+
     /// Ends the streak after a processable message. Returns whether the queue was degraded.
     pub(super) fn end(&mut self) -> bool {
         let ended = std::mem::take(self);

@@ -32,6 +32,13 @@ impl Operations {
         self.in_flight.insert(id, InFlight::Maintenance { step, batch });
     }
 
+    /// Lists the queues whose entries in the list may be lost.
+    pub(super) fn list_again(&mut self, context: &mut Context<'_>) {
+        if let Some((step, commands)) = self.maintenance.list_again(&self.prefix, context.now) {
+            self.start_maintenance(step, commands, context);
+        }
+    }
+
     /// Moves an element that no worker can handle to the dead-letter queue.
     pub(super) fn reject(
         &mut self,
@@ -114,6 +121,12 @@ impl Operations {
                 for fault in faults {
                     let what = "messages of a cancelled reserve were not released";
                     report_failure(&fault, || format!("{what}: {fault}"), context);
+                }
+            }
+            MaintenanceStep::List => {
+                // The next post tries again, and reports what its own command is refused.
+                for fault in replies.into_iter().filter_map(|reply| decoder.accepted(reply).err()) {
+                    tracing::debug!(%fault, "a queue was not listed again");
                 }
             }
         }

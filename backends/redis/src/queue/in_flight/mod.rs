@@ -155,16 +155,18 @@ impl Operations {
         loop {
             let completed =
                 context.requests.next_completed().or_else(|| context.blocking.next_completed());
-            let Some(CompletedRequest { id, replies }) = completed else { return };
+            let Some(CompletedRequest { id, replies }) = completed else { break };
             match replies {
                 Ok(replies) => self.on_replies(id, replies, context),
                 Err(no_reply) => self.on_no_reply(id, &no_reply, context),
             }
         }
+        self.list_again(context);
     }
 
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        self.paused.iter().map(|paused| paused.until).min()
+        let paused = self.paused.iter().map(|paused| paused.until);
+        paused.chain(self.maintenance.next_list()).min()
     }
 
     fn on_replies(&mut self, id: RequestId, replies: Vec<Value>, context: &mut Context<'_>) {
@@ -239,7 +241,7 @@ impl Operations {
                     Err(fault) => Err(fault),
                 }
             }
-            (operation, _) => self.decode(operation, replies, &decoder),
+            (operation, _) => self.decode(operation, replies, &decoder, context.now),
         };
         if let Some(command_id) = command_id {
             context.effects.push(Output::Executed(command_id, result));

@@ -22,7 +22,14 @@ const TOUCH_MARGIN: Duration = Duration::from_secs(60);
 /// The data needed to decode the replies.
 #[derive(Debug)]
 pub(super) enum PendingOperation {
-    Post(Vec<Result<MessageId, Fault>>),
+    Post {
+        queue: QueueName,
+        entries: Vec<Result<MessageId, Fault>>,
+        /// How many messages have no delay, if no other has one.
+        pushed: Option<u64>,
+        /// Whether the queue is listed by the same request.
+        is_listed: bool,
+    },
     Delete(Vec<Option<Holder>>),
     Touch {
         message: MessageId,
@@ -64,12 +71,15 @@ impl Operations {
             QueueOp::Post { queue, messages } => {
                 let unix_millis = self.wall.unix_millis(now);
                 let next_id = || self.ids.message_id(unix_millis);
-                let Post { entries, command } = encode::post(&keys(&queue), &messages, next_id);
+                let Post { entries, pushed, command } =
+                    encode::post(&keys(&queue), &messages, next_id);
                 let Some(command) = command else {
                     return Err(Box::new(Ok(QueueReply::Posted(entries))));
                 };
                 let list = self.maintenance.list(&self.prefix, &queue, now);
-                (PendingOperation::Post(entries), list.into_iter().chain([command]).collect())
+                let is_listed = list.is_some();
+                let commands = list.into_iter().chain([command]).collect();
+                (PendingOperation::Post { queue, entries, pushed, is_listed }, commands)
             }
             QueueOp::Delete { queue, receipt } => {
                 return self.begin_delete(&queue, std::slice::from_ref(&receipt));
@@ -159,10 +169,15 @@ impl Operations {
         operation: PendingOperation,
         mut replies: Vec<Value>,
         decoder: &Decoder<'_>,
+        now: Moment,
     ) -> Result<QueueReply, Fault> {
         match operation {
-            PendingOperation::Post(entries) => {
-                decoder.post(replies.pop().ok_or_else(unexpected_reply)?)?;
+            PendingOperation::Post { queue, entries, pushed, is_listed } => {
+                let size = decoder.post(replies.pop().ok_or_else(unexpected_reply)?)?;
+                // With delays, it is not known whether the queue was empty.
+                if !is_listed && pushed.is_none_or(|pushed| size <= pushed) {
+                    self.maintenance.may_be_unlisted(&queue, now);
+                }
                 Ok(QueueReply::Posted(entries))
             }
             PendingOperation::Delete(holders) => decoder.delete(&holders, replies),

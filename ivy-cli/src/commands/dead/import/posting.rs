@@ -140,8 +140,15 @@ impl<'a> Posting<'a> {
         }
         match first_failure {
             None => Ok(()),
-            Some((line, fault)) => Err(Failure::new(Exit::Failed, fault.to_string())
-                .within(&format!("line {line}: queue {queue}"))),
+            Some((line, fault)) => {
+                // What may have been posted is not to be posted again without a look.
+                let text = match fault.effect() {
+                    Effect::Unknown => fault.without_advice(),
+                    _ => fault.to_string(),
+                };
+                let place = format!("line {line}: queue {queue}");
+                Err(Failure::new(Exit::Failed, text).within(&place))
+            }
         }
     }
 

@@ -93,6 +93,44 @@ fn a_refused_batch_is_split_until_only_the_refused_message_stays() {
 }
 
 #[test]
+fn letters_that_were_gone_before_they_were_deleted_are_reported() {
+    let mut scenario = with_letters(3);
+    scenario.fate = Box::new(move |_, op| match op {
+        QueueOp::DeleteMany { receipts, .. } => {
+            // The server has lost its data after it replied to the post.
+            let gone = || Err(Fault::new(FaultKind::NoMessage));
+            Fate::Replied(QueueReply::Deleted(receipts.items().iter().map(|_| gone()).collect()))
+        }
+        _ => Fate::Executed,
+    });
+    let report = scenario.run(requeue(Requeue::new()));
+    assert_eq!((report.posted, report.deleted, report.gone), (3, 0, 3));
+    assert!(report.is_partial() && report.to_string().contains("3 gone before"), "{report}");
+    assert_eq!(scenario.problems(), [&ProblemKind::Gone; 3]);
+}
+
+#[test]
+fn letters_that_a_delete_without_a_reply_has_deleted_are_not_reported() {
+    let mut scenario = with_letters(3);
+    let mut number = 0;
+    scenario.fate = Box::new(move |_, op| match op {
+        QueueOp::DeleteMany { receipts, .. } => {
+            number += 1;
+            let gone = || Err(Fault::new(FaultKind::NoMessage));
+            match number {
+                1 => Fate::ReplyLost,
+                _ => Fate::Replied(QueueReply::Deleted(
+                    receipts.items().iter().map(|_| gone()).collect(),
+                )),
+            }
+        }
+        _ => Fate::Executed,
+    });
+    let report = scenario.run(requeue(Requeue::new()));
+    assert_eq!((report.deleted, report.gone, report.is_partial()), (3, 0, false));
+}
+
+#[test]
 fn one_refused_entry_of_a_batch_costs_no_other() {
     let mut scenario = with_letters(3);
     let mut number = 0;

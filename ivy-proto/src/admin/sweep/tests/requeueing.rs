@@ -320,6 +320,17 @@ fn dead_letters_move_to_another_dead_letter_queue_unchanged() {
 }
 
 #[test]
+fn a_sealed_letter_without_its_key_is_not_moved_and_the_key_is_asked_for() {
+    let mut scenario = Scenario::new();
+    scenario.post("mail.dead", [dead("mail.send", 1), Body::new("$ivy2$k1$AAAA")]);
+    let config = SweepConfig::transfer(name("mail.dead"), name("old.dead"), Requeue::new());
+    let report = scenario.run(config);
+    assert_eq!((report.posted, report.refused), (1, 1));
+    let problems = scenario.problems();
+    assert!(matches!(problems[..], [ProblemKind::Obstacle(Obstacle::Sealed(_))]), "{problems:?}");
+}
+
+#[test]
 fn a_request_is_not_larger_than_the_backend_accepts() {
     let mut scenario = Scenario::new();
     scenario.backend.max_request = 1_000;

@@ -150,6 +150,18 @@ fn letters_that_are_larger_than_their_queue_returns_are_released_and_counted() {
 }
 
 #[test]
+fn letters_that_are_larger_than_their_queue_returns_are_deleted_if_the_filter_selects_them() {
+    let mut scenario = Scenario::new();
+    scenario.post("mail.dead", (0..3).map(|number| dead("mail.send", number)));
+    scenario.returns_too_large = 2;
+    let config = SweepConfig::delete(name("mail.dead"));
+    let report = scenario.run(config.with_filter(Filter::new().too_large()));
+    assert_eq!((report.looked_at, report.too_large, report.deleted), (3, 0, 2));
+    assert!(!report.is_partial(), "{report}");
+    assert_eq!(scenario.bodies("mail.dead"), [dead("mail.send", 2).as_str()]);
+}
+
+#[test]
 fn messages_that_cannot_be_compared_with_the_filter_are_counted() {
     let mut scenario = Scenario::new();
     scenario.post("mail.dead", [dead("sms.send", 1), Body::new("$ivy2$k1$AAAA")]);

@@ -309,7 +309,8 @@ impl Scenario {
 }
 
 fn problems_of(report: &Report) -> usize {
-    report.refused + report.unknown + report.leases_lost + report.remaining + report.others_of_task
+    let remaining = report.remaining + report.gone;
+    report.refused + report.unknown + report.leases_lost + remaining + report.others_of_task
 }
 
 pub(super) fn name(queue: &str) -> QueueName {
