@@ -73,6 +73,17 @@ mod tests {
         assert_shows(page, "```rust\n", &[example]);
     }
 
+    #[test]
+    fn the_page_about_web_applications_shows_the_example() {
+        let page = include_str!("../../guides/web-application.md");
+        let example = [
+            include_str!("../../examples/web-application/src/lib.rs"),
+            include_str!("../../examples/web-application/src/bin/invoices-web.rs"),
+            include_str!("../../examples/web-application/src/bin/invoices-worker.rs"),
+        ];
+        assert_shows(page, "```rust\n", &example);
+    }
+
     /// Each adapter's package contains the page that its documentation includes, so there are three.
     #[test]
     fn the_adapters_have_the_same_page() {

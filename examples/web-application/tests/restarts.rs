@@ -43,10 +43,16 @@ impl Web {
         self.request(head, &order.to_string()).await
     }
 
-    /// Sends an order that is accepted. Returns the path of its invoice.
+    /// Sends an order, as a client does: again while the response is 503. Returns the path of its invoice.
     async fn order(&self, key: &str, order: &Value) -> String {
-        let (status, body) = self.post(key, order).await;
-        assert_eq!((status, &body["status"]), (202, &json!("accepted")), "{body}");
+        self.order_until(key, order, "accepted").await
+    }
+
+    /// Sends an order until its status is this one. Returns the path of its invoice.
+    async fn order_until(&self, key: &str, order: &Value, status: &str) -> String {
+        let post = async || self.post(key, order).await;
+        let (code, body) = until(post, |body| body["status"] == status).await;
+        assert_eq!(code, 202, "{body}");
         format!("/invoices/{}", body["id"].as_str().unwrap())
     }
 
@@ -193,6 +199,32 @@ async fn a_worker_that_is_told_to_end_loses_no_invoice() {
 }
 
 #[tokio::test]
+async fn a_web_application_that_is_told_to_end_finishes_its_requests() {
+    let redis = RedisServer::start().await;
+    let mut web = Web::start(&redis).await;
+    web.order("1", &order("acme")).await;
+    let mut stream = TcpStream::connect(&web.address).await.unwrap();
+    let body = order("acme").to_string();
+    let head = format!(
+        "POST /invoices HTTP/1.1\r\nhost: invoices\r\nidempotency-key: 1\r\ncontent-length: {}\r\n\
+         content-type: application/json\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut response = [0; 25];
+    stream.read_exact(&mut response).await.unwrap();
+    assert_eq!(response.as_slice(), b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    web.process.signal("TERM");
+    log_line(&mut web.process, "finishing the requests").await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 202 "), "{response}");
+    web.process.success().await;
+}
+
+#[tokio::test]
 async fn a_web_application_that_was_restarted_accepts_again() {
     let redis = RedisServer::start().await;
     let web = Web::start(&redis).await;
@@ -210,7 +242,7 @@ async fn a_web_application_that_was_restarted_accepts_again() {
 async fn an_application_without_its_redis_is_alive_and_not_ready() {
     let mut redis = RedisServer::start().await;
     let web = Web::start(&redis).await;
-    assert_eq!(web.get("/readyz").await.0, 200);
+    until(async || web.get("/readyz").await, |body| body["status"] == "ready").await;
     redis.kill_hard().await;
     until(async || web.get("/readyz").await, |body| body["error"] == "not ready").await;
     assert_eq!(web.get("/readyz").await.0, 503);
@@ -220,12 +252,8 @@ async fn an_application_without_its_redis_is_alive_and_not_ready() {
     redis.restart().await;
     let ready = until(async || web.get("/readyz").await, |body| body["status"] == "ready").await;
     assert_eq!(ready.0, 200);
-    // The subscription to results may come back later. A client sends its order again, under the same key.
-    let is_accepted = |body: &Value| body["status"] == "accepted";
-    let order = async || web.post("1", &order("acme")).await;
-    let (_, body) = until(order, is_accepted).await;
     let _worker = start_worker(&redis, "0").await;
-    let path = format!("/invoices/{}", body["id"].as_str().unwrap());
+    let path = web.order("1", &order("acme")).await;
     assert_eq!(web.rendered(&path).await["cents"], 450);
 }
 
@@ -237,9 +265,7 @@ async fn an_order_without_a_reply_from_the_queue_is_unknown_and_may_be_rendered(
     web.rendered(&path).await;
 
     redis.query::<()>(redis::cmd("CLIENT").arg("PAUSE").arg(600_000).arg("WRITE")).await;
-    let (status, body) = web.post("2", &order("acme")).await;
-    assert_eq!((status, &body["status"]), (202, &json!("unknown")), "{body}");
-    let path = format!("/invoices/{}", body["id"].as_str().unwrap());
+    let path = web.order_until("2", &order("acme"), "unknown").await;
     assert_eq!(web.get(&path).await.1["status"], "unknown");
 
     redis.query::<()>(redis::cmd("CLIENT").arg("UNPAUSE")).await;

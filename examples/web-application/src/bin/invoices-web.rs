@@ -98,7 +98,7 @@ impl Web {
             if started.order != order {
                 return refuse(StatusCode::CONFLICT, "the key belongs to another order");
             }
-            if started.is_accepted {
+            if started.is_accepted || started.handle.try_result().is_some() {
                 return accepted(id, "accepted");
             }
         }
@@ -161,7 +161,7 @@ async fn show(State(web): State<Arc<Web>>, Path(id): Path<String>) -> Response {
     reply(StatusCode::OK, body)
 }
 
-/// `GET /readyz`: whether an order could be accepted now.
+/// `GET /readyz` checks queue, notifier and keys.
 async fn ready(State(web): State<Arc<Web>>) -> Response {
     match web.ivy.check(CHECK).await {
         Ok(_) => reply(StatusCode::OK, json!({"status": "ready"})),
