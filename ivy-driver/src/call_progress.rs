@@ -46,7 +46,7 @@ impl CallProgress {
 
     /// Reports its result. Returns whether its listener needs no more: the result may arrive before
     /// the reply to the post.
-    pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
+    pub(crate) fn result_received(&self, outcome: TaskOutcome) -> bool {
         self.change(|history| {
             history.outcome = Some(outcome);
             history.ended |= history.knows_all(self.until);

@@ -33,7 +33,7 @@ impl<R: Runtime, Output> Handle<R, Output> {
         Handle { listener, output: PhantomData }
     }
 
-    /// The scheduled task's id, which appears in the logs of producer and worker. Handles of calls
+    /// The called task's id, which appears in the logs of producer and worker. Handles of calls
     /// that [chose](ivy_proto::task::CallOptions::id) one id have the same.
     #[must_use]
     pub fn id(&self) -> TaskId {

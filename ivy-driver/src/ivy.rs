@@ -153,7 +153,7 @@ impl<R: Runtime> Ivy<R> {
         let producer = self.producer()?;
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
-        let call = self.with_callback(call.map_err(|why| not_made(id, options, why))?, until);
+        let call = self.with_callback(call.map_err(|why| invalid_call(id, options, why))?, until);
         let (call_listener, call) = follow(producer, self.waits(), call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
@@ -312,7 +312,7 @@ impl<R: Runtime> Ivy<R> {
     ) -> Result<Call, Error<R>> {
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
-        Ok(self.with_callback(call.map_err(|why| not_made(id, options, why))?, until))
+        Ok(self.with_callback(call.map_err(|why| invalid_call(id, options, why))?, until))
     }
 
     /// Passes the result of a call to the callback of its task as well, if there is one.
@@ -388,7 +388,7 @@ impl<R> fmt::Debug for Ivy<R> {
 }
 
 /// The error of a call that is invalid.
-fn not_made<R: Runtime>(id: TaskId, options: &CallOptions, why: InvalidCall) -> Error<R> {
+fn invalid_call<R: Runtime>(id: TaskId, options: &CallOptions, why: InvalidCall) -> Error<R> {
     let id = options.chosen_id().unwrap_or(id);
     match why {
         InvalidCall::Args { task: name, queue, why } => {

@@ -23,7 +23,7 @@ const MAX_UNSENT: usize = 2 * CALLS_TOGETHER;
 
 /// The maximum number of results for which room is allocated in advance: an iterator may announce
 /// any number.
-const MAX_RESERVED: usize = 10_000;
+const MAX_PREALLOCATED: usize = 10_000;
 
 impl<R: AsyncRuntime> Ivy<R> {
     /// Calls a task once for each of these arguments. The calls are sent in batches, so this is
@@ -168,7 +168,7 @@ impl<R: Runtime> Ivy<R> {
             return calls.map(|_| Err(Error::from(why()))).collect();
         };
         let waits = self.waits();
-        let mut results = Vec::with_capacity(calls.size_hint().0.min(MAX_RESERVED));
+        let mut results = Vec::with_capacity(calls.size_hint().0.min(MAX_PREALLOCATED));
         let mut unsent = VecDeque::new();
         loop {
             let mut passed = Vec::new();

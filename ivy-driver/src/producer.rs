@@ -69,7 +69,7 @@ impl Producer {
             notifier,
             subscription: None,
             calls: Vec::new(),
-            followed: FxHashMap::default(),
+            listeners: FxHashMap::default(),
             callbacks,
             callback_runner: R::Callbacks::default(),
             events,
@@ -139,7 +139,7 @@ struct ProducerRole<R: Runtime> {
     subscription: Option<BoxStream<'static, SubscriptionEvent>>,
     /// Calls in sequence, to be passed to the machine together.
     calls: Vec<Call>,
-    followed: FxHashMap<TaskId, Follower>,
+    listeners: FxHashMap<TaskId, Listener>,
     callbacks: Callbacks,
     callback_runner: R::Callbacks,
     events: EventSink,
@@ -151,7 +151,7 @@ struct ProducerRole<R: Runtime> {
 }
 
 /// The listener of a call.
-struct Follower {
+struct Listener {
     progress: CallProgress,
     reply: ReplyTo,
 }
@@ -176,30 +176,30 @@ impl<R: Runtime> ProducerRole<R> {
     }
 
     fn follow(&mut self, call: &Call, progress: CallProgress) {
-        self.followed.insert(call.id, Follower { progress, reply: call.reply });
+        self.listeners.insert(call.id, Listener { progress, reply: call.reply });
     }
 
     fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
-        let Some(follower) = self.followed.get(&id) else { return };
-        if follower.progress.sent(result, self.now) {
-            self.followed.remove(&id);
+        let Some(listener) = self.listeners.get(&id) else { return };
+        if listener.progress.sent(result, self.now) {
+            self.listeners.remove(&id);
         }
     }
 
-    fn resumed(&mut self, id: TaskId, outcome: TaskOutcome) {
-        let Some(follower) = self.followed.get(&id) else { return };
-        if follower.progress.resumed(outcome) {
-            self.followed.remove(&id);
+    fn deliver_result(&mut self, id: TaskId, outcome: TaskOutcome) {
+        let Some(listener) = self.listeners.get(&id) else { return };
+        if listener.progress.result_received(outcome) {
+            self.listeners.remove(&id);
         }
     }
 
     fn released(&self, id: TaskId, release: Arc<TaskReleased>) {
-        if let Some(follower) = self.followed.get(&id) {
-            follower.progress.released(release);
+        if let Some(listener) = self.listeners.get(&id) {
+            listener.progress.released(release);
         }
     }
 
-    fn resume(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
+    fn run_callback(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
         let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
             return;
         };
@@ -227,7 +227,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
         match command {
             ProducerCommand::Input(input) => self.feed(input, now),
             ProducerCommand::Calls(calls) => {
-                self.followed.reserve(calls.len());
+                self.listeners.reserve(calls.len());
                 for (call, progress) in calls {
                     self.follow(&call, progress);
                     self.calls.push(call);
@@ -237,7 +237,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 }
             }
             ProducerCommand::WaitingCalls(calls) => {
-                self.followed.reserve(calls.len());
+                self.listeners.reserve(calls.len());
                 let calls = calls.into_iter().map(|(call, progress)| {
                     self.follow(&call, progress);
                     call
@@ -246,8 +246,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 self.feed(Input::WaitingCalls(calls), now);
             }
             ProducerCommand::Dropped(id) => {
-                let follower = self.followed.remove(&id);
-                if follower.is_some_and(|follower| follower.reply.has_handle()) {
+                let listener = self.listeners.remove(&id);
+                if listener.is_some_and(|listener| listener.reply.has_handle()) {
                     self.feed(Input::Forget(id), now);
                 }
             }
@@ -273,8 +273,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 Output::Subscribe(channels) => self.subscribe(channels),
                 Output::Sent(id, result) => self.sent(id, result),
                 Output::Resumed { id, task, outcome, args } => {
-                    self.resume(&task, args, &outcome);
-                    self.resumed(id, outcome);
+                    self.run_callback(&task, args, &outcome);
+                    self.deliver_result(id, outcome);
                 }
                 Output::Released { id, release } => self.released(id, release),
                 Output::Event(event) => self.events.emit(event),

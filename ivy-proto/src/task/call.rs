@@ -198,8 +198,8 @@ impl CallOptions {
         reply: ReplyTo,
         args: impl FnOnce() -> Result<RawJson, UnwritableArgs>,
     ) -> Result<Call, InvalidCall> {
-        let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
-        let settings = self.settings(own.clone()).map_err(out_of_range)?;
+        let invalid_option = |why| InvalidCall::Option { task: task.clone(), why };
+        let settings = self.settings(own.clone()).map_err(invalid_option)?;
         let mut message_options = settings.message_options();
         // A default is written too if it overrides the task's settings that workers know.
         if settings.retry != own.retry {
@@ -215,7 +215,7 @@ impl CallOptions {
             message_options = message_options.with_ivy(ivy);
         }
         let queue =
-            settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
+            settings.physical_queue().map_err(|why| invalid_option(InvalidOption::Queue(why)))?;
         let args = match args() {
             Ok(args) => args,
             Err(why) => return Err(InvalidCall::Args { task: task.clone(), queue, why }),
@@ -264,7 +264,7 @@ pub enum InvalidCall {
     /// The task is invalid.
     #[error(transparent)]
     Task(#[from] InvalidTask),
-    /// An option of the call is out of range.
+    /// An option of the call is invalid.
     #[error("call of task {task}: {why}")]
     Option {
         /// The task.
@@ -284,7 +284,7 @@ pub enum InvalidCall {
     },
 }
 
-/// The option of a call that is out of range.
+/// Why an option of a call is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOption {

@@ -178,7 +178,7 @@ impl fmt::Debug for TaskError {
                 write!(f, "TaskError({self})")
             }
             Consequence::DeadLetter => write!(f, "TaskError({self}, fatal)"),
-            Consequence::Postpone(delay) => write!(f, "TaskError({self}, later by {delay:?})"),
+            Consequence::Postpone(delay) => write!(f, "TaskError({self}, postponed by {delay:?})"),
         }
     }
 }

@@ -168,7 +168,7 @@ impl TimedOut {
             ),
             (_, None, _, ResultSubscription::Renewed { lost }) => write!(
                 f,
-                "the subscription to results was lost {} ago for a while: if the task ended then, its result will not arrive",
+                "the subscription to results was interrupted {} ago and is renewed: if the task ended meanwhile, its result is lost",
                 Tenths(lost)
             ),
             (_, None, _, ResultSubscription::Up) => return None,
@@ -206,14 +206,17 @@ impl Display for TimedOut {
                 "; it may wait for a free handler of its worker, still run, or fail and be retried: the worker's log says which",
             )?,
             (_, QueuePlace::Server) if self.release.is_some() => {
-                write!(f, "; look with: ivy explain {queue} --task {id}")?;
+                write!(f, "; look with `ivy explain {queue} --task {id}`")?;
             }
             (_, QueuePlace::Server) => write!(
                 f,
                 "; probably no worker serves queue {queue}, all their handlers are busy, or it still runs or is retried: look with `ivy explain {queue} --task {id} --workers`; if it has run, check that its worker uses the same notifier, channel name and keys"
             )?,
         }
-        f.write_str("; the result may still arrive: wait again")
+        f.write_str(match self.subscription {
+            ResultSubscription::Renewed { .. } => "; wait again, in case the task still runs",
+            _ => "; the result may still arrive: wait again",
+        })
     }
 }
 
@@ -264,7 +267,7 @@ mod tests {
         let text = error.to_string();
         let start = "no result within 5s; a worker of queue shop released the message: UnknownTask: no handler; ";
         assert!(text.starts_with(start), "{text}");
-        assert!(text.contains("; look with: ivy explain shop --task BwcH"), "{text}");
+        assert!(text.contains("; look with `ivy explain shop --task BwcH"), "{text}");
     }
 
     #[test]
@@ -299,7 +302,7 @@ mod tests {
         for (subscription, expected) in [
             (ResultSubscription::Down { lost: None }, "is not confirmed yet"),
             (ResultSubscription::Down { lost: Some(FIVE) }, "was lost 5.0s ago and is not renewed"),
-            (ResultSubscription::Renewed { lost: FIVE }, "was lost 5.0s ago for a while"),
+            (ResultSubscription::Renewed { lost: FIVE }, "was interrupted 5.0s ago"),
         ] {
             let text = timed_out(SENT).with_subscription(subscription).to_string();
             let (lost, workers) = (text.find(expected), text.find("no worker serves"));
