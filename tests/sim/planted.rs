@@ -22,7 +22,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
     match bug {
         Bug::AckBeforeHandler | Bug::DeleteBeforeCopy | Bug::AckOnPanic => &["S2"],
         Bug::IgnoreReservation => &["S4"],
-        Bug::RetryUnknownSilently => &["S3"],
+        Bug::RetryUnknownSilently => &["S3", "S20"],
         Bug::NoLeaseMargin => &["S6"],
         Bug::CountRenewals => &["L2"],
         Bug::UnboundedOutbox | Bug::TableFreedOnlyByNotice | Bug::UnboundedNoticeBytes => &["S7"],

@@ -32,6 +32,9 @@ pub(crate) struct QuietPhase {
     /// How many have finished.
     pub(crate) finished: usize,
     last: Option<usize>,
+    /// When the last task had reached its end. A post that its caller no longer waited for may arrive
+    /// after it was sent, so other tasks may end later.
+    last_ended_at: Option<Moment>,
     last_is_done: bool,
     /// The unsettled task that was found last.
     first_unsettled: usize,
@@ -56,6 +59,7 @@ impl World {
             finishing: false,
             finished: 0,
             last: None,
+            last_ended_at: None,
             last_is_done: false,
             first_unsettled: 0,
         });
@@ -147,6 +151,13 @@ impl World {
             self.report_unsettled();
             return true;
         }
+        if let (Some(last), Some(quiet_phase)) = (last, &mut self.quiet_phase)
+            && quiet_phase.last_ended_at.is_none()
+            && self.checker.tasks[last].accepted > 0
+            && self.checker.tasks[last].is_settled()
+        {
+            quiet_phase.last_ended_at = Some(self.now);
+        }
         if !self.is_settled() {
             return false;
         }
@@ -203,7 +214,7 @@ impl World {
         };
         quiet_phase.last_is_done = true;
         let sent = quiet_phase.probes.last().map_or(self.now, |(_, at)| *at);
-        let took = self.now.since(sent);
+        let took = quiet_phase.last_ended_at.unwrap_or(self.now).since(sent);
         if took > PROMPT && self.hosts[0].is_undisturbed {
             self.checker.broken("L4", || format!("the last task, {last}, took {took:?}"));
         }
