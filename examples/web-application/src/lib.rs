@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Renders an invoice.
 pub const RENDER: Task<(Order,), Invoice> = Task::new("invoices.render").queue("invoices");
 
-/// How long a program that is told to end finishes what it has begun. Less than the 10 s after which the
+/// How long a program that receives SIGTERM has to finish what it has begun. Less than the 10 s after which the
 /// process manager kills it: the rest is for the release of what it has not finished.
 pub const DRAIN: Duration = Duration::from_secs(8);
 
