@@ -103,8 +103,8 @@ impl Producer {
             Shared::NotSent if self.pending.is_unsent(task) => {
                 self.add_sharing(call, row, called_at)?
             }
-            // An earlier call was told that it may be stored.
-            Shared::NotSent if self.outbox.has_given_up(&call.queue, task) => {
+            // An earlier call has failed, and said that it may be stored.
+            Shared::NotSent if self.outbox.has_abandoned(&call.queue, task) => {
                 let queue = call.queue.clone();
                 self.add_sharing(call, row, called_at)?;
                 self.outbox.adopt(&queue, task);
@@ -191,7 +191,7 @@ impl Producer {
 
     /// How many calls take room in the outbox.
     pub(super) fn in_outbox(&self) -> usize {
-        self.pending.unsent() + self.outbox.given_up()
+        self.pending.unsent() + self.outbox.abandoned()
     }
 
     fn check_room_in_outbox(&self, call: &Call) -> Result<(), SendError> {

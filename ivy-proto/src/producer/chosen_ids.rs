@@ -36,7 +36,7 @@ struct ChosenId {
 pub(super) enum Shared {
     /// The queue has accepted it.
     Sent(MessageId),
-    /// It waits to be sent, or an earlier call was told that it may be stored.
+    /// It waits to be sent, or an earlier call has failed and said that it may be stored.
     NotSent,
 }
 

@@ -27,7 +27,7 @@
 //! error, or waits for room if it came as [`Input::WaitingCalls`].
 //!
 //! A call may have a time limit. If it was not given to the queue by then, it is withdrawn, and
-//! certainly not sent. If a request with it is under way, its caller is told that it may be stored;
+//! certainly not sent. If a request with it is under way, its error says that it may be stored;
 //! it is not sent again, and its result is still delivered.
 //!
 //! Calls whose callers chose the same id share one message and its result, while the first of them

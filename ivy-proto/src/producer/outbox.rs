@@ -35,7 +35,7 @@ pub(super) struct OutgoingMessage {
     pub(super) may_be_stored: bool,
     /// Whether nobody waits for it to be sent any more, although its post is in flight. It is not
     /// sent again.
-    pub(super) is_given_up: bool,
+    pub(super) is_abandoned: bool,
 }
 
 impl OutgoingMessage {
@@ -55,7 +55,7 @@ impl OutgoingMessage {
             repeatable,
             tries: 0,
             may_be_stored: false,
-            is_given_up: false,
+            is_abandoned: false,
         }
     }
 
@@ -190,13 +190,13 @@ pub(super) struct Outbox {
     limits: PostLimits,
     queues: BTreeMap<QueueName, QueueOutbox>,
     posts: BTreeMap<OpId, PostInFlight>,
-    /// How many messages in flight are given up.
-    given_up: usize,
+    /// How many messages in flight are abandoned.
+    abandoned: usize,
 }
 
 impl Outbox {
     pub(super) fn new(limits: PostLimits) -> Self {
-        Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new(), given_up: 0 }
+        Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new(), abandoned: 0 }
     }
 
     /// Appends a message to its queue.
@@ -214,7 +214,7 @@ impl Outbox {
 
     /// Splits a refused batch, and puts its halves before all other messages of the queue.
     pub(super) fn split(&mut self, queue: &QueueName, mut messages: Vec<OutgoingMessage>) {
-        messages.retain(|outgoing| !outgoing.is_given_up);
+        messages.retain(|outgoing| !outgoing.is_abandoned);
         let second = messages.split_off(messages.len() / 2);
         let queue_outbox = self.queue_outbox(queue);
         for half in [second, messages].into_iter().filter(|half| !half.is_empty()) {
@@ -259,8 +259,8 @@ impl Outbox {
     /// Removes a post whose reply has arrived.
     pub(super) fn finish_post(&mut self, op: OpId) -> Option<PostInFlight> {
         let post = self.posts.remove(&op)?;
-        if self.given_up > 0 {
-            self.given_up -= post.messages.iter().filter(|message| message.is_given_up).count();
+        if self.abandoned > 0 {
+            self.abandoned -= post.messages.iter().filter(|message| message.is_abandoned).count();
         }
         let queue_outbox = self.queue_outbox(&post.queue);
         queue_outbox.in_flight = queue_outbox.in_flight.saturating_sub(1);
@@ -346,7 +346,7 @@ impl Outbox {
             })
             .collect();
         let posts = std::mem::take(&mut self.posts).into_values();
-        self.given_up = 0;
+        self.abandoned = 0;
         (waiting, posts.flat_map(|post| post.messages).collect())
     }
 

@@ -96,7 +96,7 @@ impl Producer {
         let (mut failed, mut faults) = (Vec::new(), Vec::new());
         for (outgoing, entry) in messages.into_iter().zip(entries) {
             match entry {
-                Ok(message) if outgoing.is_given_up => {
+                Ok(message) if outgoing.is_abandoned => {
                     self.pending.shared_is_sent(outgoing.id, &message);
                 }
                 Ok(message) => self.sent(outgoing.id, message),
@@ -160,7 +160,7 @@ impl Producer {
         let tries = self.config.tries;
         let (mut again, mut final_failures) = (Vec::new(), Vec::new());
         for (mut outgoing, fault) in failed {
-            if outgoing.is_given_up {
+            if outgoing.is_abandoned {
                 continue;
             }
             let unknown = fault.effect() == Effect::Unknown;
@@ -198,7 +198,7 @@ impl Producer {
 
     /// Fails a message that will not be sent again, if anybody waits for it.
     pub(super) fn fail_message(&mut self, outgoing: &OutgoingMessage, fault: &Fault) {
-        if outgoing.is_given_up {
+        if outgoing.is_abandoned {
             return;
         }
         let (fault, tries) = (fault.clone(), outgoing.tries);

@@ -13,7 +13,7 @@ impl Producer {
     ///
     /// A call that was not given to the queue is withdrawn: its message is removed, so it is
     /// certainly not sent. If a post with it is in flight, or the reply to an earlier one was lost,
-    /// it may be stored: the caller is told so, and the message is not posted again. So there are
+    /// it may be stored: the error says so, and the message is not posted again. So there are
     /// at most as many copies as posts before the limit.
     pub(super) fn end_overdue_calls(&mut self) {
         while let Some(OverdueCall { id, task, within, is_not_alone }) =

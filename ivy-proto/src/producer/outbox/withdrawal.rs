@@ -11,7 +11,7 @@ use super::{Outbox, OutgoingMessage, QueueOutbox};
 pub(in crate::producer) enum Withdrawal {
     /// It was removed before it was posted (again).
     Removed(OutgoingMessage),
-    /// A post with it is in flight. It is given up, and not sent again.
+    /// A post with it is in flight. It is abandoned, and not sent again.
     UnderWay,
 }
 
@@ -26,26 +26,26 @@ impl Outbox {
             return Some(Withdrawal::Removed(outgoing));
         }
         let outgoing = self.in_flight(queue, task, false)?;
-        outgoing.is_given_up = true;
-        self.given_up += 1;
+        outgoing.is_abandoned = true;
+        self.abandoned += 1;
         Some(Withdrawal::UnderWay)
     }
 
-    /// How many messages in flight are given up. They count until the reply to their post arrives.
-    pub(in crate::producer) fn given_up(&self) -> usize {
-        self.given_up
+    /// How many messages in flight are abandoned. They count until the reply to their post arrives.
+    pub(in crate::producer) fn abandoned(&self) -> usize {
+        self.abandoned
     }
 
-    /// Whether a post with a message of this task that was given up is in flight.
-    pub(in crate::producer) fn has_given_up(&mut self, queue: &QueueName, task: TaskId) -> bool {
-        self.given_up > 0 && self.in_flight(queue, task, true).is_some()
+    /// Whether a post with a message of this task that was abandoned is in flight.
+    pub(in crate::producer) fn has_abandoned(&mut self, queue: &QueueName, task: TaskId) -> bool {
+        self.abandoned > 0 && self.in_flight(queue, task, true).is_some()
     }
 
-    /// A caller waits again for a message that was given up.
+    /// A caller waits again for a message that was abandoned.
     pub(in crate::producer) fn adopt(&mut self, queue: &QueueName, task: TaskId) {
         if let Some(outgoing) = self.in_flight(queue, task, true) {
-            outgoing.is_given_up = false;
-            self.given_up -= 1;
+            outgoing.is_abandoned = false;
+            self.abandoned -= 1;
         }
     }
 
@@ -59,12 +59,12 @@ impl Outbox {
         &mut self,
         queue: &QueueName,
         task: TaskId,
-        is_given_up: bool,
+        is_abandoned: bool,
     ) -> Option<&mut OutgoingMessage> {
         let posts = self.posts.values_mut().filter(|post| post.queue == *queue);
         posts
             .flat_map(|post| &mut post.messages)
-            .find(|outgoing| outgoing.id == task && outgoing.is_given_up == is_given_up)
+            .find(|outgoing| outgoing.id == task && outgoing.is_abandoned == is_abandoned)
     }
 }
 

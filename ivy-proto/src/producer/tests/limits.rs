@@ -129,7 +129,7 @@ fn a_call_that_was_under_way_at_the_limit_is_not_sent_again() {
 }
 
 #[test]
-fn a_queue_whose_calls_were_all_given_up_is_paused_as_after_any_failure() {
+fn a_queue_whose_calls_were_all_abandoned_is_paused_as_after_any_failure() {
     let mut scenario = Scenario::new(config());
     scenario.call(within(SECOND, call(1)));
     let post = scenario.only_post();
@@ -155,7 +155,7 @@ fn a_call_whose_reply_was_lost_before_the_limit_may_be_sent() {
 }
 
 #[test]
-fn a_batch_that_was_refused_is_split_without_the_calls_that_were_given_up() {
+fn a_batch_that_was_refused_is_split_without_the_calls_that_were_abandoned() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(vec![call(1), within(SECOND, call(2)), call(3)]));
     let post = scenario.only_post();
@@ -246,7 +246,7 @@ fn a_call_whose_limit_passed_while_the_driver_was_late_is_not_posted() {
 }
 
 #[test]
-fn calls_that_were_given_up_count_until_the_queue_replies() {
+fn calls_that_were_abandoned_count_until_the_queue_replies() {
     let mut scenario = Scenario::new(config().with_outbox(2));
     scenario.feed(Input::Calls(vec![within(SECOND, call(1)), within(SECOND, call(2))]));
     let post = scenario.only_post();
@@ -260,7 +260,7 @@ fn calls_that_were_given_up_count_until_the_queue_replies() {
 }
 
 #[test]
-fn a_drained_producer_does_not_wait_for_calls_that_were_given_up() {
+fn a_drained_producer_does_not_wait_for_calls_that_were_abandoned() {
     let mut scenario = Scenario::new(config());
     scenario.call(within(SECOND, call(1)));
     scenario.feed(Input::Drain { limit: Duration::from_secs(9) });
