@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -58,9 +58,13 @@ async fn import(work: Duration, number: u64, row: String) -> Result<u64, TaskErr
 
 /// The rows that are imported, one number a line, and the file to which more are added.
 fn open(imported: &Path) -> io::Result<(HashSet<u64>, File)> {
-    let file = File::options().read(true).append(true).create(true).open(imported)?;
-    let lines = BufReader::new(&file).lines().map_while(Result::ok);
-    Ok((lines.filter_map(|line| line.parse().ok()).collect(), file))
+    let mut file = File::options().read(true).append(true).create(true).open(imported)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    // A last line without its end was cut off by a kill: its number may be another one.
+    let end = text.rfind('\n').map_or(0, |end| end + 1);
+    file.set_len(end as u64)?;
+    Ok((text[..end].lines().filter_map(|line| line.parse().ok()).collect(), file))
 }
 
 /// Imports the rows that are left. Returns whether none failed.
@@ -91,7 +95,7 @@ async fn import_all(options: Options) -> Result<bool, Box<dyn Error>> {
         };
         let Some(StreamedResult { index, result, .. }) = next else { break };
         match result {
-            Ok(_) => writeln!(imported, "{}", left[index])?,
+            Ok(_) => imported.write_all(format!("{}\n", left[index]).as_bytes())?,
             Err(error) => {
                 failed += 1;
                 eprintln!("row {}: {error}", left[index]);

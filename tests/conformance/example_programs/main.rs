@@ -214,6 +214,21 @@ async fn the_importer_reports_the_row_that_fails_and_imports_the_others() {
 }
 
 #[tokio::test]
+async fn a_row_whose_note_was_cut_off_is_imported_again() {
+    for adapter in ADAPTERS {
+        let file = Imported::file(&format!("{adapter}cut_off"));
+        // The note of row 12 lacks its last digit and its end.
+        std::fs::write(&file.0, "2\n1").unwrap();
+        let mut importer = file.run(adapter, "memory://", 12, "0");
+        assert_eq!(importer.line().await, "11 rows imported, 0 failed, 0 left");
+        assert_eq!(importer.exit().await.code(), Some(0));
+        let mut rows = file.rows();
+        rows.sort_unstable();
+        assert_eq!(rows, (1..=12).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn an_interrupted_importer_notes_what_it_has_sent_and_continues_with_the_rest() {
     const ROWS: u64 = 5_000;
     for adapter in ADAPTERS {
