@@ -31,7 +31,14 @@ impl Worker {
             return;
         }
         let taken = self.slots_taken() + self.waiting_count();
-        let free = self.config.concurrency.saturating_sub(taken);
+        let room = match self.notices.room(self.fx.now) {
+            Some((room, until)) if room <= taken => {
+                return self.fx.timers.set(Timer::Reserve, until);
+            }
+            Some((room, _)) => room,
+            None => usize::MAX,
+        };
+        let free = self.config.concurrency.min(room).saturating_sub(taken);
         if self.coalesces_reserves(free) {
             return;
         }
@@ -67,8 +74,8 @@ impl Worker {
         };
         let until = self.coalescing.holds_back_until(slots, self.fx.now);
         match until {
-            Some(until) => self.fx.timers.set(Timer::Coalesced, until),
-            None => self.fx.timers.stop(&Timer::Coalesced),
+            Some(until) => self.fx.timers.set(Timer::Reserve, until),
+            None => self.fx.timers.stop(&Timer::Reserve),
         }
         until.is_some()
     }

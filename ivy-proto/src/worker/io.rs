@@ -168,8 +168,8 @@ pub enum Timer {
     AckLinger(QueueName),
     /// Poll a queue again.
     Poll(QueueName),
-    /// Reserve for the coalesced slots.
-    Coalesced,
+    /// Reserve for slots that were held back.
+    Reserve,
     /// Publish notices again.
     Publish,
     /// Publish what the worker does, or stop waiting for the last publication of it.

@@ -226,7 +226,7 @@ impl Worker {
         let mut fx = Effects::new(seed, wall, meter);
         fx.timers.set(Timer::Start, Moment::EPOCH);
         let completed = CompletedMessages::new(config.replay_window);
-        let notices = Notices::new(config.notice_bytes);
+        let notices = Notices::new(config.notice_bytes, config.concurrency);
         let presence = config
             .presence_on()?
             .map(|(channel, identity)| Presence::new(channel, identity, &mut fx.rng));
@@ -373,7 +373,7 @@ impl Worker {
                     }
                 }
                 // The queues are polled after each input.
-                Timer::Coalesced => {}
+                Timer::Reserve => {}
                 Timer::Publish => self.notices.on_backoff_ended(&mut self.fx),
                 Timer::Presence => self.presence_is_due(),
                 Timer::Standstill => self.report_standstill(),

@@ -1,4 +1,7 @@
-//! Publishes notices: best effort, bounded, and never delaying a message.
+//! Publishes notices: best effort, bounded, and never delaying the settlement of a message.
+//!
+//! A notifier that works but is slower than the handlers limits how many messages are reserved, so that
+//! no result is lost. One that fails, or does not reply, does not: the oldest notices are then dropped.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,9 +18,11 @@ use crate::time::Moment;
 use super::effects::Effects;
 use super::io::Timer;
 
-/// The maximum number of notices that wait or are in flight; beyond it the oldest waiting one is
-/// dropped.
+/// The maximum number of notices that wait or are in flight, or twice the concurrency if that is more;
+/// beyond it the oldest waiting one is dropped.
 const MAX_NOTICES: usize = 1000;
+/// How long after its last reply a notifier counts as working.
+const WORKS_FOR: Duration = Duration::from_secs(5);
 /// How long a notice is retained while the notifier is unreachable.
 const RETRIED_FOR: Duration = Duration::from_secs(60);
 /// The notifier counts as degraded after this many consecutive failures.
@@ -50,12 +55,16 @@ impl OutgoingNotice {
 /// notices.
 #[derive(Debug)]
 pub(super) struct Notices {
+    /// The maximum number that waits or is in flight.
+    max_count: usize,
     /// The maximum number of bytes that wait or are in flight.
     max_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
     in_flight: SortedHashMap<OpId, PublishedNotice>,
     in_flight_bytes: usize,
+    /// When the notifier last replied, or was first given something to publish since.
+    progress_at: Moment,
     /// The driver has paused publications: see [`Input::PauseNotifier`](super::Input::PauseNotifier).
     paused_by_driver: bool,
     failures: u32,
@@ -74,14 +83,17 @@ struct PublishedNotice {
 }
 
 impl Notices {
-    /// `max_bytes` bounds the notices that wait or are in flight.
-    pub(super) fn new(max_bytes: usize) -> Self {
+    /// `max_bytes` bounds the notices that wait or are in flight, of a worker that runs up to
+    /// `concurrency` handlers.
+    pub(super) fn new(max_bytes: usize, concurrency: usize) -> Self {
         Notices {
+            max_count: concurrency.saturating_mul(2).max(MAX_NOTICES),
             max_bytes,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             in_flight: SortedHashMap::new(),
             in_flight_bytes: 0,
+            progress_at: Moment::EPOCH,
             paused_by_driver: false,
             failures: 0,
             is_backing_off: false,
@@ -96,6 +108,21 @@ impl Notices {
     /// The bytes of all notices that wait or are in flight.
     pub(super) fn bytes(&self) -> usize {
         self.waiting_bytes + self.in_flight_bytes
+    }
+
+    /// How many messages may be held, running ones included, so that the notices of all have room. If it
+    /// is limited, a notifier that stops to reply limits it until the returned moment.
+    pub(super) fn room(&self, now: Moment) -> Option<(usize, Moment)> {
+        let until = self.progress_at + WORKS_FOR;
+        let works = self.failures == 0 && !self.paused_by_driver && now < until;
+        if !works || self.is_idle() {
+            return None;
+        }
+        // Each queue may return a message more, for the next free slot.
+        let limit = self.max_count / 4 * 3;
+        let count = self.waiting.len() + self.in_flight.len();
+        let room = if self.bytes() < self.max_bytes / 2 { limit.saturating_sub(count) } else { 0 };
+        Some((room, until))
     }
 
     pub(super) fn send(&mut self, notice: OutgoingNotice, fx: &mut Effects) {
@@ -153,6 +180,7 @@ impl Notices {
         self.in_flight_bytes -= notice.size();
         match result {
             Ok(receivers) => {
+                self.progress_at = fx.now;
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.report_recovered(Part::Notifier);
                 }
@@ -221,6 +249,9 @@ impl Notices {
     fn flush(&mut self, fx: &mut Effects) {
         while !self.paused_by_driver && !self.is_backing_off && self.may_publish_next() {
             let Some((notice, written_at)) = self.take_first() else { return };
+            if self.in_flight.is_empty() {
+                self.progress_at = fx.now;
+            }
             let op = fx.publish(notice.publication.clone());
             self.in_flight_bytes += notice.size();
             self.in_flight.insert(op, PublishedNotice { notice, written_at, published_at: fx.now });
@@ -231,13 +262,13 @@ impl Notices {
         let next = self.waiting.front().map_or(0, |(notice, _)| notice.size());
         planted(Bug::UnboundedNoticeBytes)
             || self.in_flight.is_empty()
-            || (self.in_flight.len() < MAX_NOTICES / 2
+            || (self.in_flight.len() < self.max_count / 2
                 && self.in_flight_bytes + next <= self.max_bytes / 2)
     }
 
     fn has_room(&self, size: usize) -> bool {
         let fits = self.bytes() + size <= self.max_bytes || planted(Bug::UnboundedNoticeBytes);
-        fits && self.waiting.len() + self.in_flight.len() < MAX_NOTICES
+        fits && self.waiting.len() + self.in_flight.len() < self.max_count
     }
 
     fn take_first(&mut self) -> Option<(OutgoingNotice, Moment)> {

@@ -23,7 +23,7 @@ impl Scenario {
     fn keeping(bytes: usize) -> Self {
         let meter = Meter::new([].iter(), [].iter());
         let fx = Effects::new([7; 32], WallClock::default(), meter);
-        let notices = Notices::new(bytes);
+        let notices = Notices::new(bytes, 1);
         Scenario { notices, fx, in_flight: VecDeque::new(), dropped: Vec::new() }
     }
 

@@ -367,3 +367,85 @@ fn a_paused_notifier_retains_notices_until_it_is_resumed() {
     worker.feed(Input::ResumeNotifier);
     assert!(worker.take_publication().is_some());
 }
+
+/// Answers each poll in full, and lets each handler end at once, `rounds` times. Returns how many messages
+/// were delivered.
+fn handle_backlog(worker: &mut Scenario, rounds: usize) -> usize {
+    let body = our_body(1, Some(NOTICE_CHANNEL));
+    let mut delivered = 0;
+    for _ in 0..rounds {
+        while let Some((poll, count)) = worker.take_poll() {
+            delivered += count;
+            worker.deliver_to(poll, &vec![(body.as_str(), 1); count]);
+        }
+        while let Some(run) = worker.runs.pop_front() {
+            worker.end(&run, done());
+        }
+        worker.advance(Duration::from_millis(1));
+        while let Some((deletes, receipts)) = worker.take_deletes() {
+            worker.reply(deletes, Ok(QueueReply::all_deleted(receipts.len())));
+        }
+    }
+    delivered
+}
+
+fn has_dropped_a_notice(worker: &Scenario) -> bool {
+    worker.has_event(|event| matches!(event, Event::NoticeDropped { .. }))
+}
+
+#[test]
+fn no_result_is_dropped_while_a_slow_notifier_replies() {
+    for concurrency in [1, 800, 3_000] {
+        let mut worker = started_with(config().with_concurrency(concurrency));
+        for _ in 0..2_000 {
+            handle_backlog(&mut worker, 1);
+            for _ in 0..10 {
+                let Some((op, _)) = worker.take_publication() else { break };
+                worker.published(op, Ok(1));
+            }
+        }
+        assert!(!has_dropped_a_notice(&worker), "{concurrency}");
+    }
+}
+
+#[test]
+fn a_notifier_that_stops_to_reply_delays_reserves_for_five_seconds_at_most() {
+    let mut worker = started_with(config().with_concurrency(100));
+    let before = handle_backlog(&mut worker, 100);
+    assert!((700..=800).contains(&before), "{before}");
+    assert_eq!(handle_backlog(&mut worker, 10), 0);
+    worker.advance(Duration::from_secs(5));
+    assert!(handle_backlog(&mut worker, 100) > 1_000);
+    assert!(has_dropped_a_notice(&worker));
+}
+
+#[test]
+fn a_notifier_that_fails_delays_no_reserve() {
+    let mut worker = started_with(config().with_concurrency(100));
+    assert!(handle_backlog(&mut worker, 1) > 0);
+    let (op, _) = worker.take_publication().unwrap();
+    worker.published(op, Err(unreachable()));
+    assert!(handle_backlog(&mut worker, 100) > 2_000);
+}
+
+#[test]
+fn large_results_delay_reserves_before_their_bytes_reach_the_limit() {
+    let mut config = config().with_concurrency(4);
+    config.notice_bytes = 100_000;
+    let mut worker = started_with(config);
+    let large = RawJson::parse(&format!("\"{}\"", "x".repeat(10_000))).unwrap();
+    for _ in 0..100 {
+        let body = our_body(1, Some(NOTICE_CHANNEL));
+        while let Some((poll, count)) = worker.take_poll() {
+            worker.deliver_to(poll, &vec![(body.as_str(), 1); count]);
+        }
+        while let Some(run) = worker.runs.pop_front() {
+            worker.end(&run, JobOutcome::Done(large.clone()));
+        }
+        worker.advance(Duration::from_millis(10));
+        if let Some((op, _)) = worker.take_publication() {
+            worker.published(op, Ok(1));
+        }
+    }
+    assert!(!has_dropped_a_notice(&worker));
+}
