@@ -161,7 +161,7 @@ impl Cause {
                 SendError::ArgsNotAnArray => ErrorKind::BadArgs,
                 SendError::NoNotifier => ErrorKind::NoNotifier,
                 SendError::NotifierUnavailable { .. } => ErrorKind::NotifierUnavailable,
-                SendError::Refused { .. } | SendError::ForbiddenName(_) => ErrorKind::Refused,
+                SendError::Refused { .. } | SendError::ReservedName(_) => ErrorKind::Refused,
                 SendError::NotSent { .. } | SendError::IdInUse | SendError::Draining => {
                     ErrorKind::NotSent
                 }

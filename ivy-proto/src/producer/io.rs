@@ -8,7 +8,7 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, NameNotForBackend, QueueOp, QueueReply};
-use crate::task::{ForbiddenName, TaskOutcome, TaskReleased};
+use crate::task::{ReservedName, TaskOutcome, TaskReleased};
 use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, Options, RawJson};
 
@@ -279,9 +279,9 @@ pub enum SendError {
         /// The last failure, if there was one.
         fault: Option<NotifyFault>,
     },
-    /// The task's name is forbidden.
-    #[error("the task's name is forbidden: {0}")]
-    ForbiddenName(#[from] ForbiddenName),
+    /// The task's name is reserved.
+    #[error("the task's name is reserved: {0}")]
+    ReservedName(#[from] ReservedName),
     /// The call's id was used before.
     #[error("the task id is in use; generate a new one for each call")]
     IdInUse,

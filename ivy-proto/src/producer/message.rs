@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::name::{ChannelName, QueueName};
 use crate::queue::{Body, size_in_post};
-use crate::task::ForbiddenName;
+use crate::task::ReservedName;
 use crate::wire::crypto::{BodyForm, EntropyPool};
 use crate::wire::{
     Envelope, IvyOptions, Options, POSTED_UTF16_LIMIT, list_is_too_deep, posted_utf16_units,
@@ -44,7 +44,7 @@ pub(super) fn write(
     config: &ProducerConfig,
     entropy: &mut EntropyPool,
 ) -> Result<OutgoingMessage, SendError> {
-    ForbiddenName::check(&call.task)?;
+    ReservedName::check(&call.task)?;
     let limit = config.capabilities.max_delay;
     if call.delay > limit {
         return Err(SendError::DelayTooLong { delay: call.delay, limit });

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_invalid_task_cannot_have_a_callback() {
-        let forbidden: Task<(), ()> = Task::new("toString");
-        assert!(Callbacks::default().insert(&forbidden, |(), _| {}).is_err());
+        let reserved: Task<(), ()> = Task::new("toString");
+        assert!(Callbacks::default().insert(&reserved, |(), _| {}).is_err());
     }
 }

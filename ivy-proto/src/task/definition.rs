@@ -212,7 +212,7 @@ impl<Args, Output> fmt::Debug for Task<Args, Output> {
 mod tests {
     use super::*;
     use crate::name::InvalidName;
-    use crate::task::ForbiddenName;
+    use crate::task::ReservedName;
 
     #[test]
     fn every_option_reaches_the_settings() {
@@ -246,9 +246,9 @@ mod tests {
         assert_eq!(Task::<(), ()>::new("").settings(), Err(InvalidTask::Name(InvalidName::Empty)));
         assert_eq!(
             Task::<(), ()>::new("valueOf").settings(),
-            Err(InvalidTask::Forbidden {
+            Err(InvalidTask::Reserved {
                 name: crate::TaskName::new("valueOf").unwrap(),
-                why: ForbiddenName::PropertyOfEveryObject
+                why: ReservedName::PropertyOfEveryObject
             })
         );
         assert_eq!(

@@ -9,7 +9,7 @@
 //! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, [`TaskReleased`] why
 //!   it waits for another worker, and [`TimedOut`] what its caller knows if there is no result.
 //!
-//! Some task names are refused: the properties of every JavaScript object (`toString`,
+//! Some task names are reserved: the properties of every JavaScript object (`toString`,
 //! `constructor`, ...), because a worker of the Node package deletes a message with such a name
 //! without running anything, and names that begin with `ivy.`.
 
@@ -25,9 +25,9 @@ mod layer;
 mod named;
 mod outcome;
 mod panics;
-mod refused_names;
 mod registry;
 mod released;
+mod reserved_names;
 mod settings;
 mod state;
 mod status;
@@ -43,11 +43,13 @@ pub use layer::{BlockingNext, Done, Next, NextFuture};
 pub use named::NamedTask;
 pub use outcome::{TaskFailure, TaskOutcome};
 pub use panics::discard_panic;
-pub use refused_names::ForbiddenName;
 pub use registry::{BlockingRegistry, JobFuture, RegisterError, Registry, TaskSpec};
 #[allow(deprecated)]
 pub use released::TaskHeld;
 pub use released::TaskReleased;
+#[allow(deprecated)]
+pub use reserved_names::ForbiddenName;
+pub use reserved_names::ReservedName;
 pub use settings::{InvalidTask, TaskSettings};
 pub use state::{HandlerStates, MissingState, State, States};
 pub use status::{IllegalChange, TaskChange, TaskStatus};

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn invalid_names_and_options_are_refused() {
         assert!(matches!(NamedTask::new("", "q"), Err(InvalidTask::Name(_))));
-        assert!(matches!(NamedTask::new("ivy.x", "q"), Err(InvalidTask::Forbidden { .. })));
+        assert!(matches!(NamedTask::new("ivy.x", "q"), Err(InvalidTask::Reserved { .. })));
         assert!(matches!(NamedTask::new("t", ""), Err(InvalidTask::Queue { .. })));
         let named = NamedTask::new("t", "q").unwrap();
         let args = RawJson::parse("[]").unwrap();

@@ -478,10 +478,10 @@ mod tests {
     }
 
     #[test]
-    fn a_forbidden_name_is_refused() {
+    fn a_reserved_name_is_refused() {
         let mut registry = Registry::<Worker>::new();
         let error = registry.register("toString", factorial).unwrap_err();
-        assert!(matches!(error, RegisterError::Invalid(InvalidTask::Forbidden { .. })));
+        assert!(matches!(error, RegisterError::Invalid(InvalidTask::Reserved { .. })));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::wire::{DEFAULT_MAX_RETRIES, Options};
 
-use super::refused_names::ForbiddenName;
+use super::reserved_names::ReservedName;
 
 /// How a task's messages are sent, and how its failures are treated: the validated settings of a
 /// [`Task`](super::Task).
@@ -94,12 +94,12 @@ pub enum InvalidTask {
     Name(#[source] InvalidName),
     /// The task's name is reserved.
     #[error("a task cannot be named {name}: {why}")]
-    Forbidden {
+    Reserved {
         /// The name.
         name: TaskName,
         /// Why it is reserved.
         #[source]
-        why: ForbiddenName,
+        why: ReservedName,
     },
     /// The queue's name is invalid, or too long with the priority's suffix.
     #[error("the queue of task {task} is invalid: {why}")]
@@ -125,9 +125,9 @@ impl InvalidTask {
     /// Validates the name of a task.
     pub(crate) fn check_name(name: Result<TaskName, InvalidName>) -> Result<TaskName, InvalidTask> {
         let name = name.map_err(InvalidTask::Name)?;
-        match ForbiddenName::check(&name) {
+        match ReservedName::check(&name) {
             Ok(()) => Ok(name),
-            Err(why) => Err(InvalidTask::Forbidden { name, why }),
+            Err(why) => Err(InvalidTask::Reserved { name, why }),
         }
     }
 }

@@ -149,7 +149,7 @@ fn names_that_crash_peers_of_the_node_package_are_refused() {
     for name in ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "ivy.x"] {
         let task = TaskName::new(name).unwrap();
         let error = error_of(config(), Call { task, ..call(1) });
-        assert!(matches!(error, Some(SendError::ForbiddenName(_))), "{name}");
+        assert!(matches!(error, Some(SendError::ReservedName(_))), "{name}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Task names that are refused.
+//! Task names that are reserved.
 
 use crate::name::TaskName;
 
@@ -21,12 +21,12 @@ const PROPERTIES_OF_EVERY_OBJECT: [&str; 12] = [
 ];
 
 /// The prefix of ivy's own messages, such as dead letters.
-const OUR_OWN: &str = "ivy.";
+const IVY_PREFIX: &str = "ivy.";
 
 /// The name is valid, but reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ForbiddenName {
+pub enum ReservedName {
     /// The name is a property of every JavaScript object.
     #[error(
         "it is a property of every JavaScript object, and workers of the Node package would delete such a task without running it; choose another name"
@@ -37,14 +37,18 @@ pub enum ForbiddenName {
     ReservedPrefix,
 }
 
-impl ForbiddenName {
+/// The former name of [`ReservedName`].
+#[deprecated(note = "renamed to `ReservedName`: such names are reserved, not forbidden")]
+pub type ForbiddenName = ReservedName;
+
+impl ReservedName {
     /// Checks that the name is not reserved.
-    pub(crate) fn check(name: &TaskName) -> Result<(), ForbiddenName> {
+    pub(crate) fn check(name: &TaskName) -> Result<(), ReservedName> {
         if PROPERTIES_OF_EVERY_OBJECT.contains(&name.as_str()) {
-            return Err(ForbiddenName::PropertyOfEveryObject);
+            return Err(ReservedName::PropertyOfEveryObject);
         }
-        if name.as_str().starts_with(OUR_OWN) {
-            return Err(ForbiddenName::ReservedPrefix);
+        if name.as_str().starts_with(IVY_PREFIX) {
+            return Err(ReservedName::ReservedPrefix);
         }
         Ok(())
     }
@@ -54,24 +58,24 @@ impl ForbiddenName {
 mod tests {
     use super::*;
 
-    fn check(name: &str) -> Result<(), ForbiddenName> {
-        ForbiddenName::check(&TaskName::new(name).unwrap())
+    fn check(name: &str) -> Result<(), ReservedName> {
+        ReservedName::check(&TaskName::new(name).unwrap())
     }
 
     #[test]
-    fn properties_of_every_javascript_object_are_forbidden() {
+    fn properties_of_every_javascript_object_are_reserved() {
         for name in PROPERTIES_OF_EVERY_OBJECT {
-            assert_eq!(check(name), Err(ForbiddenName::PropertyOfEveryObject), "{name}");
+            assert_eq!(check(name), Err(ReservedName::PropertyOfEveryObject), "{name}");
         }
     }
 
     #[test]
     fn the_prefix_of_ivy_itself_is_reserved() {
-        assert_eq!(check("ivy.dead-letter"), Err(ForbiddenName::ReservedPrefix));
+        assert_eq!(check("ivy.dead-letter"), Err(ReservedName::ReservedPrefix));
     }
 
     #[test]
-    fn names_that_only_resemble_forbidden_ones_are_free() {
+    fn names_that_only_resemble_reserved_ones_are_free() {
         for name in ["tostring", "app.toString", "ivy", "ivyx.grow"] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
