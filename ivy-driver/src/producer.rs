@@ -200,7 +200,8 @@ impl<R: Runtime> ProducerRole<R> {
     }
 
     fn run_callback(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
-        let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
+        let Some(callback) = args.and_then(|args| self.callbacks.prepare(task, args, outcome))
+        else {
             return;
         };
         let task = task.clone();

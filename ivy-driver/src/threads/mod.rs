@@ -136,7 +136,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
         // run then.
         let work = move || {
             catch_unwind(AssertUnwindSafe(|| waits.within(work)))
-                .unwrap_or_else(JobOutcome::of_panic)
+                .unwrap_or_else(JobOutcome::from_panic)
         };
         self.threads.run_then(work, |outcome| completion.with(outcome));
     }

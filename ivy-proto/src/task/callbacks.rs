@@ -31,8 +31,8 @@ use super::settings::InvalidTask;
 /// })?;
 ///
 /// let outcome = TaskOutcome::Done(RawJson::parse("42")?);
-/// let ready = callbacks.ready(&TaskName::new("math.double")?, RawJson::parse("[21]")?, &outcome);
-/// ready.expect("there is one")()?;
+/// let call = callbacks.prepare(&TaskName::new("math.double")?, RawJson::parse("[21]")?, &outcome);
+/// call.expect("there is one")()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
@@ -73,7 +73,7 @@ impl Callbacks {
 
     /// Prepares a call of a task's callback with this result; `None` if the task has no callback.
     /// The returned closure may take long. It fails if the arguments do not match the task.
-    pub fn ready(
+    pub fn prepare(
         &self,
         task: &TaskName,
         args: RawJson,
@@ -82,6 +82,17 @@ impl Callbacks {
         let callback = self.entries().get(task).cloned()?;
         let outcome = outcome.clone();
         Some(move || callback(&args, &outcome))
+    }
+
+    /// The former name of [`prepare`](Callbacks::prepare).
+    #[deprecated(note = "renamed to `prepare`: a callback is called later")]
+    pub fn ready(
+        &self,
+        task: &TaskName,
+        args: RawJson,
+        outcome: &TaskOutcome,
+    ) -> Option<impl FnOnce() -> Result<(), BadArgs> + Send + 'static> {
+        self.prepare(task, args, outcome)
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<TaskName, Callback>> {
@@ -139,7 +150,7 @@ mod tests {
             ("[2]", TaskOutcome::Done(json("\"four\""))),
             ("[3]", TaskOutcome::ResultTooLarge),
         ] {
-            callbacks.clone().ready(&double(), json(args), &outcome).unwrap()().unwrap();
+            callbacks.clone().prepare(&double(), json(args), &outcome).unwrap()().unwrap();
         }
         let (bad, large) = (ErrorKind::BadResult, ErrorKind::ResultTooLarge);
         assert_eq!(
@@ -153,8 +164,8 @@ mod tests {
         let callbacks = Callbacks::default();
         callbacks.insert(&DOUBLE, |_, _| panic!("it must not be called")).unwrap();
         let outcome = TaskOutcome::Done(json("2"));
-        let ready = callbacks.ready(&double(), json("[\"one\"]"), &outcome).unwrap();
-        assert!(ready().is_err());
+        let call = callbacks.prepare(&double(), json("[\"one\"]"), &outcome).unwrap();
+        assert!(call().is_err());
     }
 
     #[test]
@@ -164,7 +175,7 @@ mod tests {
         callbacks.insert(&DOUBLE, move |_, _| received.send("earlier").unwrap()).unwrap();
         callbacks.insert(&DOUBLE, move |_, _| later.send("later").unwrap()).unwrap();
         let outcome = TaskOutcome::Done(json("2"));
-        callbacks.ready(&double(), json("[1]"), &outcome).unwrap()().unwrap();
+        callbacks.prepare(&double(), json("[1]"), &outcome).unwrap()().unwrap();
         assert_eq!(calls.try_iter().collect::<Vec<_>>(), ["later"]);
     }
 
@@ -172,7 +183,7 @@ mod tests {
     fn a_task_without_a_callback_has_none() {
         let callbacks = Callbacks::default();
         assert!(!callbacks.handles(&double()));
-        assert!(callbacks.ready(&double(), json("[1]"), &TaskOutcome::ResultTooLarge).is_none());
+        assert!(callbacks.prepare(&double(), json("[1]"), &TaskOutcome::ResultTooLarge).is_none());
         callbacks.insert(&DOUBLE, |_, _| {}).unwrap();
         assert!(callbacks.handles(&double()));
     }

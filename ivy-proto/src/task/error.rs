@@ -156,8 +156,8 @@ impl TaskError {
         }
     }
 
-    /// The same message as an attempt that has failed and may be retried, with a remark.
-    pub(crate) fn counted(&self, remark: &str) -> Self {
+    /// Converts it into an error that counts as a failed attempt, with a remark after the message.
+    pub(crate) fn to_failed_attempt(&self, remark: &str) -> Self {
         TaskError::new(format!("{}; {remark}", self.message))
     }
 }

@@ -87,7 +87,7 @@ fn handlers_and_callbacks_receive_exact_floats() {
         else {
             panic!("the handler is ready immediately");
         };
-        callbacks.ready(&echo, args, &TaskOutcome::Done(result)).unwrap()().unwrap();
+        callbacks.prepare(&echo, args, &TaskOutcome::Done(result)).unwrap()().unwrap();
         let (args, result): ((f64, f32), (f64, f32)) = received.try_recv().unwrap();
         for arrived in [args, result] {
             assert_eq!(arrived.0.to_bits(), sent.0.to_bits());

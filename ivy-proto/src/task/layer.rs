@@ -225,7 +225,7 @@ impl<Ctx> fmt::Debug for BlockingNext<Ctx> {
 ///
 /// Unwind safety is the concern of that code, which owns its state.
 fn catch<T>(run: impl FnOnce() -> T) -> Result<T, TaskError> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::of_panic)
+    catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::from_panic)
 }
 
 #[cfg(test)]

@@ -11,14 +11,21 @@ impl JobOutcome {
     /// The outcome of a handler whose panic was caught: [`Panicked`](JobOutcome::Panicked), with
     /// the panic message.
     #[must_use]
+    pub fn from_panic(payload: Box<dyn Any + Send>) -> Self {
+        TaskError::from_panic(payload).into_outcome()
+    }
+
+    /// The former name of [`from_panic`](JobOutcome::from_panic).
+    #[must_use]
+    #[deprecated(note = "renamed to `from_panic`, as conversions are named")]
     pub fn of_panic(payload: Box<dyn Any + Send>) -> Self {
-        TaskError::of_panic(payload).into_outcome()
+        JobOutcome::from_panic(payload)
     }
 }
 
 impl TaskError {
     /// The error of a handler whose panic was caught, with the panic message.
-    pub(super) fn of_panic(payload: Box<dyn Any + Send>) -> Self {
+    pub(super) fn from_panic(payload: Box<dyn Any + Send>) -> Self {
         let message = if let Some(message) = payload.downcast_ref::<&str>() {
             (*message).to_owned()
         } else if let Some(message) = payload.downcast_ref::<String>() {
@@ -47,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_text_payload_is_the_message() {
-        let message = |payload: Box<dyn Any + Send>| match JobOutcome::of_panic(payload) {
+        let message = |payload: Box<dyn Any + Send>| match JobOutcome::from_panic(payload) {
             JobOutcome::Panicked(message) => message,
             other => panic!("{other:?}"),
         };
@@ -64,7 +71,7 @@ mod tests {
                 std::panic::panic_any(PanicsOnDrop);
             }
         }
-        let outcome = JobOutcome::of_panic(Box::new(PanicsOnDrop));
+        let outcome = JobOutcome::from_panic(Box::new(PanicsOnDrop));
         assert!(matches!(outcome, JobOutcome::Panicked(_)), "{outcome:?}");
     }
 }

@@ -80,7 +80,7 @@ pub enum RegisterError {
 
 /// The handlers of a worker. `Ctx` is the context that they receive.
 ///
-/// The machines identify tasks by name; the registry maps a name to a function, and JSON to values.
+/// The state machines identify tasks by name; the registry maps a name to a function, and JSON to values.
 /// Every way in which that can fail is a [`JobOutcome`].
 pub struct Registry<Ctx> {
     entries: Entries<Run<Ctx>>,

@@ -27,7 +27,7 @@ impl Worker {
     ) -> Result<Settlement, TaskError> {
         let (before, limit) = (scheduled.later(), self.config.max_later);
         if before >= limit {
-            return Err(error.counted(&format!(
+            return Err(error.to_failed_attempt(&format!(
                 "the worker's max_later is {limit}, so this postponement counts as a failed attempt"
             )));
         }
@@ -59,7 +59,7 @@ impl Worker {
         let queue = &scheduled.task.queue;
         let successor = self.config.codec.seal(&successor, queue, &mut self.fx.entropy);
         if successor.as_str().len() > self.config.capabilities.max_body {
-            return Err(error.counted(
+            return Err(error.to_failed_attempt(
                 "its message would be too large to be postponed, so this counts as a failed attempt",
             ));
         }
