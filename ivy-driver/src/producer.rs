@@ -273,7 +273,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 Output::Queue(id, op) => self.operations.start(id, op),
                 Output::Subscribe(channels) => self.subscribe(channels),
                 Output::Sent(id, result) => self.sent(id, result),
-                Output::Resumed { id, task, outcome, args } => {
+                Output::Result { id, task, outcome, args } => {
                     self.run_callback(&task, args, &outcome);
                     self.deliver_result(id, outcome);
                 }

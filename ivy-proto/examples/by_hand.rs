@@ -97,7 +97,7 @@ impl World {
             Output::Queue(id, op) => self.request(Requester::Producer(id), op)?,
             Output::Subscribe(_) => self.producer.handle_input(Input::Subscribed, self.now)?,
             Output::Sent(id, sent) => self.print(&format!("task {id} is message {}", sent?)),
-            Output::Resumed { outcome, .. } => {
+            Output::Result { outcome, .. } => {
                 self.print(&format!("6! = {}", outcome.value::<u64>()?));
                 let limit = Duration::from_secs(5);
                 self.worker.handle_input(worker::Input::Drain { limit }, self.now)?;

@@ -61,7 +61,7 @@ impl Caller {
         self.feed(Input::Notice { channel, payload: payload.as_bytes().to_vec() }, now);
         loop {
             match self.producer.poll_output() {
-                Output::Resumed { outcome, .. } => self.outcome = Some(outcome),
+                Output::Result { outcome, .. } => self.outcome = Some(outcome),
                 Output::Wait(_) | Output::Finished => return,
                 _ => {}
             }

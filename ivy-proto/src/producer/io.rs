@@ -139,7 +139,7 @@ pub enum Output {
     /// Whether a call, by its id, was sent: exactly one for each call, before its result.
     Sent(TaskId, Result<MessageId, SendError>),
     /// The result of a call: at most one for each call.
-    Resumed {
+    Result {
         /// The call's id.
         id: TaskId,
         /// The task.

@@ -17,7 +17,7 @@
 //!                     ▼                                                ▼
 //!              Output::Sent(Err)                               Output::Sent(Ok or Err)
 //!                                                                      │
-//!  Output::Resumed ◀─ first Input::Notice with its id ◀─ pending ◀─────╯
+//!  Output::Result  ◀─ first Input::Notice with its id ◀─ pending ◀─────╯
 //! ```
 //!
 //! The queue's reply decides what happens to a post. A message that was not stored is sent again

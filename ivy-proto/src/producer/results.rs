@@ -113,26 +113,26 @@ impl Producer {
             self.sent(id, report.message);
         }
         let used = match report.task_update {
-            TaskUpdate::Ended(outcome) => self.resume(id, outcome),
+            TaskUpdate::Ended(outcome) => self.deliver_result(id, outcome),
             TaskUpdate::Released(error) => self.record_release(id, error),
         };
         used.or(arrived_before_the_reply.then_some(()))
     }
 
     /// Delivers the result of a task to all its calls.
-    fn resume(&mut self, task: TaskId, outcome: TaskOutcome) -> Option<()> {
+    fn deliver_result(&mut self, task: TaskId, outcome: TaskOutcome) -> Option<()> {
         let sharing = self.pending.sharing(task);
         if sharing.is_empty() {
-            return self.resume_call(task, outcome);
+            return self.deliver_to_call(task, outcome);
         }
         let mut used = None;
         for call in sharing {
-            used = self.resume_call(call, outcome.clone()).or(used);
+            used = self.deliver_to_call(call, outcome.clone()).or(used);
         }
         used
     }
 
-    fn resume_call(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
+    fn deliver_to_call(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
         let change = match outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
                 TaskChange::Resumed
@@ -146,7 +146,7 @@ impl Producer {
         };
         self.meter.result(resolved.row, ended, self.now.micros_since(resolved.called_at));
         let task = resolved.task.name.clone();
-        self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
+        self.outputs.push_back(Output::Result { id, task, outcome, args: resolved.args });
         self.event(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
         Some(())
     }

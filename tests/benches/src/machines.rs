@@ -126,7 +126,7 @@ impl World {
             producer::Output::Sent(_, sent) => {
                 sent.expect("the broker accepts everything");
             }
-            producer::Output::Resumed { id, outcome, .. } => {
+            producer::Output::Result { id, outcome, .. } => {
                 let TaskOutcome::Done(result) = outcome else { panic!("{outcome:?}") };
                 let result: u64 = serde_json::from_str(result.as_str()).expect("a number");
                 black_box(result);

@@ -145,7 +145,7 @@ impl World {
                 self.trace.note(now, who, || format!("sent {id} {result:?}"));
                 self.sent(who, id, result);
             }
-            producer::Output::Resumed { id, outcome, args, .. } => {
+            producer::Output::Result { id, outcome, args, .. } => {
                 self.trace.note(now, who, || format!("resumes {id} {outcome:?}"));
                 self.receive_result(who, id, &outcome, args.is_some());
             }

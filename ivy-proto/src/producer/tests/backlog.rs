@@ -131,7 +131,7 @@ fn a_waiting_call_whose_handle_is_dropped_is_sent_without_a_reply() {
     scenario.accept(&last);
     assert_eq!(sent(&scenario.sent_results()), [1, 2, 3].map(id));
     scenario.notice(3, &done());
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
 }
 
 #[test]

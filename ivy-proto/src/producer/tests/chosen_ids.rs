@@ -54,7 +54,7 @@ fn calls_of_one_id_share_one_message_and_each_gets_the_result() {
     assert_eq!(scenario.sent_results(), [(id(3), sent)]);
     assert!(scenario.posts().is_empty());
     scenario.notice(200, &done());
-    let resumed: Vec<_> = scenario.resumed().into_iter().map(|(id, ..)| id).collect();
+    let resumed: Vec<_> = scenario.results().into_iter().map(|(id, ..)| id).collect();
     assert_eq!(resumed, [id(1), id(2), id(3)]);
 }
 
@@ -97,7 +97,7 @@ fn a_dropped_handle_leaves_the_result_to_the_others() {
     scenario.call(sharing(2));
     scenario.feed(Input::Forget(id(1)));
     scenario.notice(200, &done());
-    let resumed: Vec<_> = scenario.resumed().into_iter().map(|(id, ..)| id).collect();
+    let resumed: Vec<_> = scenario.results().into_iter().map(|(id, ..)| id).collect();
     assert_eq!(resumed, [id(2)]);
 }
 
@@ -158,7 +158,7 @@ fn a_callback_gets_a_shared_result_once() {
     let post = scenario.only_post();
     scenario.accept(&post);
     scenario.notice(200, &done());
-    let args: Vec<_> = scenario.resumed().into_iter().map(|(.., args)| args.is_some()).collect();
+    let args: Vec<_> = scenario.results().into_iter().map(|(.., args)| args.is_some()).collect();
     assert_eq!(args, [true, false]);
 }
 
@@ -191,7 +191,7 @@ fn a_repeated_call_waits_for_the_request_that_is_under_way() {
     scenario.accept(&post);
     assert_eq!(scenario.sent_results(), [(id(2), Ok(MessageId::new("0")))]);
     scenario.notice(200, &done());
-    assert_eq!(scenario.resumed().len(), 2);
+    assert_eq!(scenario.results().len(), 2);
 }
 
 #[test]

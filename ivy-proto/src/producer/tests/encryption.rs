@@ -47,7 +47,7 @@ fn sealed(policy: Policy, channel: &ChannelName) -> Vec<u8> {
 fn reaches(policy: Policy, channel: ChannelName, payload: Vec<u8>) -> bool {
     let mut scenario = waiting(policy);
     scenario.feed(Input::Notice { channel, payload });
-    let reached = !scenario.resumed().is_empty();
+    let reached = !scenario.results().is_empty();
     assert_eq!(scenario.events().contains(&Event::NoticeIgnored), !reached);
     reached
 }
@@ -174,7 +174,7 @@ fn a_notice_sealed_with_a_former_primary_key_still_arrives() {
     ring.reload(&json).unwrap();
     let channel = scenario.reply_channel();
     scenario.feed(Input::Notice { channel, payload });
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
     scenario.call(call(2));
     assert!(
         scenario.only_post().bodies[0].starts_with("$ivy2$k2$"),

@@ -282,7 +282,7 @@ fn the_handle_of_a_call_with_an_unknown_result_still_receives_its_outcome() {
     scenario.fail(&post, fault(FaultKind::ReplyLost));
     assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
 }
 
 #[test]

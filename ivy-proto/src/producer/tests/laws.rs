@@ -183,7 +183,7 @@ impl Run {
                         _ => {}
                     }
                 }
-                Output::Resumed { id, .. } => {
+                Output::Result { id, .. } => {
                     *self.resumed.entry(id).or_default() += 1;
                     assert!(self.resumed[&id] <= self.sent[&id], "resumed before it was sent");
                 }

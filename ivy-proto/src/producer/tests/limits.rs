@@ -107,7 +107,7 @@ fn a_call_that_is_under_way_at_the_limit_may_be_sent_and_gets_its_result() {
     scenario.accept(&post);
     assert_eq!(scenario.sent_results(), []);
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed().len(), 1);
+    assert_eq!(scenario.results().len(), 1);
     assert_eq!(scenario.deadline(), None);
 }
 

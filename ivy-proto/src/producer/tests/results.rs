@@ -25,7 +25,7 @@ fn a_notice_resumes_its_caller() {
     for outcome in [done(), failed()].into_iter().chain(missing) {
         let mut scenario = Scenario::sent(call_with_handle(1));
         scenario.notice(1, &outcome);
-        assert_eq!(scenario.resumed(), [(id(1), outcome.clone(), None)]);
+        assert_eq!(scenario.results(), [(id(1), outcome.clone(), None)]);
         let succeeded = !matches!(outcome, TaskOutcome::Failed(_));
         let resumed = Event::CallerResumed { task: task_ref(1), succeeded };
         assert_eq!(scenario.events(), [resumed]);
@@ -36,7 +36,7 @@ fn a_notice_resumes_its_caller() {
 fn a_callback_receives_the_arguments_too() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);
+    assert_eq!(scenario.results(), [(id(1), done(), Some("[5]".to_owned()))]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn the_first_notice_for_a_call_wins() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     scenario.notice(1, &done());
     scenario.notice(1, &failed());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
     assert!(scenario.events().contains(&Event::NoticeIgnored));
 }
 
@@ -60,7 +60,7 @@ fn a_worker_of_the_node_package_publishes_results_on_the_shared_channel() {
     let notice = Notice::success_for_node(&MessageId::new("1"), &post.queue, &envelope, &output);
     let payload = notice.to_payload().as_str().as_bytes().to_vec();
     scenario.feed(Input::Notice { channel: ChannelName::new("ivy-notifier").unwrap(), payload });
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_notice_for_another_producer_is_ignored_and_reported() {
         let mut scenario = Scenario::sent(call_with_handle(1));
         scenario.feed(Input::Notice { channel: channel.clone(), payload });
         assert_eq!(scenario.events(), [Event::NoticeIgnored], "{what}");
-        assert!(scenario.resumed().is_empty(), "{what}");
+        assert!(scenario.results().is_empty(), "{what}");
     }
 }
 
@@ -93,11 +93,11 @@ fn a_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
         .into_iter()
         .filter_map(|output| match output {
             Output::Sent(_, Ok(message)) => Some(message.as_str().to_owned()),
-            Output::Resumed { .. } => Some("resumed".to_owned()),
+            Output::Result { .. } => Some("result".to_owned()),
             _ => None,
         })
         .collect();
-    assert_eq!(order, ["message", "resumed"]);
+    assert_eq!(order, ["message", "result"]);
     scenario.accept(&post);
     assert!(scenario.sent_results().is_empty());
 }
@@ -143,7 +143,7 @@ fn the_caller_of_a_released_message_is_notified_and_continues_to_wait() {
     assert_eq!(scenario.released(), [(id(1), unknown_task())]);
     let informed = Event::CallerInformed { task: task_ref(1), release: unknown_task() };
     assert_eq!(scenario.events(), [informed]);
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
     assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
     assert_eq!(
         scenario.producer().released(id(1)),
@@ -151,7 +151,7 @@ fn the_caller_of_a_released_message_is_notified_and_continues_to_wait() {
         "until the result arrives"
     );
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
     assert_eq!(scenario.producer().released(id(1)), None);
 }
 
@@ -179,9 +179,9 @@ fn forged_release_notices_take_little_room_and_end_no_wait() {
     let ignored = scenario.events().into_iter().filter(|event| *event == Event::NoticeIgnored);
     assert_eq!(ignored.count(), 100, "those for a call of another producer");
     assert_eq!(scenario.producer().released(id(1)).unwrap().message.len(), 1024);
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
 }
 
 #[test]
@@ -195,16 +195,16 @@ fn a_release_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() 
     scenario.advance(Duration::from_secs(10));
     assert!(scenario.posts().is_empty(), "no duplicate is posted");
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
 }
 
 #[test]
 fn a_release_notice_does_not_invoke_a_callback() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.release_notice(1, &unknown_task());
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);
+    assert_eq!(scenario.results(), [(id(1), done(), Some("[5]".to_owned()))]);
 }
 
 #[test]
@@ -215,9 +215,9 @@ fn an_unknown_outcome_ends_no_wait() {
     let channel = scenario.reply_channel();
     scenario.feed(Input::Notice { channel, payload });
     assert_eq!(scenario.events(), [Event::NoticeIgnored]);
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.results(), [(id(1), done(), None)]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_dropped_handle_is_not_resumed() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     scenario.feed(Input::Forget(id(1)));
     scenario.notice(1, &done());
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_call_whose_handle_is_dropped_is_still_sent() {
     scenario.accept(&post);
     assert!(scenario.only_sent().is_ok());
     scenario.notice(1, &done());
-    assert!(scenario.resumed().is_empty());
+    assert!(scenario.results().is_empty());
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_callback_receives_the_result_without_a_handle() {
     let mut scenario = Scenario::sent(call_with_both(1));
     scenario.feed(Input::Forget(id(1)));
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed().len(), 1);
+    assert_eq!(scenario.results().len(), 1);
 }
 
 #[test]
@@ -364,5 +364,5 @@ fn a_notice_for_one_call_of_a_batch_leaves_the_others_to_the_queues_reply() {
     ));
     let sent: Vec<_> = scenario.sent_results().into_iter().map(|(id, _)| id).collect();
     assert_eq!(sent, [id(2), id(1)]);
-    assert_eq!(scenario.resumed().len(), 1);
+    assert_eq!(scenario.results().len(), 1);
 }

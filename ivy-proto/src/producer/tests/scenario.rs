@@ -276,9 +276,9 @@ impl Scenario {
         errors
     }
 
-    pub(super) fn resumed(&mut self) -> Vec<(TaskId, TaskOutcome, Option<String>)> {
+    pub(super) fn results(&mut self) -> Vec<(TaskId, TaskOutcome, Option<String>)> {
         self.take(|output| match output {
-            Output::Resumed { id, outcome, args, .. } => {
+            Output::Result { id, outcome, args, .. } => {
                 Some((*id, outcome.clone(), args.as_ref().map(|args| args.as_str().to_owned())))
             }
             _ => None,

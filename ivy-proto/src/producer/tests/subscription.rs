@@ -194,7 +194,7 @@ fn results_are_still_awaited_after_a_gap() {
     scenario.reach_deadline();
     scenario.feed(Input::Subscribed);
     scenario.notice(1, &done());
-    assert_eq!(scenario.resumed().len(), 1);
+    assert_eq!(scenario.results().len(), 1);
 }
 
 #[test]

@@ -370,7 +370,7 @@ impl World {
             Output::Queue(_, other) => panic!("unexpected operation of a producer: {other:?}"),
             Output::Subscribe(channels) => self.reply_channel = channels.first().cloned(),
             Output::Sent(id, result) => self.sent(id, result),
-            Output::Resumed { id, .. } => {
+            Output::Result { id, .. } => {
                 let known = self.calls.get_mut(&id).expect("a call");
                 assert!(known.wants_result && known.ended && known.sent > 0);
                 assert!(!std::mem::replace(&mut known.resumed, true), "resumed twice");
