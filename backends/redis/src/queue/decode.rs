@@ -11,8 +11,9 @@ use redis::Value;
 
 use super::MAX_BODY;
 use super::element::{self, Counts, Element};
-use super::encode::{Holder, Search};
+use super::encode::{HeldMessage, Search};
 use super::fault::fault_of_error;
+use super::next_due::NextDue;
 use super::receipt::{Reservation, ReserveId};
 use super::unusable::Unusable;
 use crate::address::RedisAddress;
@@ -28,6 +29,14 @@ pub(crate) enum ReserveReply {
     Nothing(NextDue),
 }
 
+/// How a search goes on after a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SearchStep {
+    Found(QueueReply),
+    /// The next request.
+    Continue(Search),
+}
+
 /// The messages of a reserve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Messages {
@@ -37,10 +46,6 @@ pub(crate) struct Messages {
     /// When the next message is due. `None` if further messages may be ready.
     pub(crate) due: Option<NextDue>,
 }
-
-/// After which time a delayed message is due or a lease ends, as far as the queue knows; `None` if
-/// it knows of neither.
-pub(crate) type NextDue = Option<Duration>;
 
 /// Decodes replies; faults name this server.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +61,7 @@ impl Decoder<'_> {
         reserve_id: ReserveId,
         reply: Value,
     ) -> Result<ReserveReply, Fault> {
-        let mut elements = self.texts(reply)?;
+        let mut elements = self.byte_strings(reply)?;
         let due = elements.pop().ok_or_else(unexpected_reply)?;
         let Some(end) = elements.pop() else { return Ok(ReserveReply::Nothing(self.due(&due)?)) };
         // The messages are reserved, whatever is known about the next one.
@@ -78,9 +83,9 @@ impl Decoder<'_> {
 
     fn due(&self, text: &[u8]) -> Result<NextDue, Fault> {
         if text.is_empty() {
-            return Ok(None);
+            return Ok(NextDue::Unknown);
         }
-        Ok(Some(Duration::from_millis(self.number(text)?)))
+        Ok(NextDue::In(Duration::from_millis(self.number(text)?)))
     }
 
     /// Decodes the reply to a post: everything was posted. Without delays, the reply is the length of
@@ -93,41 +98,42 @@ impl Decoder<'_> {
     /// not issue.
     ///
     /// A missing message was already deleted, unless its lease has ended: then another worker may
-    /// have it. Of messages with one reservation, the replies contain how many are missing, not
+    /// have it. Of messages with a single possible reservation, the replies contain how many are missing, not
     /// which: if one is missing, each of them whose lease has ended counts as lost. If all are
     /// missing, each of them is reported.
     pub(crate) fn delete(
         &self,
-        receipts: &[Option<Holder>],
+        receipts: &[Option<HeldMessage>],
         replies: Vec<Value>,
     ) -> Result<QueueReply, Fault> {
         let mut replies = replies.into_iter();
         let now = self.time(replies.next_back().ok_or_else(unexpected_reply)?)?;
         let mut counts = replies.map(|reply| self.count(reply));
         let mut next_count = || counts.next().ok_or_else(unexpected_reply)?;
-        let with_one_reservation =
-            receipts.iter().flatten().filter(|holder| holder.next.is_none()).count() as u64;
-        let deleted = if with_one_reservation == 0 { 0 } else { next_count()? };
-        let all_were_deleted = deleted >= with_one_reservation;
+        let with_single =
+            receipts.iter().flatten().filter(|held| held.possible_next.is_none()).count() as u64;
+        let deleted = if with_single == 0 { 0 } else { next_count()? };
+        let all_were_deleted = deleted >= with_single;
         let none_was_deleted = deleted == 0;
         let mut entries = Vec::with_capacity(receipts.len());
-        for holder in receipts {
-            let was_deleted = match holder {
-                Some(holder) if holder.next.is_some() => next_count()? > 0,
+        for held in receipts {
+            let was_deleted = match held {
+                Some(held) if held.possible_next.is_some() => next_count()? > 0,
                 _ => all_were_deleted,
             };
-            entries.push(match holder {
+            entries.push(match held {
                 None => Err(lease_lost()),
                 Some(_) if was_deleted => Ok(()),
-                Some(holder) if holder.reservation.end() < now => Err(lease_lost()),
-                Some(holder) if holder.next.is_some() || none_was_deleted => {
+                Some(held) if held.reservation.end() < now => Err(lease_lost()),
+                Some(held) if held.possible_next.is_some() || none_was_deleted => {
                     Err(Fault::new(FaultKind::NoMessage))
                 }
                 Some(_) => Ok(()),
             });
         }
-        for of_leases in counts {
-            of_leases?;
+        // Errors of the commands about leases.
+        for count in counts {
+            count?;
         }
         Ok(QueueReply::Deleted(entries))
     }
@@ -138,7 +144,7 @@ impl Decoder<'_> {
         reservation: &Reservation,
         reply: Value,
     ) -> Result<QueueReply, Fault> {
-        let end = self.text(reply)?;
+        let end = self.bytes(reply)?;
         if end.is_empty() {
             return Err(lease_lost());
         }
@@ -154,7 +160,7 @@ impl Decoder<'_> {
     }
 
     pub(crate) fn peek(&self, reply: Value) -> Result<QueueReply, Fault> {
-        let elements = self.texts(reply)?;
+        let elements = self.byte_strings(reply)?;
         let shown = |element: &Vec<u8>| match Element::parse(element) {
             Some(element) => peeked(&element),
             None => Raw::of(element).peeked(),
@@ -163,19 +169,15 @@ impl Decoder<'_> {
     }
 
     /// Decodes the result of a search, or where it continues.
-    pub(crate) fn search(
-        &self,
-        search: &Search,
-        reply: Value,
-    ) -> Result<Result<QueueReply, Search>, Fault> {
-        let reply = self.texts(reply)?;
+    pub(crate) fn search(&self, search: &Search, reply: Value) -> Result<SearchStep, Fault> {
+        let reply = self.byte_strings(reply)?;
         let [element, from, searched] = reply.as_slice() else { return Err(unexpected_reply()) };
         if let Some(element) = Element::parse(element) {
-            return Ok(Ok(QueueReply::Message(peeked(&element))));
+            return Ok(SearchStep::Found(QueueReply::Message(peeked(&element))));
         }
         if search.hash().is_some_and(|hash| element::has_hash(element, hash)) {
             let raw = Raw { id: search.message.as_str().to_owned(), body: element };
-            return Ok(Ok(QueueReply::Message(raw.peeked())));
+            return Ok(SearchStep::Found(QueueReply::Message(raw.peeked())));
         }
         let searched = search.searched.saturating_add(self.number(searched)?);
         if searched > MAX_SEARCHED {
@@ -187,7 +189,8 @@ impl Decoder<'_> {
         if key_number > Search::LAST_KEY {
             return Err(Fault::new(FaultKind::NoMessage));
         }
-        Ok(Err(Search { key_number, from, searched, message: search.message.clone() }))
+        let message = search.message.clone();
+        Ok(SearchStep::Continue(Search { key_number, from, searched, message }))
     }
 
     pub(crate) fn clear(&self, reply: Value) -> Result<QueueReply, Fault> {
@@ -223,7 +226,7 @@ impl Decoder<'_> {
 
     /// Decodes names of queues. Invalid names, listed by other programs, are omitted.
     pub(crate) fn queue_names(&self, reply: Value) -> Result<QueueReply, Fault> {
-        let names = self.texts(reply)?;
+        let names = self.byte_strings(reply)?;
         let names = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
         Ok(QueueReply::Queues(names.filter_map(|name| QueueName::new(name).ok()).collect()))
     }
@@ -233,7 +236,7 @@ impl Decoder<'_> {
         let Value::Array(reply) = self.accepted(reply)? else { return Err(unexpected_reply()) };
         let reply: Result<[Value; 2], _> = reply.try_into();
         let [cursor, count] = reply.map_err(|_| unexpected_reply())?;
-        let cursor = String::from_utf8(self.text(cursor)?).map_err(|_| unexpected_reply())?;
+        let cursor = String::from_utf8(self.bytes(cursor)?).map_err(|_| unexpected_reply())?;
         Ok((Some(cursor).filter(|cursor| cursor != "0"), self.count(count)?))
     }
 
@@ -256,16 +259,16 @@ impl Decoder<'_> {
         }
     }
 
-    fn text(&self, reply: Value) -> Result<Vec<u8>, Fault> {
+    fn bytes(&self, reply: Value) -> Result<Vec<u8>, Fault> {
         match self.accepted(reply)? {
-            Value::BulkString(text) => Ok(text),
+            Value::BulkString(bytes) => Ok(bytes),
             _ => Err(unexpected_reply()),
         }
     }
 
-    fn texts(&self, reply: Value) -> Result<Vec<Vec<u8>>, Fault> {
+    fn byte_strings(&self, reply: Value) -> Result<Vec<Vec<u8>>, Fault> {
         match self.accepted(reply)? {
-            Value::Array(values) => values.into_iter().map(|value| self.text(value)).collect(),
+            Value::Array(values) => values.into_iter().map(|value| self.bytes(value)).collect(),
             _ => Err(unexpected_reply()),
         }
     }
@@ -277,8 +280,8 @@ impl Decoder<'_> {
 
     /// Decodes the server's clock, in ms.
     fn time(&self, reply: Value) -> Result<u64, Fault> {
-        let texts = self.texts(reply)?;
-        let [seconds, micros] = texts.as_slice() else { return Err(unexpected_reply()) };
+        let parts = self.byte_strings(reply)?;
+        let [seconds, micros] = parts.as_slice() else { return Err(unexpected_reply()) };
         let (seconds, micros) = (self.number(seconds)?, self.number(micros)?);
         Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
     }
@@ -322,7 +325,7 @@ fn message_in(
     }
 }
 
-/// A message whose content is unknown. Its id is of this reservation only.
+/// A message whose content is unknown. Its id is valid for this reservation only.
 fn too_large(reservation: &Reservation) -> ReservedMessage {
     let reservation = reservation.id();
     ReservedMessage {

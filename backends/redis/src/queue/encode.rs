@@ -145,34 +145,34 @@ pub(crate) fn list(prefix: &Prefix, queue: &QueueName) -> Command {
 }
 
 /// A message to delete or release: its reservation, and the next one if a touch got no reply,
-/// because either may hold the message.
+/// because the message may be under either.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub(crate) struct HeldMessage {
     pub(crate) reservation: Reservation,
-    pub(crate) next: Option<Reservation>,
+    pub(crate) possible_next: Option<Reservation>,
 }
 
-impl Holder {
+impl HeldMessage {
     fn reservations(&self) -> impl Iterator<Item = &Reservation> {
-        [&self.reservation].into_iter().chain(&self.next)
+        [&self.reservation].into_iter().chain(&self.possible_next)
     }
 }
 
-/// Deletes these messages. The replies: how many of those with one reservation existed, if there
-/// are any; for each of the others, how many of its two fields existed, because both may hold it;
+/// Deletes these messages. The replies: how many of those with a single possible reservation
+/// existed, if there are any; for each of the others, how many of its two fields existed;
 /// possibly the result for the leases; and last the time.
-pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
-    let reservations = || holders.iter().flat_map(|holder| holder.reservations());
+pub(crate) fn delete(keys: &Keys, messages: &[&HeldMessage]) -> Vec<Command> {
+    let reservations = || messages.iter().flat_map(|message| message.reservations());
     let delete = |fields: Vec<ShortText>| Command::new("HDEL").key(keys.reserved()).args(fields);
-    let fields = |holder: &Holder| holder.reservations().map(Reservation::field).collect();
-    let with_one = holders.iter().filter(|holder| holder.next.is_none());
-    let single: Vec<ShortText> = with_one.map(|holder| holder.reservation.field()).collect();
-    let with_two = holders.iter().filter(|holder| holder.next.is_some());
+    let fields = |message: &HeldMessage| message.reservations().map(Reservation::field).collect();
+    let with_single = messages.iter().filter(|message| message.possible_next.is_none());
+    let single: Vec<ShortText> = with_single.map(|message| message.reservation.field()).collect();
+    let with_two = messages.iter().filter(|message| message.possible_next.is_some());
     let mut commands = Vec::new();
     if !single.is_empty() {
         commands.push(delete(single));
     }
-    commands.extend(with_two.map(|holder| delete(fields(holder))));
+    commands.extend(with_two.map(|message| delete(fields(message))));
     let leases = ended_leases(reservations());
     if !leases.is_empty() {
         commands.push(Command::new("ZREM").key(keys.leases()).args(leases));
@@ -207,10 +207,15 @@ pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> 
 }
 
 /// Releases a message.
-pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: bool) -> Command {
+pub(crate) fn release(
+    keys: &Keys,
+    message: &HeldMessage,
+    delay: Duration,
+    failed: bool,
+) -> Command {
     let command = Command::script(Script::Release, &keys.script_keys());
     let command = command.number(millis(delay)).arg(flag(failed));
-    holder.reservations().fold(command, |command, reservation| {
+    message.reservations().fold(command, |command, reservation| {
         command.arg(reservation.field()).arg(reservation.own_lease().unwrap_or_default())
     })
 }

@@ -10,14 +10,30 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// How many queues are remembered. Names of queues may be generated from data.
 const MAX_QUEUES: usize = 1000;
 
+/// When the next delayed message is due or the next lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextDue {
+    In(Duration),
+    /// The queue knows of no delayed message and no lease.
+    Unknown,
+}
+
+impl NextDue {
+    /// The time until then, at most `limit`.
+    pub(crate) fn at_most(self, limit: Duration) -> Duration {
+        match self {
+            NextDue::In(time) => time.min(limit),
+            NextDue::Unknown => limit,
+        }
+    }
+}
+
 /// A reserve left no message ready, and reported when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NextDueReport {
     /// When it was received.
     pub(crate) at: Moment,
-    /// After which time a delayed message is due or a lease ends; `None` if the queue knows of
-    /// neither.
-    pub(crate) due_after: Option<Duration>,
+    pub(crate) due: NextDue,
 }
 
 /// The latest report for each queue. With one, the server can be made to wait without a look at the
@@ -58,7 +74,10 @@ impl NextDueReports {
 impl NextDueReport {
     /// Whether it is recent, and nothing is due within `time`.
     fn is_usable(&self, now: Moment, time: Duration) -> bool {
-        let is_due_later = self.due_after.is_none_or(|due| self.at + due >= now + time);
+        let is_due_later = match self.due {
+            NextDue::In(due) => self.at + due >= now + time,
+            NextDue::Unknown => true,
+        };
         now.since(self.at) < MAX_AGE && is_due_later
     }
 }
@@ -74,7 +93,7 @@ mod tests {
     #[test]
     fn a_report_is_used_once_while_it_is_recent_and_nothing_is_due() {
         let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
-        let report = NextDueReport { at: after(0), due_after: Some(Duration::from_millis(100)) };
+        let report = NextDueReport { at: after(0), due: NextDue::In(Duration::from_millis(100)) };
         let taken = |millis| {
             let mut reports = NextDueReports::default();
             reports.add(&mail, report);
@@ -86,7 +105,7 @@ mod tests {
         assert_eq!(taken(90), Some(report));
         assert_eq!(taken(91), None);
         let mut reports = NextDueReports::default();
-        reports.add(&mail, NextDueReport { at: after(0), due_after: None });
+        reports.add(&mail, NextDueReport { at: after(0), due: NextDue::Unknown });
         assert_eq!(reports.take(&mail, Duration::ZERO, after(1000)), None);
     }
 
@@ -95,7 +114,7 @@ mod tests {
         let mut reports = NextDueReports::default();
         for number in 0..3 * MAX_QUEUES as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
-            let report = NextDueReport { at: after(number), due_after: None };
+            let report = NextDueReport { at: after(number), due: NextDue::Unknown };
             reports.add(&queue, report);
             assert!(reports.0.len() <= MAX_QUEUES);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ivy_proto::Moment;
 
-use super::encode::Holder;
+use super::encode::HeldMessage;
 use super::receipt::Reservation;
 use crate::planted::{Bug, planted};
 
@@ -39,13 +39,13 @@ impl UnconfirmedTouches {
         self.expiry.remove(reservation.field().as_str());
     }
 
-    /// The reservations that may hold the message of this one.
-    pub(crate) fn holder(&self, reservation: Reservation) -> Holder {
+    /// The message of this reservation, and the reservations under which it may be.
+    pub(crate) fn held_message(&self, reservation: Reservation) -> HeldMessage {
         let is_unconfirmed = !self.expiry.is_empty()
             && self.expiry.contains_key(reservation.field().as_str())
             && !planted(Bug::TouchForgotten);
-        let next = is_unconfirmed.then(|| reservation.touched(reservation.end()));
-        Holder { reservation, next }
+        let possible_next = is_unconfirmed.then(|| reservation.touched(reservation.end()));
+        HeldMessage { reservation, possible_next }
     }
 }
 
@@ -64,12 +64,12 @@ mod tests {
     #[test]
     fn a_message_may_have_either_reservation_while_a_touch_has_no_reply() {
         let mut touches = UnconfirmedTouches::default();
-        assert_eq!(touches.holder(reservation()).next, None);
+        assert_eq!(touches.held_message(reservation()).possible_next, None);
         touches.sent(&reservation(), Moment::EPOCH + Duration::from_secs(1), Moment::EPOCH);
-        let next = touches.holder(reservation()).next.unwrap();
+        let next = touches.held_message(reservation()).possible_next.unwrap();
         assert_eq!(next.field().as_str(), "NoNcE12300000100.1");
         touches.replied(&reservation());
-        assert_eq!(touches.holder(reservation()).next, None);
+        assert_eq!(touches.held_message(reservation()).possible_next, None);
     }
 
     #[test]
@@ -91,6 +91,6 @@ mod tests {
             touched = touched.touched(0);
         }
         assert_eq!(touches.expiry.len(), MAX_TOUCHES);
-        assert_eq!(touches.holder(reservation()).next, None);
+        assert_eq!(touches.held_message(reservation()).possible_next, None);
     }
 }

@@ -12,7 +12,7 @@ use ivy_proto::{Moment, WallClock};
 use redis::Value;
 
 use super::command_batch::CommandBatch;
-use super::decode::{Decoder, error_text};
+use super::decode::{Decoder, SearchStep, error_text};
 use super::encode;
 use super::fault::{fault_of_redis_error, is_read_only};
 use super::ids::IdGenerator;
@@ -228,7 +228,7 @@ impl Operations {
         let result = match (operation, command_id) {
             (PendingOperation::Search(keys, search), Some(command_id)) => {
                 match decoder.search(&search, pending_operation::single_reply(replies)) {
-                    Ok(Err(search)) => {
+                    Ok(SearchStep::Continue(search)) => {
                         let batch = CommandBatch::new([search.command(&keys)]);
                         let operation = PendingOperation::Search(keys, search);
                         let id = self.send(&batch, operation.limits(), context);
@@ -237,7 +237,7 @@ impl Operations {
                             .insert(id, InFlight::Operation { command_id, operation, batch });
                         return;
                     }
-                    Ok(Ok(reply)) => Ok(reply),
+                    Ok(SearchStep::Found(reply)) => Ok(reply),
                     Err(fault) => Err(fault),
                 }
             }

@@ -10,8 +10,8 @@ use super::{ImmediateResult, Operations};
 use crate::connection::DEFAULT_LIMITS;
 use crate::frame::Limits;
 use crate::queue::command::Command;
-use crate::queue::decode::{Decoder, unexpected_reply};
-use crate::queue::encode::{self, Holder, Post, Search};
+use crate::queue::decode::{Decoder, SearchStep, unexpected_reply};
+use crate::queue::encode::{self, HeldMessage, Post, Search};
 use crate::queue::keys::Keys;
 use crate::queue::receipt::Reservation;
 
@@ -30,7 +30,7 @@ pub(super) enum PendingOperation {
         /// Whether the queue is listed by the same request.
         is_listed: bool,
     },
-    Delete(Vec<Option<Holder>>),
+    Delete(Vec<Option<HeldMessage>>),
     Touch {
         message: MessageId,
         reservation: Reservation,
@@ -95,8 +95,8 @@ impl Operations {
                 (PendingOperation::Touch { message, reservation, is_first }, vec![command])
             }
             QueueOp::Release { queue, receipt, delay, failed } => {
-                let holder = self.touches.holder(reservation_of(&receipt)?);
-                let command = encode::release(&keys(&queue), &holder, delay, failed);
+                let message = self.touches.held_message(reservation_of(&receipt)?);
+                let command = encode::release(&keys(&queue), &message, delay, failed);
                 (PendingOperation::Release, vec![command])
             }
             QueueOp::Peek { queue, count } => {
@@ -143,16 +143,16 @@ impl Operations {
         receipts: &[Receipt],
     ) -> Result<(PendingOperation, Vec<Command>), ImmediateResult> {
         let reservations = encode::reservations(receipts).into_iter();
-        let holder = |reservation: Reservation| self.touches.holder(reservation);
-        let holders: Vec<Option<Holder>> =
-            reservations.map(|reservation| reservation.map(holder)).collect();
-        let held: Vec<&Holder> = holders.iter().flatten().collect();
+        let held_message = |reservation: Reservation| self.touches.held_message(reservation);
+        let messages: Vec<Option<HeldMessage>> =
+            reservations.map(|reservation| reservation.map(held_message)).collect();
+        let held: Vec<&HeldMessage> = messages.iter().flatten().collect();
         if held.is_empty() {
-            let entries = holders.iter().map(|_| Err(Fault::new(FaultKind::LeaseLost)));
+            let entries = messages.iter().map(|_| Err(Fault::new(FaultKind::LeaseLost)));
             return Err(Box::new(Ok(QueueReply::Deleted(entries.collect()))));
         }
         let commands = encode::delete(&self.prefix.keys(queue), &held);
-        Ok((PendingOperation::Delete(holders), commands))
+        Ok((PendingOperation::Delete(messages), commands))
     }
 
     /// Handles that an operation was cancelled before it was sent, or could not be sent.
@@ -180,7 +180,7 @@ impl Operations {
                 }
                 Ok(QueueReply::Posted(entries))
             }
-            PendingOperation::Delete(holders) => decoder.delete(&holders, replies),
+            PendingOperation::Delete(messages) => decoder.delete(&messages, replies),
             PendingOperation::Touch { message, reservation, .. } => {
                 let result = decoder.touch(message, &reservation, single_reply(replies));
                 let is_known = match &result {
@@ -195,8 +195,10 @@ impl Operations {
             PendingOperation::Release => decoder.release(single_reply(replies)),
             PendingOperation::Peek => decoder.peek(single_reply(replies)),
             PendingOperation::Search(_, search) => {
-                let found = decoder.search(&search, single_reply(replies))?;
-                found.map_err(|_| Fault::new(FaultKind::NoMessage))
+                match decoder.search(&search, single_reply(replies))? {
+                    SearchStep::Found(reply) => Ok(reply),
+                    SearchStep::Continue(_) => Err(Fault::new(FaultKind::NoMessage)),
+                }
             }
             PendingOperation::Clear => decoder.clear(single_reply(replies)),
             PendingOperation::Queue { name, is_created } => {

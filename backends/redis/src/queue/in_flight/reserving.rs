@@ -16,7 +16,7 @@ use crate::queue::command_batch::CommandBatch;
 use crate::queue::decode::{Decoder, Messages, ReserveReply, unexpected_reply};
 use crate::queue::encode::{self, Reserve, Source};
 use crate::queue::keys::Keys;
-use crate::queue::next_due::NextDueReport;
+use crate::queue::next_due::{NextDue, NextDueReport};
 use crate::queue::receipt::{Reservation, ReserveId};
 
 /// The longest single wait of a server.
@@ -120,7 +120,7 @@ impl Operations {
     ) {
         match decode_reserve(&reserving, super::pending_operation::single_reply(replies), context) {
             Ok(ReserveReply::Nothing(due)) => {
-                self.wait(reserving, NextDueReport { at: context.now, due_after: due }, context)
+                self.wait(reserving, NextDueReport { at: context.now, due }, context)
             }
             Ok(ReserveReply::Messages(messages)) => {
                 self.complete_with_messages(reserving, messages, context)
@@ -152,7 +152,7 @@ impl Operations {
                 if reserving.early_ends.wait_ended(context.now) {
                     return self.pause(reserving, context);
                 }
-                self.wait(reserving, NextDueReport { at: context.now, due_after: due }, context);
+                self.wait(reserving, NextDueReport { at: context.now, due }, context);
             }
             // For instance, a server whose memory is full refuses to wait, but its queues can still
             // be emptied.
@@ -172,8 +172,7 @@ impl Operations {
         if reserving.command_id.is_none() || left < MIN_WAIT {
             return complete(&reserving, Ok(Reserved::default()), context);
         }
-        let due = report.due_after.unwrap_or(MAX_WAIT);
-        let until = report.at + MAX_WAIT.min(reserving.lease).min(due);
+        let until = report.at + report.due.at_most(MAX_WAIT.min(reserving.lease));
         let time = left.min(until.since(context.now)).max(MIN_WAIT);
         reserving.early_ends.began(time, context.now);
         // A script that gets no message makes due ones ready in any case.
@@ -216,8 +215,8 @@ impl Operations {
         let Messages { reserved, unusable, due } = messages;
         if let Some(due) = due {
             // The lease of these messages may be the first one to end.
-            let due = Some(due.unwrap_or(reserving.lease).min(reserving.lease));
-            self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due_after: due });
+            let due = NextDue::In(due.at_most(reserving.lease));
+            self.next_due.add(&reserving.queue, NextDueReport { at: context.now, due });
         }
         for (reservation, why) in &unusable {
             self.reject(&reserving.queue, reservation, *why, context);
@@ -243,8 +242,8 @@ impl Operations {
         let reservations = encode::reservations(&receipts);
         // In reverse order, because each is put in front of the others.
         let release = |reservation: Reservation| {
-            let holder = encode::Holder { reservation, next: None };
-            encode::release(&reserving.keys, &holder, Duration::ZERO, false)
+            let message = encode::HeldMessage { reservation, possible_next: None };
+            encode::release(&reserving.keys, &message, Duration::ZERO, false)
         };
         let commands: Vec<_> = reservations.into_iter().flatten().rev().map(release).collect();
         if !commands.is_empty() {
