@@ -92,7 +92,7 @@ impl<R: Runtime> IvyBuilder<R> {
         }
     }
 
-    /// The queue: `memory://`, which is private to this ivy and its clones; `memory://NAME`, which all
+    /// The queue: `memory://`, which is private to this [`Ivy`] and its clones; `memory://NAME`, which all
     /// ivies of this process with the same name and runtime share, for as long as there is one;
     /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]`, or
     /// `rediss://` for the same over TLS; or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the

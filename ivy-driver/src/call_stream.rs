@@ -22,7 +22,7 @@ use crate::call_listener::CallListener;
 use crate::call_progress::{CallNews, Until};
 use crate::error::Error;
 use crate::handler_waits::HandlerWaits;
-use crate::ivy::{Ivy, follow};
+use crate::ivy::{Ivy, listen};
 use crate::many::without_options;
 use crate::producer::CALLS_TOGETHER;
 use crate::runtime::{AsyncRuntime, Runtime};
@@ -208,7 +208,7 @@ impl<'a, R: Runtime, Output> CallStream<'a, R, Output> {
                     let watch = CallWatch { changes: Arc::clone(&self.changes), number: index };
                     let waits = self.ivy.waits();
                     let (listener, call) =
-                        follow(producer, waits, call, Until::Result, Some(watch));
+                        listen(producer, waits, call, Until::Result, Some(watch));
                     self.awaited.insert(index, listener);
                     passed.push(call);
                     if passed.len() == CALLS_TOGETHER {

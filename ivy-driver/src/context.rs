@@ -43,7 +43,7 @@ impl<R: Runtime> Ctx<R> {
         Ctx(Arc::new(Running { run, deadline, cancelled, span, waits, ivy }))
     }
 
-    /// The scheduled task's id, the same for all its attempts, and for all calls that chose it with
+    /// The called task's id, the same for all its attempts, and for all calls that chose it with
     /// [`CallOptions::id`](ivy_proto::task::CallOptions::id). A handler that must act only once can
     /// use it as an idempotency key: it claims the id in the database in which it acts.
     #[must_use]
@@ -139,7 +139,7 @@ impl<R: Runtime> Ctx<R> {
         &self.0.waits
     }
 
-    /// The worker's ivy, to schedule follow-up tasks with.
+    /// The worker's [`Ivy`], to call follow-up tasks with.
     ///
     /// A handler that waits for a result keeps its slot in the worker. If all slots are occupied by
     /// handlers that wait for tasks of the same worker, none of them makes progress; the worker

@@ -63,7 +63,7 @@ impl<R: AsyncRuntime> Ivy<R> {
     /// Calls a task as [`call`](Ivy::call) does, with options.
     ///
     /// # Errors
-    /// As [`call`](Ivy::call); also if an option is out of range.
+    /// As [`call`](Ivy::call); also if an option is invalid.
     pub async fn call_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -95,7 +95,7 @@ impl<R: AsyncRuntime> Ivy<R> {
     /// Sends a task as [`send`](Ivy::send) does, with options.
     ///
     /// # Errors
-    /// As [`send`](Ivy::send); also if an option is out of range.
+    /// As [`send`](Ivy::send); also if an option is invalid.
     pub async fn send_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -139,7 +139,7 @@ impl<R: AsyncRuntime> Ivy<R> {
 }
 
 impl<R: AsyncRuntime> Ivy<R> {
-    /// What this ivy, its clones and all their workers have counted so far, including workers that
+    /// What this [`Ivy`], its clones and all their workers have counted so far, including workers that
     /// have ended. Write it for Prometheus with
     /// [`write_openmetrics`](Snapshot::write_openmetrics).
     ///

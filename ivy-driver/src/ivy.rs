@@ -47,7 +47,7 @@ use crate::served_queues::ServedQueues;
 /// forked after the first use, calls fail with [`Stopped`](crate::ErrorKind::Stopped).
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
-    /// The waits of the handler that this ivy was passed to.
+    /// The waits of the handler that this [`Ivy`] was passed to.
     waits: Option<HandlerWaits>,
 }
 
@@ -105,8 +105,8 @@ impl<R: Runtime> Ivy<R> {
             .with_node_peers(*node_peers)
             .with_within(*within);
         if notifier.is_some() {
-            let with = producer_config.with_notifier(channel.clone());
-            producer_config = with.map_err(Error::config)?;
+            let configured = producer_config.with_notifier(channel.clone());
+            producer_config = configured.map_err(Error::config)?;
         }
         let meters = Meters::new(parts.backends);
         let shared = Shared {
@@ -123,10 +123,9 @@ impl<R: Runtime> Ivy<R> {
         Ok(Ivy { shared: Arc::new(shared), waits: None })
     }
 
-    /// Calls a task and returns what follows the call.
+    /// Calls a task and returns the listener of the call.
     ///
-    /// A caller may keep many such futures at once, so the arguments and the call are consumed
-    /// before the first wait.
+    /// The listener does not keep the arguments: a caller may wait for many calls at once.
     pub(crate) fn begin<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -137,7 +136,7 @@ impl<R: Runtime> Ivy<R> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
         let waits = self.waits();
-        let (call_listener, call) = follow(producer, waits, call, until, None);
+        let (call_listener, call) = listen(producer, waits, call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
     }
@@ -154,7 +153,7 @@ impl<R: Runtime> Ivy<R> {
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
         let call = self.with_callback(call.map_err(|why| invalid_call(id, options, why))?, until);
-        let (call_listener, call) = follow(producer, self.waits(), call, until, None);
+        let (call_listener, call) = listen(producer, self.waits(), call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
         Ok(call_listener)
     }
@@ -200,7 +199,7 @@ impl<R: Runtime> Ivy<R> {
         self.shared.parts.events.watch()
     }
 
-    /// Reads the keyset file named by `IVY_KEYSET` again and applies its keys to this ivy, all
+    /// Reads the keyset file named by `IVY_KEYSET` again and applies its keys to this [`Ivy`], all
     /// clones and workers, from the next message on. It reads one file and blocks on nothing else.
     ///
     /// A program that passed its own [`Keyring`](ivy_proto::wire::crypto::Keyring) replaces the
@@ -208,7 +207,7 @@ impl<R: Runtime> Ivy<R> {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the keyset did not come from a file, or the file is
-    /// invalid. The old keys then stay in force.
+    /// invalid. The old keys then remain in use.
     pub fn reload_keyset(&self) -> Result<(), Error<R>> {
         let Some(file) = &self.shared.parts.keyset_file else {
             let error = "no keyset file to reload: IVY_KEYSET does not name one";
@@ -223,14 +222,14 @@ impl<R: Runtime> Ivy<R> {
         self.shared.parts.sources
     }
 
-    /// Where the queue's server is, for people: a URL without credentials. `None` if the backend does
+    /// Where the queue's server is, for display: a URL without credentials. `None` if the backend does
     /// not say so.
     #[must_use]
     pub fn queue_address(&self) -> Option<&str> {
         self.shared.parts.addresses.queue.as_deref()
     }
 
-    /// Where the notifier's server is, for people: a URL without credentials. `None` if the backend
+    /// Where the notifier's server is, for display: a URL without credentials. `None` if the backend
     /// does not say so, or there is no notifier.
     #[must_use]
     pub fn notifier_address(&self) -> Option<&str> {
@@ -267,7 +266,7 @@ impl<R: Runtime> Ivy<R> {
         self.shared.parts.notifier.clone()
     }
 
-    /// The same ivy for a handler, whose worker tracks what the handler waits for.
+    /// The same [`Ivy`] for a handler, whose worker tracks what the handler waits for.
     pub(crate) fn of_handler(self, waits: HandlerWaits) -> Self {
         Ivy { waits: Some(waits), ..self }
     }
@@ -293,7 +292,8 @@ impl<R: Runtime> Ivy<R> {
         &self.shared.nudges
     }
 
-    /// Who serves the queues, if they are in memory. Call it in the runtime that uses this ivy.
+    /// Who serves the queues, if they are in memory. Call it in the runtime that uses this
+    /// [`Ivy`].
     pub(crate) fn served(&self) -> Option<ServedQueues> {
         self.shared.parts.memory.as_ref().map(Memory::served)
     }
@@ -360,7 +360,7 @@ impl<R: Runtime> Ivy<R> {
 }
 
 /// Creates the listener of a call.
-pub(crate) fn follow<R: Runtime>(
+pub(crate) fn listen<R: Runtime>(
     producer: &Arc<Producer>,
     waits: Option<HandlerWaits>,
     call: Call,

@@ -11,7 +11,7 @@ use crate::call_listener::CallListener;
 use crate::call_progress::Until;
 use crate::error::Error;
 use crate::handle::Handle;
-use crate::ivy::{Ivy, follow};
+use crate::ivy::{Ivy, listen};
 use crate::producer::CALLS_TOGETHER;
 use crate::runtime::{AsyncRuntime, Runtime};
 #[cfg(feature = "threads")]
@@ -175,7 +175,7 @@ impl<R: Runtime> Ivy<R> {
             for (args, options) in calls.by_ref().take(MAX_UNSENT - unsent.len()) {
                 let call = self.prepare(task, &args, &options, until);
                 unsent.push_back(call.map(|call| {
-                    let (listener, call) = follow(&producer, waits.clone(), call, until, None);
+                    let (listener, call) = listen(&producer, waits.clone(), call, until, None);
                     passed.push(call);
                     listener
                 }));

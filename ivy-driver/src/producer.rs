@@ -175,7 +175,7 @@ impl<R: Runtime> ProducerRole<R> {
         check_accepted("producer", self.machine.handle_input(calls, now));
     }
 
-    fn follow(&mut self, call: &Call, progress: CallProgress) {
+    fn listen(&mut self, call: &Call, progress: CallProgress) {
         self.listeners.insert(call.id, Listener { progress, reply: call.reply });
     }
 
@@ -230,7 +230,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
             ProducerCommand::Calls(calls) => {
                 self.listeners.reserve(calls.len());
                 for (call, progress) in calls {
-                    self.follow(&call, progress);
+                    self.listen(&call, progress);
                     self.calls.push(call);
                     if self.calls.len() == CALLS_TOGETHER {
                         self.feed_calls(now);
@@ -240,7 +240,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
             ProducerCommand::WaitingCalls(calls) => {
                 self.listeners.reserve(calls.len());
                 let calls = calls.into_iter().map(|(call, progress)| {
-                    self.follow(&call, progress);
+                    self.listen(&call, progress);
                     call
                 });
                 let calls = calls.collect();

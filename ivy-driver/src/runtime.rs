@@ -52,7 +52,7 @@ pub trait Runtime: Clients + Sized {
     /// Runs the callbacks of results.
     type Callbacks: Callbacks;
 
-    /// The name of the runtime, for people.
+    /// The name of the runtime, for display.
     const NAME: &'static str = "custom";
 
     /// Identifies the runtime that the caller runs in, if a process may have several of this type,

@@ -100,8 +100,8 @@ impl TestFailure {
         matches!(self.next, NextStep::Retry { .. })
     }
 
-    /// The delay after which the task runs again without losing an attempt, if the handler postponed
-    /// it.
+    /// The delay after which the task runs again without counting an attempt, if the handler
+    /// postponed it.
     #[must_use]
     pub fn postponed_by(&self) -> Option<Duration> {
         match self.next {

@@ -49,7 +49,7 @@ impl<C: Clients> Ivy<Threads<C>> {
     /// Calls a task as [`call`](Ivy::call) does, with options.
     ///
     /// # Errors
-    /// As [`call`](Ivy::call); also if an option is out of range.
+    /// As [`call`](Ivy::call); also if an option is invalid.
     pub fn call_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -77,7 +77,7 @@ impl<C: Clients> Ivy<Threads<C>> {
     /// Sends a task as [`send`](Ivy::send) does, with options.
     ///
     /// # Errors
-    /// As [`send`](Ivy::send); also if an option is out of range.
+    /// As [`send`](Ivy::send); also if an option is invalid.
     pub fn send_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -121,7 +121,7 @@ impl<C: Clients> Ivy<Threads<C>> {
 }
 
 impl<C: Clients> Ivy<Threads<C>> {
-    /// What this ivy, its clones and all their workers have counted so far, including workers that
+    /// What this [`Ivy`], its clones and all their workers have counted so far, including workers that
     /// have ended. Write it for Prometheus with
     /// [`write_openmetrics`](Snapshot::write_openmetrics).
     ///
