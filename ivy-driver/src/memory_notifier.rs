@@ -53,7 +53,7 @@ impl MemoryNotifier {
         // Each sender of the channel adds one slot.
         let (notices, receiver) = mpsc::channel(UNREAD_NOTICES - 1);
         let mut subscribers = self.subscribers();
-        // Removes subscribers that have left, even if nothing is published.
+        // Removes dropped subscribers, even if nothing is published.
         subscribers.retain(|subscriber| !subscriber.notices.is_closed());
         subscribers.push(Subscriber { channels, notices });
         receiver

@@ -22,7 +22,7 @@ use crate::task::{TaskError, TaskReleased, TaskStatus};
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
-/// A scheduled task, as named in events.
+/// A called task, as named in events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRef {
     /// The task's id.

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// Identifies a scheduled task from the call to its result, across retries and resends.
+/// Identifies a called task from the call to its result, across retries and resends.
 ///
 /// 128 bits, random or [derived](TaskId::derived) from a key of the application, written as 22
 /// characters of base64url. Sent in `options.ivy.id`.

@@ -277,8 +277,8 @@ macro_rules! adapter {
                     self.drain_limit(limit)
                 }
 
-                fn presence(self, is_present: bool) -> Self {
-                    self.presence(is_present)
+                fn presence(self, enabled: bool) -> Self {
+                    self.presence(enabled)
                 }
 
                 fn start(self) -> $ivy::Result<$ivy::Worker> {

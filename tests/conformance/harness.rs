@@ -165,7 +165,7 @@ pub(crate) trait Builder: Sized {
     fn backoff(self, backoff: Backoff) -> Self;
     fn max_deliveries(self, deliveries: u32) -> Self;
     fn drain_limit(self, limit: Duration) -> Self;
-    fn presence(self, is_present: bool) -> Self;
+    fn presence(self, enabled: bool) -> Self;
     fn start(self) -> Result<Self::Worker, Self::Error>;
 }
 

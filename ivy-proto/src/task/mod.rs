@@ -6,7 +6,7 @@
 //!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
 //!   same for threads. [`State`] is a value that handlers share, [`Next`] what a layer surrounds.
 //! * [`Callbacks`] are called with the results of tasks.
-//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, [`TaskReleased`] why
+//! * [`TaskStatus`] is the state of a called task, [`TaskOutcome`] its result, [`TaskReleased`] why
 //!   it waits for another worker, and [`TimedOut`] what its caller knows if there is no result.
 //!
 //! Some task names are reserved: the properties of every JavaScript object (`toString`,

@@ -22,7 +22,7 @@ pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IvyOptions {
-    /// The scheduled task's id, the same in all its messages and notices.
+    /// The called task's id, the same in all its messages and notices.
     pub id: TaskId,
     /// The channel on which the caller waits for the outcome. Not checked here: a worker publishes
     /// only to channels with its own configured prefix.

@@ -16,8 +16,8 @@ use super::replay_window::ReplayWindow;
 pub struct WorkerSetup {
     config: WorkerConfig,
     queue: Option<QueueName>,
-    is_present: bool,
-    shows_process: bool,
+    publishes_presence: bool,
+    names_process: bool,
     error: Option<SetupError>,
 }
 
@@ -53,7 +53,13 @@ impl WorkerSetup {
     /// Starts from this configuration.
     #[must_use]
     pub fn new(config: WorkerConfig) -> Self {
-        WorkerSetup { config, queue: None, is_present: true, shows_process: true, error: None }
+        WorkerSetup {
+            config,
+            queue: None,
+            publishes_presence: true,
+            names_process: true,
+            error: None,
+        }
     }
 
     /// Records the result of registering a handler.
@@ -123,13 +129,13 @@ impl WorkerSetup {
     }
 
     /// Whether the worker publishes presence records, if the configuration contains its identity.
-    pub fn presence(&mut self, is_present: bool) {
-        self.is_present = is_present;
+    pub fn presence(&mut self, enabled: bool) {
+        self.publishes_presence = enabled;
     }
 
     /// Whether its presence records name its host and process.
-    pub fn presence_host(&mut self, shows_process: bool) {
-        self.shows_process = shows_process;
+    pub fn presence_host(&mut self, enabled: bool) {
+        self.names_process = enabled;
     }
 
     /// See [`WorkerConfig::with_backoff`].
@@ -156,7 +162,7 @@ impl WorkerSetup {
         self,
         tasks: impl IntoIterator<Item = (&'a TaskName, Option<&'a TaskSettings>)>,
     ) -> Result<WorkerConfig, SetupError> {
-        let WorkerSetup { mut config, queue, is_present, shows_process, error } = self;
+        let WorkerSetup { mut config, queue, publishes_presence, names_process, error } = self;
         if let Some(error) = error {
             return Err(error);
         }
@@ -168,10 +174,11 @@ impl WorkerSetup {
             };
             config.tasks.insert(name.clone(), settings);
         }
-        config.presence = config.presence.filter(|_| is_present).map(|identity| match identity {
-            shown if shows_process => shown,
-            hidden => Identity { host: None, pid: None, ..hidden },
-        });
+        config.presence =
+            config.presence.filter(|_| publishes_presence).map(|identity| match identity {
+                shown if names_process => shown,
+                hidden => Identity { host: None, pid: None, ..hidden },
+            });
         Ok(config)
     }
 
