@@ -4,7 +4,7 @@
 //!
 //! A case knows its backend only by its [`Capabilities`](ivy_proto::queue::Capabilities). It uses a
 //! queue of its own, and runs in virtual time if the backend is in this process. A new backend is a
-//! line in [`backends`]; it must pass before it serves a worker.
+//! line in [`backends`], and must pass before a worker uses it.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -21,12 +21,12 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::backends::{Backend, Servers};
 
-/// How many cases run at a time if the command line does not specify it. They mostly wait.
-const AT_A_TIME: usize = 16;
+/// How many cases run concurrently if the command line does not specify it. They mostly wait.
+const CONCURRENT_CASES: usize = 16;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(AT_A_TIME);
+    arguments.test_threads.get_or_insert(CONCURRENT_CASES);
     let servers = Arc::new(Servers::default());
     let mut trials = Vec::new();
     for backend in backends::queues() {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A case, for a bench of this kind.
+/// A case that runs with a fixture of this type.
 pub(crate) struct Case<Fixture> {
     pub(crate) name: &'static str,
     pub(crate) run: fn(Fixture) -> BoxFuture<()>,

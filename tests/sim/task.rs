@@ -69,7 +69,7 @@ pub(crate) enum SendResult {
     Unknown,
 }
 
-/// Why a task may be run more often than it should, or dead-lettered although it is healthy.
+/// Why a task may be run more often than it should, or dead-lettered although its handler would succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u16)]
 pub(crate) enum Cause {
@@ -140,16 +140,18 @@ impl fmt::Debug for Causes {
     }
 }
 
+/// A called task: first what should happen to it, then what has happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) id: TaskId,
+    /// The index of its definition, a `Kind`.
     pub(crate) kind: usize,
     /// Where it is called, if not in the queue of its kind.
     pub(crate) queue: Option<QueueName>,
     pub(crate) sender: Sender,
     pub(crate) plan: Plan,
     pub(crate) reply: ReplyTo,
-    /// Whether a second copy is forbidden because it must not be retried.
+    /// Whether it must not be retried: a second message of it breaks a law.
     pub(crate) once: bool,
     pub(crate) max_attempts: u32,
     pub(crate) has_deadline: bool,
@@ -264,8 +266,8 @@ impl Task {
     }
 
     /// Records the options of one of its messages.
-    pub(crate) fn record(&mut self, attempt_info: AttemptInfo, clock_is_right: bool) {
-        self.dues.entry(attempt_info.key()).or_insert(clock_is_right);
+    pub(crate) fn record(&mut self, attempt_info: AttemptInfo, clock_is_correct: bool) {
+        self.dues.entry(attempt_info.key()).or_insert(clock_is_correct);
         self.requeued.get_or_insert(attempt_info.requeued);
     }
 
@@ -306,7 +308,8 @@ impl Task {
     }
 }
 
-/// The arguments of the task with this number. The marks identify its messages in any wrapping.
+/// The arguments of the task with this number. A search for the
+/// marked number finds each message and letter that contains the arguments.
 pub(crate) fn args(number: usize) -> String {
     format!("[\"#{number}#\"]")
 }

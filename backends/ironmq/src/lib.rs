@@ -55,7 +55,7 @@
 //! below `iron_mq` take precedence over those at the root. A server named by a file is used only
 //! with a token of the same file or of a weaker source, and no file turns off TLS if a URL or a
 //! variable turns it on. Such a configuration is refused, because a user who can write to the
-//! current folder could redirect the token.
+//! current directory could redirect the token.
 //!
 //! # Limits
 //!
@@ -67,7 +67,7 @@
 //! a delay | 7 days, in whole seconds, rounded up
 //! a lease | 1 s to 24 h, in whole seconds; IronMQ documents 30 s as the shortest, and a shorter one comes with a warning
 //! the wait of a reserve | 30 s
-//! a response | the size that its operation can require; a larger one is not read to its end and fails with `BadReply`
+//! a response | the size that its operation can require; a larger one is not read to its end and fails with `ReplyLost`
 //! a redirect | not followed, because it would forward the token
 //! `Retry-After` | respected up to 60 s
 //!
@@ -75,7 +75,7 @@
 //!
 //! * A posted message is stored on the server until it is deleted, or until it expires: 7 days
 //!   after its post, unless the queue's `message_expiration` differs (30 days at most). Expired
-//!   messages are lost without a trace, dead letters too.
+//!   messages are deleted without a record, dead letters too.
 //! * At least once: a message whose lease ends is delivered again, at its previous position. If the
 //!   response to a post is lost and the message is posted again, it may exist twice; the task has
 //!   the same id in both. If the response to a reserve is lost, its messages return when their
@@ -253,9 +253,9 @@ impl IronMq {
     /// Decodes the response to the operation.
     ///
     /// # Errors
-    /// The [`Fault`] that the response reports. If a success response does not confirm the
-    /// operation, for example with one id for each posted message, that is [`FaultKind::BadReply`], and whether the
-    /// operation took effect is unknown.
+    /// The [`Fault`] that the response reports. [`FaultKind::BadReply`] if a success response does not
+    /// confirm the operation, such as a post without one id for each message: then it is unknown
+    /// whether the operation took effect.
     pub fn decode(&self, op: &QueueOp, response: Response<Bytes>) -> Result<QueueReply, Fault> {
         self.decode_noting(op, response, |_| {})
     }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::address::RedisAddress;
 use ivy_proto::backend::{ConnectionId, Endpoint, Output};
 use ivy_proto::event::Event;
 
+use crate::address::RedisAddress;
 use crate::connection::RespConnection;
 use crate::protocol_errors::ProtocolErrors;
 

@@ -7,21 +7,21 @@ use ivy_proto::{Backoff, Moment};
 
 use crate::error_reply::RedisError;
 
-/// How many errors in a row cause the first pause. A few damaged replies may have many causes.
-const TOLERATED: u32 = 5;
+/// How many errors in a row cause the first pause. Fewer may have a temporary cause.
+const ERRORS_BEFORE_PAUSE: u32 = 5;
 /// The first pause and the following ones.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(30));
-/// Without an error for so long, the next one counts as the first.
+/// After this time without an error, the next one counts as the first.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
-/// What to do about it.
+/// What an operator can do about the errors.
 const ADVICE: &str =
     "check that the address is that of a Redis server, and that no proxy changes its replies";
 
 /// The connections that were closed because the server sent a reply that no request asked for, or
 /// bytes that are no reply.
 ///
-/// Each may have served requests before, so that a request alone does not notice how often
-/// connections are replaced. After several errors in a row, no connection is opened during a pause,
+/// Each may have served requests before, so that no single request shows how often connections are
+/// replaced. After several errors in a row, no connection is opened during a pause,
 /// and requests fail immediately. Whoever sent them reports that and repeats them.
 #[derive(Debug, Default)]
 pub(crate) struct ProtocolErrors {
@@ -43,7 +43,8 @@ impl ProtocolErrors {
     /// Why no connection may be opened now, if so.
     pub(crate) fn refusal(&self, now: Moment) -> Option<RedisError> {
         let (at, error) = self.last.as_ref()?;
-        let pause = self.in_a_row.checked_sub(TOLERATED).map(|earlier| PAUSE.ceiling(earlier))?;
+        let pause =
+            self.in_a_row.checked_sub(ERRORS_BEFORE_PAUSE).map(|earlier| PAUSE.ceiling(earlier))?;
         (now < *at + pause).then(|| RedisError {
             kind: NotifyFaultKind::Unreachable,
             detail: format!("{} ({} times in a row); {ADVICE}", error.detail, self.in_a_row),
@@ -82,10 +83,10 @@ mod tests {
     #[test]
     fn errors_are_forgotten_after_a_minute_without_one() {
         let mut errors = ProtocolErrors::default();
-        (1..TOLERATED).for_each(|_| errors.record(&error(), after(0)));
+        (1..ERRORS_BEFORE_PAUSE).for_each(|_| errors.record(&error(), after(0)));
         errors.record(&error(), after(60_000));
         assert_eq!(errors.refusal(after(60_000)), None);
-        (1..TOLERATED).for_each(|_| errors.record(&error(), after(119_999)));
+        (1..ERRORS_BEFORE_PAUSE).for_each(|_| errors.record(&error(), after(119_999)));
         let refusal = errors.refusal(after(120_998)).unwrap();
         assert_eq!(refusal.kind, NotifyFaultKind::Unreachable);
         assert!(refusal.detail.starts_with("not a reply (5 times"), "{}", refusal.detail);

@@ -6,7 +6,7 @@ use serde::ser::{self, Serialize, Serializer};
 
 type Checked = Result<(), serde_json::Error>;
 
-/// Refuses a value that contains NaN or an infinity. `serde_json` writes them as `null`, which a
+/// Rejects a value that contains NaN or an infinity. `serde_json` writes them as `null`, which a
 /// reader takes for an absent value.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Checked {
     value.serialize(Finite)

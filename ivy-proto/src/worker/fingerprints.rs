@@ -10,12 +10,13 @@ use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 
+/// How many messages are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
 /// For each message a hash of its queue and id, and a hash of its body.
 #[derive(Debug, Default)]
 pub(super) struct Fingerprints {
-    of: SortedHashMap<u64, u64>,
+    body_by_id: SortedHashMap<u64, u64>,
     oldest_first: VecDeque<u64>,
 }
 
@@ -34,22 +35,22 @@ impl Fingerprints {
             ReceivedBody::Missing => fingerprint(&"missing"),
             ReceivedBody::TooLarge => fingerprint(&"too large"),
         };
-        if let Some(before) = self.of.insert(id, body) {
+        if let Some(before) = self.body_by_id.insert(id, body) {
             return before != body;
         }
         self.oldest_first.push_back(id);
         if self.oldest_first.len() > MAX_REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
         {
-            self.of.remove(&oldest);
+            self.body_by_id.remove(&oldest);
         }
         false
     }
 }
 
-fn fingerprint(what: &impl Hash) -> u64 {
+fn fingerprint(value: &impl Hash) -> u64 {
     let mut hasher = FxHasher::default();
-    what.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -86,7 +87,10 @@ mod tests {
         for n in 0..=MAX_REMEMBERED {
             seen.add(&queue("a"), &MessageId::new(n.to_string()), &text("x"));
         }
-        assert_eq!((seen.of.len(), seen.oldest_first.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!(
+            (seen.body_by_id.len(), seen.oldest_first.len()),
+            (MAX_REMEMBERED, MAX_REMEMBERED)
+        );
         assert!(!seen.add(&queue("a"), &MessageId::new("0"), &text("y")));
         assert!(seen.add(&queue("a"), &MessageId::new(MAX_REMEMBERED.to_string()), &text("y")));
     }

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use ivy_core_tests::recorded::NOTICES;
 use ivy_driver::{Ivy, Runtime, SubscriptionEvent};
 use ivy_proto::{ChannelName, Rng};
-use ivy_test_kit::{ScriptedRedis, cut_at_two};
+use ivy_test_kit::{ScriptedRedis, cut_at_two_positions};
 
 /// At how many pairs of positions each notice is cut, for each client. All pairs are too many.
 const PAIRS: usize = 100;
@@ -23,7 +23,7 @@ async fn each_recorded_notice_survives_being_split<R: Runtime>() {
         assert!(matches!(events.next().await, Some(SubscriptionEvent::Subscribed)));
         for _ in 0..PAIRS {
             redis.publish_in_pieces(channel.as_str(), notice.as_bytes(), |message| {
-                cut_at_two(message, &mut rng)
+                cut_at_two_positions(message, &mut rng)
             });
             match events.next().await {
                 Some(SubscriptionEvent::Notice { payload, .. }) => {

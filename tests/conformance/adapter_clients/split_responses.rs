@@ -9,7 +9,7 @@ use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
 use ivy_proto::backend::{Exchange, Step};
-use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then, cut_at_two};
+use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then, cut_at_two_positions};
 
 /// At how many pairs of positions each response is cut, for each client. All pairs are too many.
 const PAIRS: usize = 40;
@@ -39,7 +39,7 @@ async fn each_recorded_response_survives_being_split(client: Option<Box<dyn Http
     for Recorded { op, status, body, reply } in recorded::responses() {
         for response in as_http(status, &body) {
             for _ in 0..PAIRS {
-                let pieces = cut_at_two(&response, &mut rng);
+                let pieces = cut_at_two_positions(&response, &mut rng);
                 server.respond(ScriptedResponse { pieces: pieces.clone(), then: Then::KeepAlive });
                 let Step::Send(request) = ironmq.start(&op, Duration::ZERO) else {
                     panic!("each operation is a request")

@@ -19,10 +19,10 @@ pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(fixture: &Fixture<H>
     const NORMAL: u64 = 2;
     let double = fixture.own(DOUBLE);
     let (gate, executed) = (Gate::default(), Journal::new());
-    let (closed, journal) = (gate.clone(), executed.clone());
+    let (handler_gate, journal) = (gate.clone(), executed.clone());
     let handler = move |job: Job, (n,)| {
         journal.write(n);
-        closed.pass(&job).map(|()| 2 * n)
+        handler_gate.pass(&job).map(|()| 2 * n)
     };
     let worker = fixture.worker().concurrency(1).priorities([9]).register(&double, handler);
     let _worker = worker.start().unwrap();
@@ -43,24 +43,24 @@ pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(fixture: &Fixture<H>
     assert_eq!(executed.entries(), [FIRST, URGENT, NORMAL]);
 }
 
-/// A priority is served only by workers that name it, for themselves or for a task.
+/// A priority is served only by workers that are configured with it, or that have a task with it.
 pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
-    let _unaware = fixture.doubling(&double);
+    let _without = fixture.doubling(&double);
     let options = CallOptions::new().priority(5);
     let handle = fixture.ivy.call_with(&double, (21,), options).unwrap();
     fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
     assert_eq!(fixture.size(&format!("{}.p5", fixture.name)), 1);
     let worker = fixture.worker().priorities([5]).register(&double, |_, (n,)| Ok(2 * n));
-    let _aware = worker.start().unwrap();
+    let _with = worker.start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// A route is served only by workers that name it, with all their tasks.
+/// A route is served only by workers that are configured with it, for all their tasks.
 pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let route = format!("{}.route", fixture.name);
-    let _elsewhere = fixture.doubling(&double);
+    let _without = fixture.doubling(&double);
     let options = CallOptions::new().route(&route);
     let handle = fixture.ivy.call_with(&double, (21,), options).unwrap();
     fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
@@ -72,7 +72,7 @@ pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fix
         journal.write(job.queue);
         Ok(2 * n)
     };
-    let _there = fixture.worker().route(&route).register(&double, handler).start().unwrap();
+    let _with = fixture.worker().route(&route).register(&double, handler).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     assert_eq!(queues.entries()[0].as_str(), route);
 }
@@ -98,7 +98,7 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>
     };
     let worker = fixture.worker().concurrency(1).route(&heavy).weight(&heavy, 3);
     let _worker = worker.register(&double, handler).start().unwrap();
-    // The first comes from whichever queue is quicker, so it is not counted.
+    // The first message comes from the queue that replies first, so it is not counted.
     for turn in 1..=TURNS {
         eventually_eq(turn, || queues.len());
         eventually("both queues have a message to start", || {
@@ -125,9 +125,9 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>
 pub(crate) fn queues_get_their_shares_when_slots_are_filled_together<H: Harness>(
     fixture: &Fixture<H>,
 ) {
-    const PLACES: usize = 4;
+    const SLOTS: usize = 4;
     const ROUNDS: usize = 15;
-    const STARTS: usize = PLACES * ROUNDS;
+    const STARTS: usize = SLOTS * ROUNDS;
     let double = fixture.own(DOUBLE);
     let heavy = format!("{}.heavy", fixture.name);
     for n in 0..STARTS as u64 {
@@ -142,16 +142,16 @@ pub(crate) fn queues_get_their_shares_when_slots_are_filled_together<H: Harness>
         turns.lock().unwrap().recv().map_err(|_| TaskError::new("the scenario is over"))?;
         Ok(2 * n)
     };
-    let worker = fixture.worker().concurrency(PLACES).route(&heavy).weight(&heavy, 3);
+    let worker = fixture.worker().concurrency(SLOTS).route(&heavy).weight(&heavy, 3);
     let _worker = worker.register(&double, handler).start().unwrap();
     for round in 1..=ROUNDS {
-        eventually_eq(PLACES * round, || queues.len());
-        for _ in 0..PLACES {
+        eventually_eq(SLOTS * round, || queues.len());
+        for _ in 0..SLOTS {
             go.send(()).unwrap();
         }
     }
     let of_heavy = queues.entries().iter().take(STARTS).filter(|q| q.as_str() == heavy).count();
     // Up to one round may be in flight when the shares are corrected.
     let exact = STARTS * 3 / 4;
-    assert!(of_heavy.abs_diff(exact) <= PLACES, "{of_heavy} of {STARTS} starts instead of {exact}");
+    assert!(of_heavy.abs_diff(exact) <= SLOTS, "{of_heavy} of {STARTS} starts instead of {exact}");
 }

@@ -24,7 +24,7 @@ mod tools;
 pub use build::{binary, example};
 pub use ironmq::IvyServer;
 pub use notices::{Notice, Notices};
-pub use pieces::cut_at_two;
+pub use pieces::cut_at_two_positions;
 pub use port::ClosedPort;
 pub use process::Process;
 pub use proxy::{FaultyProxy, HeldResponses, ProxyFault, RequestKind};

@@ -11,15 +11,15 @@ const BETWEEN_PIECES: Duration = Duration::from_micros(500);
 
 /// The bytes, cut at two random positions.
 #[must_use]
-pub fn cut_at_two(bytes: &[u8], rng: &mut Rng) -> Vec<Vec<u8>> {
-    let mut place = || usize::try_from(rng.up_to(bytes.len() as u64)).unwrap_or_default();
-    let (one, other) = (place(), place());
+pub fn cut_at_two_positions(bytes: &[u8], rng: &mut Rng) -> Vec<Vec<u8>> {
+    let mut position = || usize::try_from(rng.up_to(bytes.len() as u64)).unwrap_or_default();
+    let (one, other) = (position(), position());
     let (before, last) = bytes.split_at(one.max(other));
     let (first, middle) = before.split_at(one.min(other));
     [first, middle, last].map(<[u8]>::to_vec).to_vec()
 }
 
-/// Sends one piece after the other. Empty pieces are left out.
+/// Sends one piece after the other. Empty pieces are skipped.
 pub(crate) fn send_pieces(mut stream: impl Write, pieces: &[Vec<u8>]) -> io::Result<()> {
     let pieces = pieces.iter().filter(|piece| !piece.is_empty());
     for (number, piece) in pieces.enumerate() {

@@ -37,7 +37,7 @@ pub(crate) struct Requests {
     completed: VecDeque<CompletedRequest>,
 }
 
-/// Something to send.
+/// An item that waits to be sent.
 #[derive(Debug)]
 enum Outgoing {
     Publishing(Publishing),
@@ -120,8 +120,8 @@ impl Requests {
         effects: &mut Effects,
         now: Moment,
     ) {
-        while let Some((connection, expected)) = self.connection_with_limits(connection_id) {
-            match connection.next_step(&expected) {
+        while let Some((connection, limits)) = self.connection_with_limits(connection_id) {
+            match connection.next_step(&limits) {
                 Ok(ConnectionStep::Wait) => break,
                 Ok(ConnectionStep::Send(command)) => effects.send(connection_id, command),
                 Ok(ConnectionStep::Ready { ignores_user }) => {
@@ -168,8 +168,8 @@ impl Requests {
         if let Some(opening) = &self.opening
             && opening.until <= now
         {
-            let late = "it does not respond in time";
-            let broken = opening.connection.fault(NotifyFaultKind::Unreachable, &late);
+            let detail = "it does not respond in time";
+            let broken = opening.connection.fault(NotifyFaultKind::Unreachable, &detail);
             self.fail(opening.connection_id, &broken, effects, now);
         }
         let late: Vec<ConnectionId> = self
@@ -179,8 +179,8 @@ impl Requests {
             .collect();
         for connection_id in late {
             if let Some(connection) = self.connection(connection_id) {
-                let late = "it did not respond in time";
-                let broken = connection.fault(NotifyFaultKind::ConnectionLost, &late);
+                let detail = "it did not respond in time";
+                let broken = connection.fault(NotifyFaultKind::ConnectionLost, &detail);
                 self.fail(connection_id, &broken, effects, now);
             }
         }
@@ -272,8 +272,8 @@ impl Requests {
     ) {
         match value {
             Value::Int(0) if self.should_repeat(&publishing, generation, now) => {
-                let again = Publishing { is_repeated: true, ..publishing };
-                self.outgoing.push_front(Outgoing::Publishing(again));
+                let repeated = Publishing { is_repeated: true, ..publishing };
+                self.outgoing.push_front(Outgoing::Publishing(repeated));
             }
             Value::Int(receivers) if *receivers >= 0 => {
                 let receivers = receivers.unsigned_abs();
@@ -313,11 +313,11 @@ impl Requests {
         !publishing.is_repeated && self.replacement.on_no_subscriber(generation, channel, now)
     }
 
-    /// A reply arrived without a request: all further replies are suspect.
+    /// Fails a connection whose reply no request asked for: its further replies may be wrong as well.
     fn fail_unexpected(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
         if let Some(connection) = self.connection(connection_id) {
-            let unexpected = "its reply does not match the command";
-            let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unexpected);
+            let detail = "its reply does not match the command";
+            let broken = connection.fault(NotifyFaultKind::ConnectionLost, &detail);
             effects.protocol_errors.record(&broken, now);
             self.fail(connection_id, &broken, effects, now);
         }
@@ -335,7 +335,7 @@ impl Requests {
         self.lost(connection_id, broken, effects, now);
     }
 
-    /// A connection is lost.
+    /// Fails the requests in flight on a lost connection.
     fn lost(
         &mut self,
         connection_id: ConnectionId,
@@ -405,7 +405,7 @@ impl Requests {
             Outgoing::Publishing(Publishing { command_id, .. }) => {
                 let mut broken = broken.clone();
                 if !was_sent && broken.kind == NotifyFaultKind::ConnectionLost {
-                    // It was surely not published.
+                    // It was certainly not published.
                     broken.kind = NotifyFaultKind::Unreachable;
                 }
                 effects.push(Output::Published(command_id, Err(broken.into())));
@@ -447,12 +447,12 @@ impl Requests {
             return self.opening.as_mut().map(|opening| (&mut opening.connection, DEFAULT_LIMITS));
         }
         let pipeline = self.pipeline(connection_id)?;
-        let expected = pipeline.expected();
-        Some((&mut pipeline.connection, expected))
+        let limits = pipeline.next_limits();
+        Some((&mut pipeline.connection, limits))
     }
 }
 
-/// Appends something to the commands that are sent with it.
+/// Appends the commands of an item to those that are sent together.
 fn pack(item: Outgoing, generation: Generation, commands: &mut Vec<u8>) -> Sent {
     match item {
         Outgoing::Publishing(publishing) => {

@@ -62,7 +62,7 @@ impl Pipeline {
     }
 
     /// The limits of the next reply.
-    pub(super) fn expected(&self) -> Limits {
+    pub(super) fn next_limits(&self) -> Limits {
         match self.in_flight.front() {
             Some((Sent::Request(request, _), _)) => request.limits,
             _ => DEFAULT_LIMITS,

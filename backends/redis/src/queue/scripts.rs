@@ -17,7 +17,7 @@ pub(crate) enum Script {
     Touch,
     /// Releases a message.
     Release,
-    /// Moves an element that is not a message to the dead-letter queue.
+    /// Moves an element that no worker can handle to the dead-letter queue.
     Reject,
     /// Puts back messages that are reserved without a lease.
     Orphans,

@@ -17,6 +17,7 @@ pub(super) struct Group<'a> {
     /// The key that opens them, if they cannot be read without it.
     key: Option<&'a str>,
     count: u64,
+    /// When the letters were dead-lettered, in milliseconds since 1970.
     oldest: Option<u64>,
     newest: Option<u64>,
 }
@@ -26,9 +27,9 @@ pub(super) fn group(letters: &[Message]) -> Vec<Group<'_>> {
     for letter in letters {
         let queue = letter.queue.as_str();
         let task = letter.description.task.as_ref().map(|task| task.name.as_str());
-        let envelope = letter.description.letter.as_ref();
-        let reason = envelope.map(|letter| letter.reason.as_str());
-        let at = envelope.map(|letter| letter.at);
+        let record = letter.description.letter.as_ref();
+        let reason = record.map(|record| record.reason.as_str());
+        let at = record.map(|record| record.at);
         let key = letter.missing_key();
         let empty = Group { queue, task, reason, key, count: 0, oldest: None, newest: None };
         let group = groups.entry((queue, task, reason, key)).or_insert(empty);
@@ -39,7 +40,7 @@ pub(super) fn group(letters: &[Message]) -> Vec<Group<'_>> {
     groups.into_values().collect()
 }
 
-/// Letters counted by queue, task and reason.
+/// Letters counted by queue, task, reason and key.
 pub(super) struct Groups<'a> {
     pub(super) groups: Vec<Group<'a>>,
     /// What is printed if there are none.
