@@ -203,14 +203,14 @@ impl Display for TimedOut {
             (_, QueuePlace::Memory { .. } | QueuePlace::SharedMemory { .. })
                 if self.release.is_some() => {}
             (_, QueuePlace::Memory { .. } | QueuePlace::SharedMemory { .. }) => f.write_str(
-                "; it may wait for a free handler of its worker, still run, or fail and be retried: the worker's log says which",
+                "; it may wait for a free handler of its worker, still run, be retried after a failure, or was postponed (`TaskError::later`): the events of its Ivy say which, as do its lines of the log at level debug",
             )?,
             (_, QueuePlace::Server) if self.release.is_some() => {
                 write!(f, "; look with `ivy explain {queue} --task {id}`")?;
             }
             (_, QueuePlace::Server) => write!(
                 f,
-                "; probably no worker serves queue {queue}, all their handlers are busy, or it still runs or is retried: look with `ivy explain {queue} --task {id} --workers`; if it has run, check that its worker uses the same notifier, channel name and keys"
+                "; probably no worker serves queue {queue}, all their handlers are busy, or it still runs, is retried, or was postponed (`TaskError::later`): look with `ivy explain {queue} --task {id} --workers`; if it has run, check that its worker uses the same notifier, channel name and keys"
             )?,
         }
         f.write_str(match self.subscription {
@@ -245,7 +245,7 @@ mod tests {
     fn a_task_that_nobody_reported_is_explained_with_the_next_command() {
         assert_eq!(
             timed_out(SENT).to_string(),
-            "no result within 5s; it was sent 4.9s ago, and no worker has reported anything of it; probably no worker serves queue shop, all their handlers are busy, or it still runs or is retried: look with `ivy explain shop --task BwcHBwcHBwcHBwcHBwcHBw --workers`; if it has run, check that its worker uses the same notifier, channel name and keys; the result may still arrive: wait again"
+            "no result within 5s; it was sent 4.9s ago, and no worker has reported anything of it; probably no worker serves queue shop, all their handlers are busy, or it still runs, is retried, or was postponed (`TaskError::later`): look with `ivy explain shop --task BwcHBwcHBwcHBwcHBwcHBw --workers`; if it has run, check that its worker uses the same notifier, channel name and keys; the result may still arrive: wait again"
         );
     }
 
@@ -280,10 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_in_memory_with_a_worker_points_to_its_log() {
+    fn a_queue_in_memory_with_a_worker_names_a_postponement_and_points_to_the_events() {
         let place = QueuePlace::Memory { is_served: true };
         let text = timed_out(SENT).with_place(place).to_string();
-        assert!(text.contains("the worker's log") && !text.contains("ivy explain"), "{text}");
+        assert!(text.contains("or was postponed (`TaskError::later`)"), "{text}");
+        assert!(text.contains("the events of its Ivy") && !text.contains("ivy explain"), "{text}");
     }
 
     #[test]
@@ -294,7 +295,7 @@ mod tests {
         assert!(!text.contains("clone") && !text.contains("memory://app"), "{text}");
         let place = QueuePlace::SharedMemory { is_served: true };
         let text = timed_out(SENT).with_place(place).to_string();
-        assert!(text.contains("the worker's log") && !text.contains("ivy explain"), "{text}");
+        assert!(text.contains("the events of its Ivy") && !text.contains("ivy explain"), "{text}");
     }
 
     #[test]
