@@ -29,6 +29,7 @@ use super::failure::{NextStep, TestFailure, TestFailureKind};
 /// What a test chooses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conditions {
+    pub(super) id: Option<TaskId>,
     pub(super) attempt: u32,
     pub(super) time_limit: Option<Duration>,
     pub(super) cancel_after: Option<Duration>,
@@ -36,7 +37,7 @@ pub(super) struct Conditions {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Conditions { attempt: 1, time_limit: None, cancel_after: None }
+        Conditions { id: None, attempt: 1, time_limit: None, cancel_after: None }
     }
 }
 
@@ -91,7 +92,11 @@ impl<'a, R: Adapter> Delivery<'a, R> {
         }
         let message = MessageId::new("1");
         let id = TaskId::from_random(random()?);
-        let call = task.to_call(id, args, &CallOptions::new(), ReplyTo::Handle)?;
+        let mut options = CallOptions::new();
+        if let Some(id) = conditions.id {
+            options = options.id(id);
+        }
+        let call = task.to_call(id, args, &options, ReplyTo::Handle)?;
         let queue = call.queue.clone();
         let (capabilities, codec) = (config.capabilities.clone(), config.codec.clone());
         let caller = Caller::new(capabilities, codec, ivy.channel().clone(), wall)?;

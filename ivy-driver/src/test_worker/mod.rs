@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ivy_proto::TaskId;
 use ivy_proto::backend::Notifier;
 use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::metrics::Backends;
@@ -69,6 +70,15 @@ impl<R: Adapter> TestWorker<R> {
     pub fn with(mut self, change: impl FnOnce(WorkerBuilder<R>) -> WorkerBuilder<R>) -> Self {
         self.worker = change(self.worker);
         self.missing_state = self.worker.set_states().err();
+        self
+    }
+
+    /// The id of the task, as [`CallOptions::id`](ivy_proto::task::CallOptions::id) sets it: the
+    /// handler sees it as [`Ctx::task_id`](crate::Ctx::task_id). Every run has it, as the attempts
+    /// of one task do. Default: a new one for each run.
+    #[must_use]
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.conditions.id = Some(id);
         self
     }
 

@@ -200,6 +200,18 @@ fn a_worker_of_the_test_answers_what_a_handler_waits_for() {
 }
 
 #[test]
+fn a_handler_sees_the_id_that_the_test_has_chosen_in_each_attempt() {
+    const ID_OF: Task<(), String> = Task::new("test.id_of").queue("test");
+    let id_of = handler!(|ctx: Ctx| Ok::<_, TaskError>(ctx.task_id().to_string()));
+    let test = test().register(&ID_OF, id_of);
+    assert_ne!(wait(test.run(&ID_OF, ())).unwrap(), wait(test.run(&ID_OF, ())).unwrap());
+    let id = TaskId::derived("test.order", "7");
+    let test = test.id(id);
+    assert_eq!(wait(test.run(&ID_OF, ())).unwrap(), id.to_string());
+    assert_eq!(wait(test.attempt(2).run(&ID_OF, ())).unwrap(), id.to_string());
+}
+
+#[test]
 fn a_context_can_be_built_for_a_direct_call() {
     let id = TaskId::from_random([7; 16]);
     let builder = Ctx::for_test(&FAIL).id(id).queue("own").attempt(2).deadline_after(SOON);
