@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Ctrl-C stops it: it sends no more rows, waits for the results of those that it has sent, and ends.
-//! Started again, it imports the rows that are left, and those that failed.
+//! Started again, it imports the rows that are left, and those that failed. It ends as well if the
+//! queue cannot be reached, instead of trying all rows in vain.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
@@ -23,10 +24,19 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use ivy_blocking::{CallOptions, Ivy, StreamedResult, Task, TaskError, TaskId};
+use ivy_blocking::{
+    CallOptions, ErrorKind, Ivy, NothingYet, StreamedResult, Task, TaskError, TaskId,
+};
 
 /// Imports one row, given its number and its text, and returns its amount.
 const IMPORT: Task<(u64, String), u64> = Task::new("testpackage.import").queue("import");
+
+/// How often the program looks whether it was interrupted, while no result arrives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// After this many rows in a row without a result, for reasons that are not theirs, the queue is taken
+/// as unreachable. They fill a request: one that fails is not enough.
+const OUTAGE: usize = 200;
 
 /// Imports rows through the task `testpackage.import`.
 #[derive(Parser)]
@@ -84,17 +94,33 @@ fn import_all(options: Options) -> Result<bool, Box<dyn Error>> {
         ((*number, row(*number)), CallOptions::new().id(id))
     });
     let mut results = ivy.call_stream_with(&IMPORT, calls, Duration::from_secs(60));
-    let mut failed = 0;
-    while let Some(StreamedResult { index, result, .. }) = results.next() {
-        if interrupted.load(Ordering::Relaxed) {
+    let (mut failed, mut without_result, mut is_unreachable) = (0, 0, false);
+    loop {
+        if interrupted.swap(false, Ordering::Relaxed) {
             results.stop();
+            println!("interrupted: {} results are still to come", results.outstanding());
         }
+        let StreamedResult { index, result, .. } = match results.next_within(TICK) {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(NothingYet) => continue,
+        };
         match result {
-            Ok(_) => imported.write_all(format!("{}\n", left[index]).as_bytes())?,
+            Ok(_) => {
+                imported.write_all(format!("{}\n", left[index]).as_bytes())?;
+                without_result = 0;
+            }
             Err(error) => {
                 failed += 1;
+                // The handler refused the row, or the row has no result for another reason.
+                without_result =
+                    if error.kind() == ErrorKind::Failed { 0 } else { without_result + 1 };
                 eprintln!("row {}: {error}", left[index]);
             }
+        }
+        if without_result == OUTAGE {
+            is_unreachable = true;
+            results.stop();
         }
         if results.finished() % 1_000 == 0 {
             println!("{} of {} rows, {failed} failed", results.finished(), left.len());
@@ -103,6 +129,9 @@ fn import_all(options: Options) -> Result<bool, Box<dyn Error>> {
     let (finished, left) = (results.finished(), left.len() - results.finished());
     println!("{} rows imported, {failed} failed, {left} left", finished - failed);
     worker.drain(Duration::from_secs(8));
+    if is_unreachable {
+        return Err("queue unreachable, nothing more is sent; run again".into());
+    }
     Ok(failed == 0)
 }
 

@@ -131,7 +131,7 @@ pub type IvyBuilder = ivy_driver::IvyBuilder<Runtime>;
 /// Waits for the result of a call. Returned by [`Ivy::call`].
 pub type Handle<Output> = ivy_driver::Handle<Runtime, Output>;
 /// An iterator over the results of many calls, in the order in which they arrive. Returned by
-/// [`Ivy::call_stream`].
+/// [`Ivy::call_stream`]. [`CallStream::next_within`] waits with a limit.
 pub type CallStream<'a, Output> = ivy_driver::CallStream<'a, Runtime, Output>;
 /// The result of one call of a [`CallStream`].
 pub type StreamedResult<Output> = ivy_driver::StreamedResult<Runtime, Output>;
@@ -179,7 +179,7 @@ pub use ivy_driver::HttpClient;
 /// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
-pub use ivy_driver::{SweepInterrupter, SweepStep};
+pub use ivy_driver::{NothingYet, SweepInterrupter, SweepStep};
 pub use ivy_proto::admin::{self, Peeked};
 pub use ivy_proto::check::{self, CheckReport};
 pub use ivy_proto::event::{self, Event};

@@ -27,7 +27,7 @@ use crate::many::without_options;
 use crate::producer::CALLS_TOGETHER;
 use crate::runtime::{AsyncRuntime, Runtime};
 #[cfg(feature = "threads")]
-use crate::{runtime::Clients, threads::Threads, threads::block_on};
+use crate::{runtime::Clients, threads::Threads, threads::block_on, timeout::timeout as limited};
 
 /// How many calls are outstanding, unless the program sets another number.
 const DEFAULT_WINDOW: usize = 1_000;
@@ -74,7 +74,8 @@ impl<R: Runtime> Ivy<R> {
 /// stream. The stream ends when all results are taken, or after [`stop`](CallStream::stop) those
 /// that are outstanding.
 ///
-/// To take a result is cancel safe: a wait that is dropped loses none.
+/// To take a result is cancel safe: a wait that is dropped, for instance by a `timeout` or a `select!`
+/// around it, loses none, and the next wait continues where it ended.
 ///
 /// If the stream is dropped, no more arguments are taken. Calls whose arguments were taken before are
 /// not withdrawn: their tasks run, unless sending them fails or the program ends first. Their
@@ -363,7 +364,8 @@ impl<R: Runtime, Output: DeserializeOwned> CallStream<'_, R, Output> {
 impl<R: AsyncRuntime, Output: DeserializeOwned> CallStream<'_, R, Output> {
     /// Waits for the next result; `None` at the end of the stream.
     ///
-    /// This is cancel safe.
+    /// This is cancel safe: a `timeout` around it that passes loses no result and no argument, and
+    /// the next wait continues.
     pub async fn next(&mut self) -> Option<StreamedResult<R, Output>> {
         poll_fn(|context| self.poll_result(context)).await
     }
@@ -389,6 +391,29 @@ impl<C: Clients, Output: DeserializeOwned> Iterator for CallStream<'_, Threads<C
         block_on(poll_fn(|context| self.poll_result(context)))
     }
 }
+
+#[cfg(feature = "threads")]
+impl<C: Clients, Output: DeserializeOwned> CallStream<'_, Threads<C>, Output> {
+    /// Waits for the next result, for `timeout` at most; `None` at the end of the stream. Until a
+    /// result is taken, the stream continues: a program can look at something else and wait again.
+    ///
+    /// # Errors
+    /// [`NothingYet`] if no result has arrived in this time. Nothing is lost by it.
+    pub fn next_within(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<StreamedResult<Threads<C>, Output>>, NothingYet> {
+        let next = poll_fn(|context| self.poll_result(context));
+        block_on(limited::<Threads<C>, _>(timeout, next)).ok_or(NothingYet)
+    }
+}
+
+/// No result has arrived within the limit of [`CallStream::next_within`]. Those that are outstanding
+/// are still to come.
+#[cfg(feature = "threads")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no result of the stream has arrived within the limit; wait again")]
+pub struct NothingYet;
 
 impl<R: Runtime, Output: fmt::Debug> fmt::Debug for StreamedResult<R, Output> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

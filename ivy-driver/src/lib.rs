@@ -100,6 +100,8 @@ mod worker_watch;
 
 pub use admin::Admin;
 pub use builder::IvyBuilder;
+#[cfg(feature = "threads")]
+pub use call_stream::NothingYet;
 pub use call_stream::{CallStream, StreamedResult};
 pub use context::Ctx;
 pub use error::Error;

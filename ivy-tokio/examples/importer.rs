@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Ctrl-C stops it: it sends no more rows, waits for the results of those that it has sent, and ends.
-//! Started again, it imports the rows that are left, and those that failed.
+//! Started again, it imports the rows that are left, and those that failed. It ends as well if the
+//! queue cannot be reached, instead of trying all rows in vain.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
@@ -21,10 +22,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ivy_tokio::{CallOptions, Ivy, StreamedResult, Task, TaskError, TaskId};
+use ivy_tokio::{CallOptions, ErrorKind, Ivy, StreamedResult, Task, TaskError, TaskId};
 
 /// Imports one row, given its number and its text, and returns its amount.
 const IMPORT: Task<(u64, String), u64> = Task::new("testpackage.import").queue("import");
+
+/// After this many rows in a row without a result, for reasons that are not theirs, the queue is taken
+/// as unreachable. They fill a request: one that fails is not enough.
+const OUTAGE: usize = 200;
 
 /// Imports rows through the task `testpackage.import`.
 #[derive(Parser)]
@@ -80,23 +85,34 @@ async fn import_all(options: Options) -> Result<bool, Box<dyn Error>> {
     });
     let mut results = ivy.call_stream_with(&IMPORT, calls, Duration::from_secs(60));
     let (mut interrupted, mut is_stopping) = (pin!(tokio::signal::ctrl_c()), false);
-    let mut failed = 0;
+    let (mut failed, mut without_result, mut is_unreachable) = (0, 0, false);
     loop {
         let next = tokio::select! {
             next = results.next() => next,
             _ = &mut interrupted, if !is_stopping => {
                 is_stopping = true;
                 results.stop();
+                println!("interrupted: {} results are still to come", results.outstanding());
                 continue;
             }
         };
         let Some(StreamedResult { index, result, .. }) = next else { break };
         match result {
-            Ok(_) => imported.write_all(format!("{}\n", left[index]).as_bytes())?,
+            Ok(_) => {
+                imported.write_all(format!("{}\n", left[index]).as_bytes())?;
+                without_result = 0;
+            }
             Err(error) => {
                 failed += 1;
+                // The handler refused the row, or the row has no result for another reason.
+                without_result =
+                    if error.kind() == ErrorKind::Failed { 0 } else { without_result + 1 };
                 eprintln!("row {}: {error}", left[index]);
             }
+        }
+        if without_result == OUTAGE {
+            is_unreachable = true;
+            results.stop();
         }
         if results.finished() % 1_000 == 0 {
             println!("{} of {} rows, {failed} failed", results.finished(), left.len());
@@ -105,6 +121,9 @@ async fn import_all(options: Options) -> Result<bool, Box<dyn Error>> {
     let (finished, left) = (results.finished(), left.len() - results.finished());
     println!("{} rows imported, {failed} failed, {left} left", finished - failed);
     worker.drain(Duration::from_secs(8)).await;
+    if is_unreachable {
+        return Err("queue unreachable, nothing more is sent; run again".into());
+    }
     Ok(failed == 0)
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::adapter::{Ctx, ErrorKind, Task, TaskError};
+use crate::adapter::{Ctx, ErrorKind, NothingYet, Task, TaskError};
 use crate::memory::{DOUBLE, SLOW, SOON, doubling, ivy, worker};
 
 #[test]
@@ -133,4 +133,25 @@ fn a_handler_that_ignores_its_cancellation_does_not_hold_up_a_drain() {
     begun.recv().unwrap();
     worker.drain(Duration::from_millis(100));
     assert_eq!(ivy.admin().peek("test", 10).unwrap().len(), 1);
+}
+
+#[test]
+fn a_limited_wait_for_a_stream_tells_a_result_from_nothing_yet_and_from_the_end() {
+    const LIMIT: Duration = Duration::from_millis(20);
+    let ivy = ivy();
+    let mut stream = ivy.call_stream(&DOUBLE, (0..3).map(|n| (n,)), SOON);
+    let begun = Instant::now();
+    assert_eq!(stream.next_within(LIMIT).err(), Some(NothingYet));
+    assert!(begun.elapsed() >= LIMIT);
+    assert_eq!(stream.next_within(Duration::ZERO).err(), Some(NothingYet));
+    assert_eq!((stream.sent(), stream.outstanding()), (3, 3));
+    let _worker = doubling(&ivy);
+    let mut indices = Vec::new();
+    while let Some(next) = stream.next_within(SOON).unwrap() {
+        assert_eq!(next.result.unwrap(), 2 * next.index as u64);
+        indices.push(next.index);
+    }
+    indices.sort_unstable();
+    assert_eq!(indices, [0, 1, 2]);
+    assert!(matches!(stream.next_within(Duration::ZERO), Ok(None)));
 }

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use ivy_test_kit::{IvyServer, Process, RedisServer, example};
+use ivy_test_kit::{ClosedPort, IvyServer, Process, RedisServer, example};
 
 /// The prefix of an adapter's examples. Each adapter has the same examples.
 const ADAPTERS: [&str; 3] = ["", "async_std_", "blocking_"];
@@ -239,6 +240,7 @@ async fn an_interrupted_importer_notes_what_it_has_sent_and_continues_with_the_r
         first.signal("INT");
         assert_eq!(first.exit().await.code(), Some(1));
         let log = first.log();
+        assert!(log.lines().any(|line| line.starts_with("interrupted: ")), "{log}");
         let done = file.rows().len() as u64;
         let left = ROWS - done - 1;
         let end = format!("{done} rows imported, 1 failed, {left} left");
@@ -252,6 +254,37 @@ async fn an_interrupted_importer_notes_what_it_has_sent_and_continues_with_the_r
         all.sort_unstable();
         assert_eq!(all, (1..=ROWS).filter(|row| *row != 13).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn an_importer_whose_queue_is_unreachable_ends_instead_of_trying_all_rows() {
+    const ROWS: u64 = 50_000;
+    let port = ClosedPort::take();
+    let queue = format!("redis://127.0.0.1:{}", port.number());
+    for adapter in ADAPTERS {
+        let file = Imported::file(&format!("{adapter}outage"));
+        let mut importer = file.run(adapter, &queue, ROWS, "0");
+        assert_eq!(importer.exit().await.code(), Some(1));
+        let log = importer.log();
+        let end = "error: queue unreachable, nothing more is sent; run again";
+        assert!(log.lines().any(|line| line == end), "{log}");
+        let tried = log.lines().filter(|line| line.starts_with("row ")).count();
+        assert!((200..5_000).contains(&tried), "{tried} rows were tried");
+        assert!(file.rows().is_empty());
+    }
+}
+
+/// The other adapters wait for the next result and for a signal at once.
+#[tokio::test]
+async fn an_importer_on_threads_notices_an_interrupt_before_the_next_result() {
+    let file = Imported::file("blocking_prompt");
+    let mut importer = file.run("blocking_", "memory://", 3_000, "3600000");
+    // The file is created once the handler of the signal is set.
+    while !file.0.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    importer.signal("INT");
+    assert!(importer.line().await.starts_with("interrupted: "));
 }
 
 #[tokio::test]
