@@ -48,6 +48,17 @@ async fn an_import_may_be_delayed_until_tomorrow() -> ivy_tokio::Result<()> {
     Ok(())
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_import_leaves_nothing_in_its_queue() -> ivy_tokio::Result<()> {
+    let ivy = Ivy::connect("memory://")?;
+    let worker = ivy.worker().register(&IMPORT, import).start().await?;
+    let handle = ivy.call(&IMPORT, ("file".to_owned(),)).await?;
+    assert_eq!(handle.result(Duration::from_secs(60)).await?, 1);
+    worker.drain(Duration::from_secs(8)).await;
+    assert_eq!(ivy.admin().info("shop").await?.size, Some(0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_import_mails_the_number_of_lines() -> Result<(), Box<dyn Error>> {
     let test = TestWorker::new()?.register(&IMPORT, import);
