@@ -222,7 +222,9 @@ impl<'a, R: Runtime, Output> CallStream<'a, R, Output> {
                 }
             }
         }
-        if let Ok(producer) = self.ivy.producer() {
+        if !passed.is_empty()
+            && let Ok(producer) = self.ivy.producer()
+        {
             producer.post_waiting(passed);
         }
     }
