@@ -99,6 +99,11 @@
 //! element's SHA-1, so that identical elements share one, and one of more than
 //! 1 MiB is not shown, but reserved without its [body](ivy_proto::queue::ReceivedBody::TooLarge). A score that is no time, such as `inf`, affects only its own element.
 //!
+//! Messages that a worker cannot handle delay those behind them. With ten slots and replies within a
+//! millisecond, a worker without other work reaches a task behind 30,000 tasks of another program within
+//! 20 seconds, and behind 30,000 messages of an unknown format or key within 70; a worker with
+//! fewer slots, or farther from the server, takes longer.
+//!
 //! # Promises of a notifier
 //!
 //! * A notice reaches the subscribers at the time of its publication, at most once except during

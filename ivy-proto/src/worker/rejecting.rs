@@ -19,6 +19,10 @@ use super::unprocessable::{Consequence, PAUSE, UnprocessableCause, Unseen};
 
 /// After this many releases by this process a message is dead-lettered.
 const MAX_RELEASES: u32 = 10;
+/// The round whose delay, 80 s, follows the first release of another program's message in a long flood: a
+/// shorter one would end before the flood, and the same messages would be received again instead of those
+/// behind them.
+const FIRST_ROUND_IN_LONG_FLOOD: u32 = 4;
 
 impl Worker {
     /// Releases or dead-letters a message that this worker cannot run.
@@ -40,7 +44,11 @@ impl Worker {
             // briefly at first, because that program may be about to receive them.
             let is_foreign = rejection.fault == FaultSource::Program;
             let is_brief = is_foreign && released == 0 && !self.has_work(&queue);
-            let round = if consequence.longest_delay && !is_brief { u32::MAX } else { released };
+            let round = match consequence.longest_delay {
+                true if !is_brief => u32::MAX,
+                true if consequence.in_long_flood => FIRST_ROUND_IN_LONG_FLOOD,
+                _ => released,
+            };
             if is_foreign {
                 self.note_foreign_message(&queue);
             }
@@ -84,9 +92,13 @@ impl Worker {
         }
     }
 
-    /// Why the message of this job is not tried now, if its task's name is paused.
+    /// Why the message of this job is not tried now, if its task's name is paused. One that was not
+    /// released before is tried: it may be valid.
     pub(super) fn paused_mismatch(&mut self, job: JobId) -> Option<Rejection> {
         let held = self.jobs.get(&job)?;
+        if self.release_counts.of(&held.queue, &held.lease.receipt().message) == 0 {
+            return None;
+        }
         let task = &held.scheduled.as_ref()?.task.name;
         let served = self.poller.queue(&held.queue)?;
         let mismatch = served.unprocessable.paused_mismatch(task, self.fx.now)?;

@@ -16,7 +16,7 @@ const STRIDE_OF_WEIGHT_1: u64 = 720_720 << 20;
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
 /// The pause after a reply whose entries all cannot be handled. Messages behind them are soon
 /// reached, and a server that returns only such entries is not polled without any pause.
-const PAUSE_AFTER_UNUSABLE: Duration = Duration::from_millis(10);
+const PAUSE_AFTER_UNUSABLE: Duration = Duration::from_millis(1);
 /// A poll that takes no longer is unlikely to have waited for a message.
 const IMMEDIATE: Duration = Duration::from_secs(1);
 

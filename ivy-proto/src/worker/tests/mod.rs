@@ -1,6 +1,7 @@
 //! Scenarios of the worker's behaviour.
 
 mod backends;
+mod backlog;
 mod clock;
 mod coalescing;
 mod dead_letters;

@@ -11,6 +11,8 @@ use crate::time::Moment;
 use super::MANY;
 
 const WINDOW: Duration = Duration::from_secs(60);
+/// More than this many within the window are a long flood.
+const LONG: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Flood {
@@ -27,6 +29,11 @@ impl Flood {
         }
         self.unhandled += 1;
         self.unhandled > MANY
+    }
+
+    /// Whether so many were recorded lately that a message behind them is reached only with haste.
+    pub(super) fn is_long(&self) -> bool {
+        self.unhandled > LONG
     }
 
     pub(super) fn record_handled(&mut self) {

@@ -2,9 +2,9 @@
 //! handler does not accept.
 //!
 //! Such a message belongs to another program, or to another version of this one. After many of them
-//! in a row the name is paused: its messages are released untried with the longest delay, except
-//! one per second, and none is dead-lettered until one of them matches again. Valid messages behind
-//! many mismatched ones are thus found soon. A name that matched recently is not paused: the
+//! in a row the name is paused: those that this process has released before are released untried
+//! with the longest delay, except one per second, and none is dead-lettered until one of them matches
+//! again. Valid messages behind many mismatched ones are thus found soon. A name that matched recently is not paused: the
 //! handler exists, so the mismatch is the message's fault.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -73,6 +73,8 @@ pub(super) struct Consequence {
     /// Release it with the longest delay. That of a task which another program may be about to
     /// receive is brief at first.
     pub(super) longest_delay: bool,
+    /// It is one of a long flood.
+    pub(super) in_long_flood: bool,
     /// It must not be dead-lettered, because this worker may be at fault.
     pub(super) must_be_kept: bool,
     /// The queue, or the task's name, has just become degraded.
@@ -135,6 +137,7 @@ impl UnprocessableMessages {
             }
         };
         consequence.longest_delay |= flooded;
+        consequence.in_long_flood = self.flood.is_long();
         consequence
     }
 
@@ -182,7 +185,7 @@ impl UnprocessableMessages {
     /// How long to leave the queue to others, if the worker is to yield now. Call it after each reply
     /// that did not pause the queue.
     pub(super) fn yields(&mut self, rng: &mut Rng) -> Option<Duration> {
-        self.yielding.yield_for(rng)
+        self.yielding.yield_for(self.flood.is_long(), rng)
     }
 
     /// Whether a handler accepted its arguments within the last minute.

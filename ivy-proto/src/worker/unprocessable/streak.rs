@@ -21,8 +21,9 @@ use super::{Consequence, MANY, PAUSE};
 const MAX_LIMIT: usize = 10_240;
 /// The factor by which the limit grows after each pause in a backlog.
 const GROWTH: usize = 4;
-/// How long the queue is paused in a backlog.
-const PAUSES_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(1), 2, PAUSE);
+/// How long the queue is paused in a backlog: at the longest, 640 messages a second are tried, so that
+/// valid ones behind a hundred thousand others are found within three minutes.
+const PAUSES_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(16));
 
 #[derive(Debug)]
 pub(super) struct Streak {

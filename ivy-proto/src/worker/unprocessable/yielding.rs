@@ -24,6 +24,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2_500), Duration::fro
 /// The pause in a backlog for each message of another program: that program's workers get a share of
 /// the messages, and a message of its own behind a thousand of them waits for a second.
 const PAUSE_PER_MESSAGE: Duration = Duration::from_millis(1);
+/// The same in a long flood, behind which its own would wait for minutes.
+const PAUSE_PER_MESSAGE_IN_LONG_FLOOD: Duration = Duration::from_micros(500);
 /// How many short polls precede the next long poll: they cover a minute, in which nine other
 /// workers can receive the message in turn.
 const SHORT_POLLS: u32 = 15;
@@ -75,14 +77,18 @@ impl Yielding {
     }
 
     /// Yields if messages of other programs were received. Returns how long to pause.
-    pub(super) fn yield_for(&mut self, rng: &mut Rng) -> Option<Duration> {
+    pub(super) fn yield_for(&mut self, in_long_flood: bool, rng: &mut Rng) -> Option<Duration> {
         let foreign = std::mem::take(&mut self.foreign);
         if foreign == 0 {
             return None;
         }
         self.short_polls = SHORT_POLLS;
         let is_all = !self.backlog;
-        Some(if is_all { rng.between(PAUSE.0, PAUSE.1) } else { PAUSE_PER_MESSAGE * foreign })
+        Some(match in_long_flood {
+            _ if is_all => rng.between(PAUSE.0, PAUSE.1),
+            true => PAUSE_PER_MESSAGE_IN_LONG_FLOOD * foreign,
+            false => PAUSE_PER_MESSAGE * foreign,
+        })
     }
 }
 
@@ -93,7 +99,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn yield_for(yielding: &mut Yielding) -> Option<Duration> {
-        yielding.yield_for(&mut Rng::from_number(1))
+        yielding.yield_for(false, &mut Rng::from_number(1))
     }
 
     /// A single message of another program arrives.
