@@ -24,6 +24,10 @@ async fn a_plan_counts_the_letters_of_a_file_that_was_imported_twice() {
         backend.done(&["dead", "export", "mail", &file]);
         backend.done(&["dead", "import", &file]);
         std::fs::remove_file(&file).unwrap();
+        let exported = backend.run(&["dead", "export", "mail", "-"]);
+        assert_eq!(lines(&exported.stdout).len(), 10, "{exported:?}");
+        let text = "10 letters were not written, because they are copies of ones that were: 1 of ";
+        assert!(exported.stderr.contains(text), "{exported:?}");
         backend.dead_letter(&[(task("mail.check", "").as_str(), Fatal); 5]).await;
 
         let delete = ["dead", "delete", "mail", "--task", "mail.send"];

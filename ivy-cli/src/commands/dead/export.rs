@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ivy_proto::QueueName;
 use ivy_proto::admin::{Row, SweepConfig};
 use ivy_proto::inspect::{KeyPattern, Redaction};
+use ivy_proto::queue::ReceivedBody;
 use ivy_proto::text::Counted;
 
 use super::dead_queue;
@@ -59,10 +60,16 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
     let mut target =
         BufWriter::new(interrupts.run_until_interrupted(open(file)).await?.map_err(failed)?);
     let (mut written, mut is_closed): (u64, bool) = (0, false);
+    let mut left_out = LeftOut::default();
+    let mut too_long = TooLong::new(ivy.queue().capabilities().max_body);
     let report = sweep::look(&ivy, config, &mut interrupts, |row: Row| {
+        left_out.add(&row);
         let line = match &redaction {
             Some(showing) => json_line(&Message::found(&dead, row, showing, now()).record()),
-            None => StoredLetter::of(&dead, &row.message, &row.body).to_line(),
+            None => {
+                too_long.add(&row);
+                StoredLetter::of(&dead, &row.message, &row.body).to_line()
+            }
         };
         if let Err(error) = target.write_all(line.as_bytes()) {
             is_closed |= is_standard_output(file) && error.kind() == io::ErrorKind::BrokenPipe;
@@ -92,12 +99,87 @@ pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
         let letters = Counted(written, "letter", "letters");
         output.note(&Note::new(format!("{letters} written to {}", file.display())))?;
     }
-    for text in sweep::notes_of_look(&report, limit.is_some()) {
+    let notes = left_out.note().into_iter().chain(too_long.note());
+    for text in notes.chain(sweep::notes_of_look(&report, limit.is_some())) {
         output.note_aside(&Note::truncated(text));
     }
     match sweep::exit_of_look(&report)? {
         Exit::Done if written == 0 => Err(sweep::no_match(&report)),
         exit => Ok(exit),
+    }
+}
+
+/// How many copies are named.
+const NAMED: usize = 10;
+
+/// The letters that are not written because another one is a copy of the same message.
+#[derive(Default)]
+struct LeftOut {
+    count: usize,
+    /// Of which letters they are copies, and how many of each.
+    of: Vec<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, row: &Row) {
+        let others = row.copies.saturating_sub(1);
+        if others > 0 {
+            self.count += others;
+            if self.of.len() < NAMED {
+                self.of.push(format!("{others} of {}", row.message));
+            }
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let LeftOut { count, of } = self;
+        let letters = match count {
+            0 => return None,
+            1 => "1 letter was not written, because it is a copy of one that was".to_owned(),
+            count => {
+                format!(
+                    "{count} letters were not written, because they are copies of ones that were"
+                )
+            }
+        };
+        Some(format!("{letters}: {}", of.join(", ")))
+    }
+}
+
+/// The letters that no import can post to such a queue.
+struct TooLong {
+    max_body: usize,
+    count: usize,
+    names: Vec<String>,
+}
+
+impl TooLong {
+    fn new(max_body: usize) -> Self {
+        TooLong { max_body, count: 0, names: Vec::new() }
+    }
+
+    fn add(&mut self, row: &Row) {
+        let size = match &row.body {
+            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_bytes().len(),
+            ReceivedBody::Missing | ReceivedBody::TooLarge => 0,
+        };
+        if size > self.max_body {
+            self.count += 1;
+            if self.names.len() < NAMED {
+                self.names.push(row.message.to_string());
+            }
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let TooLong { max_body, count, names } = self;
+        let (letters, ids) = (Counted(*count as u64, "letter", "letters"), names.join(", "));
+        (*count > 0).then(|| {
+            format!(
+                "{letters} of more than {max_body} bytes cannot be imported, because their queue accepts no \
+                 message of that size: {ids}"
+            )
+        })
     }
 }
 
