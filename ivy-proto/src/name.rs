@@ -10,6 +10,11 @@ use crate::text::{Escaped, is_plain, is_printable};
 /// The longest name, in bytes.
 const MAX_LEN: usize = 255;
 
+/// The longest suffix that ivy adds to the name of a queue.
+const LONGEST_SUFFIX: &str = ".p9.dead";
+/// The longest name of a queue to which every suffix can be added, in bytes.
+const MAX_QUEUE_LEN: usize = MAX_LEN - LONGEST_SUFFIX.len();
+
 /// Why a text is not a valid name. Describes the problem without repeating the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +25,12 @@ pub enum InvalidName {
     /// The text is longer than 255 bytes.
     #[error("a name must be at most 255 bytes long, but it has {0}")]
     TooLong(usize),
+    /// The name of a queue leaves no room for what is derived from it, up to `.p9.dead`.
+    #[error(
+        "the name of a queue must be at most {MAX_QUEUE_LEN} bytes long, so that `.p9.dead` fits behind it, \
+         but it has {0}"
+    )]
+    NoRoomForSuffixes(usize),
     /// The text contains a control character, or one that changes the direction of writing.
     #[error("a name must not contain control characters; there is one at byte {0}")]
     ControlCharacter(usize),
@@ -194,11 +205,28 @@ impl QueueName {
         self.dead_letter_queue()
     }
 
+    /// Checks that the names of its queues for priorities and dead letters are not too long. A name
+    /// that has such a suffix already leaves room for fewer.
+    pub(crate) fn check_room_for_suffixes(&self) -> Result<(), InvalidName> {
+        let base = self.0.strip_suffix(DEAD).unwrap_or(&self.0);
+        let base = match base.split_at_checked(base.len().saturating_sub(".p9".len())) {
+            Some((base, suffix)) if is_of_priority(suffix) => base,
+            _ => base,
+        };
+        let is_short = base.len() <= MAX_QUEUE_LEN;
+        if is_short { Ok(()) } else { Err(InvalidName::NoRoomForSuffixes(base.len())) }
+    }
+
     /// The queue whose dead letters this queue contains; `None` if it is not a dead-letter queue.
     #[must_use]
     pub fn of_dead_letters(&self) -> Option<QueueName> {
         QueueName::new(self.0.strip_suffix(DEAD)?).ok()
     }
+}
+
+/// Whether a suffix is that of a queue for messages of a priority above 0.
+fn is_of_priority(suffix: &str) -> bool {
+    matches!(suffix.as_bytes(), [b'.', b'p', b'1'..=b'9'])
 }
 
 /// The priority of a message, 0 to 9. Messages with a larger number are reserved first; 0 is the

@@ -228,8 +228,12 @@ impl Capabilities {
     /// Checks that the backend accepts a queue of this name, and its dead-letter queue.
     ///
     /// # Errors
-    /// If it refuses one of them.
+    /// If it refuses one of them, or the name is too long for one of the queues that belong to it.
     pub fn check_name(&self, queue: &QueueName) -> Result<(), NameNotForBackend> {
+        if queue.check_room_for_suffixes().is_err() {
+            let why = "its name leaves no room for `.p9.dead` within 255 bytes";
+            return Err(NameNotForBackend { queue: queue.clone(), why });
+        }
         let Some(rule) = self.names else { return Ok(()) };
         let dead = queue.dead_letter_queue().ok();
         for name in [queue].into_iter().chain(&dead) {
@@ -282,6 +286,18 @@ mod tests {
         let refused = capabilities.check_name(&QueueName::new("mail").unwrap()).unwrap_err();
         assert_eq!(refused.queue.as_str(), "mail.dead");
         assert!(refused.to_string().contains("the backend panicked"), "{refused}");
+    }
+
+    #[test]
+    fn a_name_that_leaves_no_room_for_the_suffixes_is_refused() {
+        let check = |length: usize, suffix: &str| {
+            let name = QueueName::new(&format!("{}{suffix}", "q".repeat(length))).unwrap();
+            Capabilities::broker().check_name(&name).is_ok()
+        };
+        for suffix in ["", ".p9", ".dead", ".p9.dead"] {
+            assert!(check(247, suffix), "{suffix}");
+        }
+        assert!(!check(248, "") && !check(255, "") && !check(248, ".p9") && !check(248, ".dead"));
     }
 
     #[test]

@@ -186,7 +186,8 @@ impl<Args, Output> Task<Args, Output> {
             time_limit: self.time_limit,
             ..TaskSettings::in_queue(queue)
         };
-        match settings.physical_queue() {
+        let posted_to = settings.route.as_ref().unwrap_or(&settings.queue);
+        match posted_to.check_room_for_suffixes().and_then(|()| settings.physical_queue()) {
             Ok(_) => Ok((task, settings)),
             Err(why) => Err(InvalidTask::Queue { task, why }),
         }
@@ -262,13 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_name_must_leave_room_for_the_priority_suffix() {
-        const NAME: &str = match std::str::from_utf8(&[b'q'; 254]) {
-            Ok(name) => name,
-            Err(_) => panic!("it is ASCII"),
-        };
-        assert!(Task::<(), ()>::new("a").queue(NAME).settings().is_ok());
-        assert!(Task::<(), ()>::new("a").queue(NAME).priority(1).settings().is_err());
+    fn a_queue_name_must_leave_room_for_the_longest_suffix() {
+        const fn name<const LENGTH: usize>(bytes: &'static [u8; LENGTH]) -> &'static str {
+            match std::str::from_utf8(bytes) {
+                Ok(name) => name,
+                Err(_) => panic!("it is ASCII"),
+            }
+        }
+        const LONGEST: &str = name(&[b'q'; 247]);
+        const TOO_LONG: &str = name(&[b'q'; 248]);
+        let why = InvalidName::NoRoomForSuffixes(248);
+        let task = crate::TaskName::new("a").unwrap();
+        assert!(Task::<(), ()>::new("a").queue(LONGEST).priority(9).settings().is_ok());
+        let refused = Err(InvalidTask::Queue { task, why });
+        assert_eq!(Task::<(), ()>::new("a").queue(TOO_LONG).settings(), refused);
+        assert_eq!(Task::<(), ()>::new("a").route(TOO_LONG).settings(), refused);
     }
 
     #[test]

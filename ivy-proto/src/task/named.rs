@@ -25,7 +25,8 @@ impl NamedTask {
     /// If one of the names is invalid, or that of the task is reserved.
     pub fn new(name: &str, queue: &str) -> Result<Self, InvalidTask> {
         let name = InvalidTask::check_name(TaskName::new(name))?;
-        match QueueName::new(queue) {
+        let queue = QueueName::new(queue);
+        match queue.and_then(|queue| queue.check_room_for_suffixes().map(|()| queue)) {
             Ok(queue) => Ok(NamedTask { name, settings: TaskSettings::in_queue(queue) }),
             Err(why) => Err(InvalidTask::Queue { task: name, why }),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::name::{Priority, TaskName};
+use crate::name::{Priority, QueueName, TaskName};
 use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
 use crate::queue::{Body, Capabilities, NameRule};
 use crate::time::WallClock;
@@ -38,6 +38,14 @@ fn a_call_to_a_queue_name_that_the_backend_does_not_allow_is_refused() {
     let text = "the queue's server cannot have a queue testpackage.dead, because it has a dot; choose another name";
     let errors: Vec<_> = scenario.send_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [text]);
+}
+
+#[test]
+fn a_call_to_a_queue_name_without_room_for_its_suffixes_is_refused() {
+    let mut call = call(1);
+    call.queue = QueueName::new(&"q".repeat(251)).unwrap();
+    let error = error_of(config(), call);
+    assert!(matches!(error, Some(SendError::NameNotForBackend(_))), "{error:?}");
 }
 
 #[test]
