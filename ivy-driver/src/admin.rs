@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use ivy_proto::admin::{self, Listing, Peeked, SweepConfig};
 use ivy_proto::backend::Queue;
-use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply, QueueSettings, ReceivedBody};
+use ivy_proto::queue::{FaultKind, QueueInfo, QueueOp, QueueReply, QueueSettings, ReceivedBody};
 use ivy_proto::wire::{Codec, Content};
 use ivy_proto::{Cause, MessageId, QueueName};
 
@@ -73,7 +73,15 @@ impl<R: Runtime> Admin<R> {
         message: &MessageId,
     ) -> Result<Peeked, Error<R>> {
         let read = |reply| admin::got(reply, queue, &self.codec);
-        self.execute(admin::get(queue, message)?, read).await
+        let found = self.execute(admin::get(queue, message)?, read).await;
+        match found {
+            // Only a listing numbers messages.
+            Err(error) if has_no_message(&error) && admin::is_numbered(message) => {
+                let peeked = self.messages(queue, admin::MAX_PEEKED).await?;
+                peeked.into_iter().find(|peeked| peeked.message == *message).ok_or(error)
+            }
+            found => found,
+        }
     }
 
     pub(crate) async fn make(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
@@ -147,6 +155,10 @@ impl<R> Clone for Admin<R> {
         let (queue, fork_check) = (Arc::clone(queue), Arc::clone(fork_check));
         Admin { queue, codec: codec.clone(), fork_check, clock: *clock }
     }
+}
+
+fn has_no_message<R: Runtime>(error: &Error<R>) -> bool {
+    matches!(error.cause(), Cause::Queue(fault) if fault.kind() == FaultKind::NoMessage)
 }
 
 impl<R> fmt::Debug for Admin<R> {

@@ -330,7 +330,8 @@ impl<R: AsyncRuntime> Admin<R> {
     }
 
     /// Returns one message of a physical queue, which may be reserved or delayed, without reserving
-    /// it.
+    /// it. An id that [`peek`](Self::peek) has numbered, such as `ID.2`, is looked for among the next
+    /// 100 messages.
     ///
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request, or has

@@ -118,3 +118,52 @@ async fn identical_elements_of_a_dead_letter_queue_are_seen_and_processed_one_by
     assert_eq!(requeued, [&b"hello"[..], b"hello", b"world"]);
     assert_eq!((server.size("mail.dead").await, server.reserved("mail.dead").await), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_found_by_its_whole_id_and_by_the_number_that_peek_gives_it() {
+    let backend = Backend::redis().await;
+    let server = backend.redis_of_others();
+    for element in ["AbCd-_0123456789zZ0000one", "AbCd-_0123456789zZ0000two", "hello", "hello"] {
+        server.push("mail", element.as_bytes()).await;
+    }
+    let id = "AbCd-_0123456789zZ";
+    for (id, body) in [
+        (id, "one"),
+        ("AbCd-_0123456789zZ.2", "two"),
+        ("raw-aaf4c61ddcc5e8", "hello"),
+        ("raw-aaf4c61ddcc5e8.2", "hello"),
+    ] {
+        let page = backend.done(&["show", "mail", id, "--raw"]);
+        assert!(page.contains(body), "{page}");
+    }
+    for wrong in ["AbCd", "", "AbCd-_0123456789zZ.3", "raw-aaf4c61ddcc5e8.999"] {
+        assert_eq!(backend.run(&["show", "mail", wrong]).code, 3, "{wrong}");
+        assert_eq!(backend.run(&["explain", "mail", wrong]).code, 3, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_queues_with_large_elements_of_another_program_is_shown() {
+    let backend = Backend::redis().await;
+    let server = backend.redis_of_others();
+    server.push("mail", b"AbCd-_0123456789zZ0000one").await;
+    server.list_as_queue(b"mail").await;
+    for number in 0..120 {
+        server.list_as_queue(format!("a{number}{}", "x".repeat(20_000)).as_bytes()).await;
+    }
+    let page = backend.done(&["ls"]);
+    assert!(page.contains("mail"), "{page}");
+    let page = backend.done(&["stats"]);
+    assert!(page.contains("messages                1"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_names_the_letters_that_no_import_accepts() {
+    let backend = Backend::redis().await;
+    let server = backend.redis_of_others();
+    server.push("mail.dead", &vec![b'x'; 300 << 10]).await;
+    let ended = backend.run(&["dead", "export", "mail", "-"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 letter of more than"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot be imported"), "{}", ended.stderr);
+}

@@ -35,6 +35,7 @@ pub use listing::Listing;
 pub use report::{Ended, Problem, ProblemKind, Report, Truncated};
 pub use requeue::Requeue;
 pub use rewrite::Obstacle;
+pub use same_ids::is_numbered;
 pub use sweep::{
     Action, CannotSweep, Input, Output, Phase, Plan, Progress, Row, Sweep, SweepConfig, Timer,
 };
@@ -50,7 +51,7 @@ use crate::wire::{Codec, Content};
 use same_ids::SameIds;
 
 /// The maximum number of messages per peek.
-const MAX_PEEKED: usize = 100;
+pub const MAX_PEEKED: usize = 100;
 
 /// A peeked message.
 #[derive(Clone, Debug)]

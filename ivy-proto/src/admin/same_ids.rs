@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::MessageId;
+use crate::text;
 
 /// How many messages were found under each id.
 ///
@@ -24,6 +25,13 @@ impl SameIds {
     }
 }
 
+/// Whether an id ends with the number of a message among those that share an id, as in `ID.2`.
+#[must_use]
+pub fn is_numbered(id: &MessageId) -> bool {
+    let number = id.as_str().rsplit_once('.').and_then(|(_, number)| text::number::<u32>(number));
+    number.is_some_and(|number| number >= 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +41,6 @@ mod tests {
         let mut ids = SameIds::default();
         let shown = ["a", "b", "a", "a"].map(|id| ids.shown(&MessageId::new(id)));
         assert_eq!(shown.each_ref().map(MessageId::as_str), ["a", "b", "a.2", "a.3"]);
+        assert_eq!(shown.each_ref().map(is_numbered), [false, false, true, true]);
     }
 }

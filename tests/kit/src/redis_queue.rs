@@ -42,6 +42,11 @@ impl RedisServer {
         self.query::<u64>(redis::cmd("RPUSH").arg(key(queue, 'r')).arg(element)).await;
     }
 
+    /// Adds an element to the list of queues, as another program may.
+    pub async fn list_as_queue(&self, element: &[u8]) {
+        self.query::<u64>(redis::cmd("ZADD").arg("ivy1:queues").arg(0).arg(element)).await;
+    }
+
     /// The elements that wait in a queue, byte by byte.
     pub async fn ready(&self, queue: &str) -> Vec<Vec<u8>> {
         self.query(redis::cmd("LRANGE").arg(key(queue, 'r')).arg(0).arg(-1)).await

@@ -224,11 +224,15 @@ impl Decoder<'_> {
         Ok(QueueReply::Queue(Box::new(info)))
     }
 
-    /// Decodes names of queues. Invalid names, listed by other programs, are omitted.
-    pub(crate) fn queue_names(&self, reply: Value) -> Result<QueueReply, Fault> {
-        let names = self.byte_strings(reply)?;
-        let names = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
-        Ok(QueueReply::Queues(names.filter_map(|name| QueueName::new(name).ok()).collect()))
+    /// Decodes a page of names of queues, and how many elements it has. Those that are no names,
+    /// listed by other programs, are omitted.
+    pub(crate) fn queue_names(&self, reply: Value) -> Result<(Vec<QueueName>, usize), Fault> {
+        let Value::Array(elements) = self.accepted(reply)? else { return Err(unexpected_reply()) };
+        let name = |element: &Value| match element {
+            Value::BulkString(name) => QueueName::new(std::str::from_utf8(name).ok()?).ok(),
+            _ => None,
+        };
+        Ok((elements.iter().filter_map(name).collect(), elements.len()))
     }
 
     /// Decodes where a search for orphans continues, if it does, and how many it has put back.

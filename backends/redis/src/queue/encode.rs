@@ -317,12 +317,23 @@ pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command
     ]
 }
 
-/// Lists queues by name.
+/// The limits of a page of the list of queues. What is no name of a queue may be larger, and is
+/// skipped.
+pub(crate) const NAMES_LIMITS: Limits = Limits {
+    line: 1024,
+    bulk: 255,
+    long_strings: LongStrings::Skipped,
+    array: 1024,
+    depth: 1,
+    frame: 1 << 20,
+};
+
+/// Lists queues by name, from the one with this offset on.
 pub(crate) fn queue_names(
     prefix: &Prefix,
     begin: &str,
     after: Option<&QueueName>,
-    count: usize,
+    (offset, count): (usize, usize),
 ) -> Command {
     let after = after.map(QueueName::as_str).filter(|after| *after >= begin);
     let from = match (after, begin) {
@@ -334,7 +345,7 @@ pub(crate) fn queue_names(
     let to =
         if begin.is_empty() { b"+".to_vec() } else { [b"(", begin.as_bytes(), b"\xff"].concat() };
     let command = Command::new("ZRANGEBYLEX").arg(prefix.queues()).arg(from).arg(to);
-    command.arg("LIMIT").arg("0").number(count as u64)
+    command.arg("LIMIT").number(offset as u64).number(count as u64)
 }
 
 /// Ends the wait of a connection.

@@ -241,6 +241,22 @@ impl Operations {
                     Err(fault) => Err(fault),
                 }
             }
+            (PendingOperation::QueueNames(page), Some(command_id)) => {
+                let names = decoder.queue_names(pending_operation::single_reply(replies));
+                match names.and_then(|names| page.add(names, &self.prefix)) {
+                    Ok(Err(page)) => {
+                        let batch = CommandBatch::new([page.command(&self.prefix)]);
+                        let operation = PendingOperation::QueueNames(page);
+                        let id = self.send(&batch, operation.limits(), context);
+                        let command_id = Some(command_id);
+                        self.in_flight
+                            .insert(id, InFlight::Operation { command_id, operation, batch });
+                        return;
+                    }
+                    Ok(Ok(reply)) => Ok(reply),
+                    Err(fault) => Err(fault),
+                }
+            }
             (operation, _) => self.decode(operation, replies, &decoder, context.now),
         };
         if let Some(command_id) = command_id {

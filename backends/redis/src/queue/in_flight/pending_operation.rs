@@ -11,8 +11,9 @@ use crate::connection::DEFAULT_LIMITS;
 use crate::frame::Limits;
 use crate::queue::command::Command;
 use crate::queue::decode::{Decoder, SearchStep, unexpected_reply};
+use crate::queue::element::ID_LENGTH;
 use crate::queue::encode::{self, HeldMessage, Post, Search};
-use crate::queue::keys::Keys;
+use crate::queue::keys::{Keys, Prefix};
 use crate::queue::receipt::Reservation;
 
 /// How long, beyond the lease, a touch without a reply is remembered: its request may have been in
@@ -46,7 +47,52 @@ pub(super) enum PendingOperation {
         is_created: bool,
     },
     DeleteQueue,
-    QueueNames,
+    QueueNames(NamesPage),
+}
+
+/// A page of the names of queues. What other programs have listed is skipped.
+#[derive(Debug)]
+pub(super) struct NamesPage {
+    begin: String,
+    after: Option<QueueName>,
+    count: usize,
+    names: Vec<QueueName>,
+    /// How many elements were looked at.
+    offset: usize,
+}
+
+impl NamesPage {
+    /// How many elements that are no names are skipped.
+    const MAX_SKIPPED: usize = 10_000;
+
+    pub(super) fn command(&self, prefix: &Prefix) -> Command {
+        let NamesPage { begin, after, count, offset, .. } = self;
+        encode::queue_names(prefix, begin, after.as_ref(), (*offset, *count))
+    }
+
+    /// Adds the names of a reply. Returns the page if it is complete, else how it continues.
+    pub(super) fn add(
+        mut self,
+        (names, elements): (Vec<QueueName>, usize),
+        prefix: &Prefix,
+    ) -> Result<Result<QueueReply, NamesPage>, Fault> {
+        self.names.extend(names);
+        self.offset += elements;
+        if elements < self.count || self.names.len() >= self.count {
+            self.names.truncate(self.count);
+            return Ok(Ok(QueueReply::Queues(self.names)));
+        }
+        if self.offset - self.names.len() > Self::MAX_SKIPPED {
+            let key = prefix.queues();
+            let detail = format!(
+                "the key {key} contains more than {} elements that are no names of queues; find out which \
+                 program writes to it, and remove them with ZREM",
+                Self::MAX_SKIPPED
+            );
+            return Err(Fault::new(FaultKind::Refused).with_detail(detail));
+        }
+        Ok(Err(self))
+    }
 }
 
 impl PendingOperation {
@@ -54,6 +100,7 @@ impl PendingOperation {
     pub(super) fn limits(&self) -> Limits {
         match self {
             PendingOperation::Peek | PendingOperation::Search(..) => encode::MESSAGE_LIMITS,
+            PendingOperation::QueueNames(_) => encode::NAMES_LIMITS,
             _ => DEFAULT_LIMITS,
         }
     }
@@ -102,6 +149,10 @@ impl Operations {
             QueueOp::Peek { queue, count } => {
                 (PendingOperation::Peek, vec![encode::peek(&keys(&queue), count)])
             }
+            // The script finds the beginning of an id as well.
+            QueueOp::Get { message, .. } if message.as_str().len() != ID_LENGTH => {
+                return Err(Box::new(Err(Fault::new(FaultKind::NoMessage))));
+            }
             QueueOp::Get { queue, message } => {
                 let (keys, search) = (keys(&queue), Search::new(message));
                 let command = search.command(&keys);
@@ -130,8 +181,9 @@ impl Operations {
                 (PendingOperation::DeleteQueue, vec![encode::clear(&keys(&queue)), unlist])
             }
             QueueOp::ListQueues { prefix, after, count } => {
-                let names = encode::queue_names(&self.prefix, &prefix, after.as_ref(), count);
-                (PendingOperation::QueueNames, vec![names])
+                let page = NamesPage { begin: prefix, after, count, names: Vec::new(), offset: 0 };
+                let command = page.command(&self.prefix);
+                (PendingOperation::QueueNames(page), vec![command])
             }
             QueueOp::Reserve { .. } => return Err(Box::new(Err(unexpected_reply()))),
         })
@@ -208,7 +260,10 @@ impl Operations {
                 decoder.queue(name, replies)
             }
             PendingOperation::DeleteQueue => decoder.delete_queue(replies),
-            PendingOperation::QueueNames => decoder.queue_names(single_reply(replies)),
+            PendingOperation::QueueNames(page) => {
+                let page = page.add(decoder.queue_names(single_reply(replies))?, &self.prefix)?;
+                page.map_err(|_| unexpected_reply())
+            }
         }
     }
 }
