@@ -291,6 +291,7 @@ impl WorkerConfig {
         }
         let own = self.tasks.values().map(|settings| &settings.queue);
         for queue in own.chain(&self.routes) {
+            queue.check_room_for_suffixes().map_err(InvalidConfig::QueueName)?;
             self.capabilities.check_name(queue)?;
             // The longest name that ivy derives from it, whatever the priority.
             let longest = queue.with_priority(Priority::HIGHEST);
