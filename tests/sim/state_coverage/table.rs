@@ -30,6 +30,7 @@ const COMMON: &[Row] = &[
             "post refused",
             "post unknown",
             "tick",
+            "waiting calls",
         ],
     ),
     ("producer, not subscribed, draining", &["calls", "post ok", "tick"]),
@@ -47,6 +48,7 @@ const COMMON: &[Row] = &[
             "post unknown",
             "subscription lost",
             "tick",
+            "waiting calls",
         ],
     ),
     (
@@ -66,6 +68,7 @@ const COMMON: &[Row] = &[
             "subscribed",
             "subscription lost",
             "tick",
+            "waiting calls",
         ],
     ),
     ("producer, subscribing, draining", &["subscribed", "tick"]),
@@ -272,11 +275,11 @@ const SELDOM: &[Row] = &[
     ("broker, touch", &["no queue"]),
     (
         "producer, not subscribed, draining",
-        &["clock", "drain", "post not done", "post refused", "post unknown"],
+        &["clock", "drain", "post not done", "post refused", "post unknown", "waiting calls"],
     ),
     (
         "producer, subscribed, draining",
-        &["clock", "forget", "post not done", "post refused", "subscription lost"],
+        &["clock", "forget", "post not done", "post refused", "subscription lost", "waiting calls"],
     ),
     ("producer, subscribing", &["forget", "notice"]),
     (
@@ -292,10 +295,14 @@ const SELDOM: &[Row] = &[
             "post refused",
             "post unknown",
             "subscription lost",
+            "waiting calls",
         ],
     ),
     // Inputs of the subscription from before its loss may arrive after the loss.
-    ("producer, subscription lost", &["clock", "notice", "post not done", "post refused"]),
+    (
+        "producer, subscription lost",
+        &["clock", "notice", "post not done", "post refused", "waiting calls"],
+    ),
     (
         "producer, subscription lost, draining",
         &[
@@ -307,6 +314,7 @@ const SELDOM: &[Row] = &[
             "post ok",
             "post refused",
             "post unknown",
+            "waiting calls",
         ],
     ),
     (
