@@ -2,10 +2,10 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
-use async_std::net::{TcpStream, ToSocketAddrs};
+use async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use ivy_driver::{
     AsyncRuntime, CancellationToken, Clients, HttpClient, Net, Runtime, TaskPerCallback, Tls,
     http_client,
@@ -17,6 +17,7 @@ pub enum AsyncStd {}
 
 impl Net for AsyncStd {
     type Tcp = TcpStream;
+    type Listener = TcpListener;
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok((host.as_str(), port).to_socket_addrs().await?.collect())
@@ -26,6 +27,18 @@ impl Net for AsyncStd {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         Ok(tcp)
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(socket.into())
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept().await?.0)
+    }
+
+    async fn end_sending(tcp: &mut TcpStream) -> io::Result<()> {
+        tcp.shutdown(Shutdown::Write)
     }
 }
 

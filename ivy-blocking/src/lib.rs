@@ -118,6 +118,7 @@
 //! longer needed, because its lease was lost, its time limit has passed, or the worker has drained for
 //! as long as it may. It should then return: until it does, it occupies its thread.
 
+mod listener;
 mod net;
 mod reading;
 mod runtime;
@@ -179,7 +180,7 @@ pub use ivy_driver::HttpClient;
 /// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
-pub use ivy_driver::{NothingYet, SweepInterrupter, SweepStep};
+pub use ivy_driver::{HealthError, NothingYet, SweepInterrupter, SweepStep};
 pub use ivy_proto::admin::{self, Peeked};
 pub use ivy_proto::check::{self, CheckReport};
 pub use ivy_proto::event::{self, Event};
@@ -192,5 +193,6 @@ pub use ivy_proto::task::{
 pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
 pub use ivy_proto::{
-    Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName, metrics, presence,
+    Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName, health, metrics,
+    presence,
 };

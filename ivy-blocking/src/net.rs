@@ -25,14 +25,10 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
     let connect = move || TcpStream::connect_timeout(&address, CONNECT_LIMIT);
     let socket = in_thread("ivy-connect", connect).await?;
     socket.set_nodelay(true)?;
-    let socket = Arc::new(socket);
-    let incoming = Arc::new(Incoming::new());
-    let (read_from, pieces) = (Arc::clone(&socket), Arc::clone(&incoming));
-    spawn("ivy-reader", move || read(&read_from, &pieces))?;
-    Ok(Tcp { socket, incoming, blocked: None })
+    Tcp::start(socket)
 }
 
-async fn in_thread<T: Send + 'static>(
+pub(crate) async fn in_thread<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -51,6 +47,17 @@ pub struct Tcp {
     incoming: Arc<Incoming>,
     /// Waits, in a thread, until a full send buffer has room.
     blocked: Option<BoxFuture<'static, io::Result<()>>>,
+}
+
+impl Tcp {
+    /// Starts the thread that reads.
+    pub(crate) fn start(socket: TcpStream) -> io::Result<Self> {
+        let socket = Arc::new(socket);
+        let incoming = Arc::new(Incoming::new());
+        let (read_from, pieces) = (Arc::clone(&socket), Arc::clone(&incoming));
+        spawn("ivy-reader", move || read(&read_from, &pieces))?;
+        Ok(Tcp { socket, incoming, blocked: None })
+    }
 }
 
 impl AsyncRead for Tcp {

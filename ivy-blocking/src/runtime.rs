@@ -1,10 +1,11 @@
 //! The runtime of threads, with the connections of this crate.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use ivy_driver::{HttpClient, Net, Threads, Tls, http_client};
 
+use crate::listener::Listener;
 use crate::net::{Tcp, connect, resolve};
 
 /// The runtime of this crate's types.
@@ -16,6 +17,7 @@ pub enum Clients {}
 
 impl Net for Clients {
     type Tcp = Tcp;
+    type Listener = Listener;
 
     fn resolve(
         host: String,
@@ -26,6 +28,14 @@ impl Net for Clients {
 
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Tcp>> + Send {
         connect(address)
+    }
+
+    fn listen(socket: TcpListener) -> io::Result<Listener> {
+        Ok(Listener::new(socket))
+    }
+
+    fn accept(listener: &Listener) -> impl Future<Output = io::Result<Tcp>> + Send {
+        listener.accept()
     }
 }
 

@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    call, clear, completions, dead, doctor, explain, ls, man, move_messages, peek, queue, send,
-    show, stats, workers,
+    call, clear, completions, dead, doctor, explain, exporter, ls, man, move_messages, peek, queue,
+    send, show, stats, workers,
 };
 use exit::{Exit, Failure};
 
@@ -57,6 +57,7 @@ enum Command {
     Queue(queue::Options),
     Workers(workers::Options),
     Doctor(doctor::Options),
+    Exporter(exporter::Options),
     Serve(ironmq_server::Options),
     Keys(keys::Options),
     Completions(completions::Options),
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         Command::Queue(options) => interruptible(options.common(), queue::run(&options)),
         Command::Workers(options) => interruptible(&options.common, workers::run(&options)),
         Command::Doctor(options) => interruptible(&options.common, doctor::run(&options)),
+        Command::Exporter(options) => interruptible(&options.common, exporter::run(&options)),
         Command::Serve(options) => ended(ironmq_server::run(&options).map(|()| Exit::Done)),
         Command::Keys(options) => ended(keys::run(&options).map(|()| Exit::Done)),
         Command::Completions(options) => ended(completions::run(&options, Cli::command())),

@@ -12,6 +12,7 @@ use futures_util::future::{Either, select};
 use ivy_proto::admin::Peeked;
 use ivy_proto::check::CheckReport;
 use ivy_proto::event::Event;
+use ivy_proto::health::WorkerHealth;
 use ivy_proto::metrics::Snapshot;
 use ivy_proto::presence::Heard;
 use ivy_proto::queue::{QueueInfo, QueueSettings};
@@ -315,6 +316,16 @@ impl<R: AsyncRuntime> Worker<R> {
         if let Some(ended) = self.begin_drain(limit) {
             ended.raised().await;
         }
+    }
+
+    /// How the worker is: what it does, how its queues answer, and what fails. Its text is for
+    /// people; [`is_live`](WorkerHealth::is_live) and [`is_ready`](WorkerHealth::is_ready) are what
+    /// probes ask, for a program that serves them itself. [`WorkerBuilder::health`] serves them over
+    /// HTTP.
+    ///
+    /// A worker whose loop does not answer within half a second is represented by its last answer.
+    pub async fn health(&self) -> WorkerHealth {
+        self.read_health().await
     }
 }
 

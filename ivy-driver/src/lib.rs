@@ -5,14 +5,14 @@
 //! these types for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. Depend on this crate to write an
 //! adapter for another runtime:
 //!
-//! * [`Net`] resolves names and opens the TCP connections to backends; implement [`Clients`] by
+//! * [`Net`] resolves names, opens the TCP connections to backends, and accepts those of probes; implement [`Clients`] by
 //!   returning [`http_client`];
 //! * [`Runtime`] spawns futures in the background, and sleeps;
 //! * [`AsyncRuntime`] marks runtimes whose handlers are futures and whose methods are `async`.
 //!   `Threads` is the runtime for users without futures: its methods block, its handlers are plain
 //!   functions, and an adapter implements [`Net`] and [`Clients`] only.
 //!
-//! The module `runtime` of `ivy-tokio` is a complete adapter in 70 lines.
+//! The module `runtime` of `ivy-tokio` is a complete adapter in 80 lines.
 //!
 //! # Features
 //!
@@ -69,6 +69,7 @@ mod guarded_backend;
 mod handle;
 mod handler_waits;
 mod handlers;
+mod health;
 mod identity;
 mod ivy;
 mod locked_machine;
@@ -109,6 +110,7 @@ pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
 pub use handlers::{Adapter, HandlerCompletion, Handlers};
+pub use health::HealthError;
 pub use ivy::Ivy;
 pub use remote::http_client;
 pub use runtime::{AsyncRuntime, Callbacks, Clients, HttpClient, Net, Runtime};
@@ -127,6 +129,7 @@ pub use worker_watch::WorkerWatch;
 /// notice.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::health::{HealthListener, Pages, serve};
     pub use crate::locked_machine::{
         LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
     };

@@ -10,11 +10,13 @@ use futures_channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use futures_channel::oneshot;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::StreamExt;
+use ivy_proto::health::WorkerHealth;
 use ivy_proto::metrics::{Backends, Snapshot};
 use ivy_proto::{Moment, producer, worker};
 
 use crate::clock::Clock;
 use crate::fork_check::Process;
+use crate::health::Answer;
 use crate::runtime::Runtime;
 
 /// How long a reader waits for machines. Then it takes what those that do not run answered last.
@@ -24,11 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) trait Counts {
     /// What it has counted, and its state at `now`.
     fn metrics(&self, now: Moment) -> Snapshot;
+
+    /// Its health at `now`, if it is a worker.
+    fn health(&self, _: Moment) -> Option<WorkerHealth> {
+        None
+    }
 }
 
 impl Counts for worker::Worker {
     fn metrics(&self, now: Moment) -> Snapshot {
         worker::Worker::metrics(self, now)
+    }
+
+    fn health(&self, now: Moment) -> Option<WorkerHealth> {
+        Some(worker::Worker::health(self, now))
     }
 }
 
@@ -62,8 +73,14 @@ struct Running {
     last: Snapshot,
 }
 
-/// A request to a machine for its snapshot.
-type Read = oneshot::Sender<Snapshot>;
+/// A question to a machine.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// What it has counted.
+    Metrics(oneshot::Sender<Snapshot>),
+    /// Its health.
+    Health(oneshot::Sender<Answer>),
+}
 
 impl Meters {
     pub(crate) fn new(backends: Backends) -> Self {
@@ -73,12 +90,13 @@ impl Meters {
     /// Adds a machine, until it is dropped.
     pub(crate) fn add<R: Runtime, M: Counts>(&self, machine: M, clock: Clock<R>) -> Metered<R, M> {
         let (reads, receiver) = mpsc::unbounded();
+        let questions = reads.clone();
         let mut state = self.lock();
         state.last_number += 1;
         let (number, process) = (state.last_number, Process::current());
         state.machines.push(Running { number, process, reads, last: Snapshot::default() });
         drop(state);
-        Metered { machine, reads: receiver, number, meters: self.clone(), clock }
+        Metered { machine, questions, reads: receiver, number, meters: self.clone(), clock }
     }
 
     /// What all machines have counted so far.
@@ -103,7 +121,7 @@ impl Meters {
         for machine in machines {
             let (read, answer) = oneshot::channel();
             // This may run the machine, which needs the lock to end.
-            machine.reads.unbounded_send(read).ok()?;
+            machine.reads.unbounded_send(Read::Metrics(read)).ok()?;
             asked.push((machine, answer));
         }
         let mut time_is_up = pin!(
@@ -144,6 +162,7 @@ impl Meters {
 /// A machine whose counts can be read while it runs. They remain when it is dropped.
 pub(crate) struct Metered<R: Runtime, M: Counts> {
     machine: M,
+    questions: UnboundedSender<Read>,
     reads: UnboundedReceiver<Read>,
     number: u64,
     meters: Meters,
@@ -151,11 +170,24 @@ pub(crate) struct Metered<R: Runtime, M: Counts> {
 }
 
 impl<R: Runtime, M: Counts> Metered<R, M> {
+    /// Where to ask it.
+    pub(crate) fn questions(&self) -> UnboundedSender<Read> {
+        self.questions.clone()
+    }
+
     /// Answers what was asked, and has the task woken by the next question.
-    pub(crate) fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn answer_questions(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(read)) = self.reads.poll_next_unpin(context) {
-            // The reader may have left.
-            let _ = read.send(self.machine.metrics(self.clock.now()));
+            let now = self.clock.now();
+            match read {
+                // The reader may have left.
+                Read::Metrics(reader) => drop(reader.send(self.machine.metrics(now))),
+                Read::Health(reader) => {
+                    if let Some(health) = self.machine.health(now) {
+                        drop(reader.send((now, health)));
+                    }
+                }
+            }
         }
     }
 }
@@ -212,7 +244,7 @@ mod tests {
 
     fn run(mut machine: Metered<Tokio, Repeats>) -> tokio::task::JoinHandle<()> {
         tokio::spawn(poll_fn(move |context| {
-            machine.answer_metrics_requests(context);
+            machine.answer_questions(context);
             Poll::Pending
         }))
     }
@@ -265,13 +297,13 @@ mod tests {
         let mut machine = meters.add(Repeats(5), clock);
         let (counted, ()) = tokio::join!(read(&meters), async {
             poll_fn(|context| {
-                machine.answer_metrics_requests(context);
+                machine.answer_questions(context);
                 Poll::Ready(())
             })
             .await;
             tokio::task::yield_now().await;
             poll_fn(|context| {
-                machine.answer_metrics_requests(context);
+                machine.answer_questions(context);
                 Poll::Ready(())
             })
             .await;

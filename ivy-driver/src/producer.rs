@@ -291,8 +291,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
         }
     }
 
-    fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
-        self.machine.answer_metrics_requests(context);
+    fn answer_questions(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_questions(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<ProducerCommand> {

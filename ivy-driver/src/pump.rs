@@ -55,9 +55,9 @@ pub(crate) trait Role: Send + 'static {
     /// Starts to execute all outputs of the machine.
     fn execute_outputs(&mut self) -> Next;
 
-    /// Answers those who read what the machine has counted, and has the pump woken by the next one.
+    /// Answers those who ask what the machine has counted, or how it is, and has the pump woken by the next one.
     /// Once per turn, so that it costs a busy machine nothing.
-    fn answer_metrics_requests(&mut self, _: &mut Context<'_>) {}
+    fn answer_questions(&mut self, _: &mut Context<'_>) {}
 
     /// Polls the operations in flight and returns what has completed.
     fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<Self::Command> {
@@ -90,7 +90,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            role.answer_metrics_requests(context);
+            role.answer_questions(context);
             // Commands are handled before the results of operations: a worker that is paused does
             // not run a message posted after the pause. So results are polled first and handled
             // last; commands that arrive in between count as in time.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::io::{AsyncRead, AsyncWrite};
+use futures_util::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use http::Response;
 use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::Fault;
@@ -20,12 +20,26 @@ pub trait Net: Send + Sync + 'static {
     /// A TCP connection. Reading and writing are independent of each other.
     type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
+    /// A socket that accepts connections. Dropping it closes the socket.
+    type Listener: Send + Sync + 'static;
+
     /// The addresses of a host, given as a name or an address.
     fn resolve(host: String, port: u16)
     -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Connects to an address, with `TCP_NODELAY`. Dropping the future cancels the attempt.
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
+
+    /// Prepares a socket that listens, and blocks, for this runtime.
+    fn listen(socket: TcpListener) -> io::Result<Self::Listener>;
+
+    /// Accepts the next connection. Dropping the future loses none.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
+
+    /// Ends a connection in the direction of sending. For connections whose `poll_close` does not.
+    fn end_sending(tcp: &mut Self::Tcp) -> impl Future<Output = io::Result<()>> + Send {
+        tcp.close()
+    }
 }
 
 /// The clients of servers.

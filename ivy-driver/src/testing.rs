@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -36,6 +36,7 @@ pub(crate) fn set_clock_forward(by: Duration) {
 
 impl Net for Tokio {
     type Tcp = Compat<TcpStream>;
+    type Listener = TcpListener;
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(lookup_host((host, port)).await?.collect())
@@ -43,6 +44,15 @@ impl Net for Tokio {
 
     async fn connect(address: SocketAddr) -> io::Result<Self::Tcp> {
         Ok(TcpStream::connect(address).await?.compat())
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket)
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<Self::Tcp> {
+        Ok(listener.accept().await?.0.compat())
     }
 }
 

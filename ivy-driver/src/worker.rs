@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::backend::Notifier;
+use ivy_proto::health::WorkerHealth;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::QueueReply;
 use ivy_proto::worker::{CancelReason, Input, Output, Run};
@@ -26,6 +27,7 @@ use crate::flag::{Flag, RaiseOnDrop};
 use crate::fork_check::Process;
 use crate::handler_waits::HandlerWaits;
 use crate::handlers::{Adapter, HandlerCompletion, Handlers};
+use crate::health::{HealthListener, HealthReader, Pulse, WorkerPages, serve};
 use crate::ivy::Ivy;
 use crate::metrics::Metered;
 use crate::pump::{Next, Operations, Role, check_accepted, pump};
@@ -44,7 +46,8 @@ pub struct Worker<R> {
     events: EventSink,
     drain_limit: Duration,
     process: Process,
-    runtime: PhantomData<fn() -> R>,
+    health: Arc<HealthReader<R>>,
+    health_address: Option<SocketAddr>,
 }
 
 impl<R> Worker<R> {
@@ -76,6 +79,13 @@ impl<R> Worker<R> {
         self.events.watch()
     }
 
+    /// Where the worker listens for probes, with the port that the system chose for port 0; `None`
+    /// if it does not. See [`WorkerBuilder::health`](crate::WorkerBuilder::health).
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+
     /// Starts to drain the worker. Returns a flag that is raised when the worker has ended; `None`
     /// in a process forked from the worker's, where there is nothing to end.
     pub(crate) fn begin_drain(&self, limit: Duration) -> Option<&Flag> {
@@ -83,6 +93,17 @@ impl<R> Worker<R> {
             self.post(Input::Drain { limit });
             &self.finished
         })
+    }
+
+    /// Its health. The worker's loop is asked; it need not answer.
+    pub(crate) async fn read_health(&self) -> WorkerHealth
+    where
+        R: Runtime,
+    {
+        match self.process.is_current() {
+            true => self.health.read().await,
+            false => self.health.ended(),
+        }
     }
 
     fn post(&self, input: Input) {
@@ -109,13 +130,24 @@ pub(crate) fn start<R: Adapter>(
     machine: worker::Worker,
     handlers: R::Handlers,
     drain_limit: Duration,
+    listener: Option<HealthListener<R>>,
 ) -> Result<Worker<R>, Error<R>> {
     let (mailbox, receiver) = mpsc::unbounded();
     let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().child());
     ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(cannot_start)?;
     let serving = ivy.served().map(|served| served.add(machine.queues()));
+    let probes = listener.as_ref().map(HealthListener::counters);
+    let last_health = machine.health(clock.now());
+    let machine = ivy.meters().add(machine, clock);
+    let pulse = Arc::new(Pulse::new(clock.now()));
+    let health =
+        HealthReader::new(machine.questions(), Arc::clone(&pulse), clock, last_health, probes);
+    let health = Arc::new(health);
+    let health_address = listener.as_ref().map(HealthListener::address);
+    let pages = WorkerPages { health: Arc::clone(&health), meters: ivy.meters().clone() };
     let role = WorkerRole {
-        machine: ivy.meters().add(machine, clock),
+        machine,
+        pulse,
         handlers,
         operations: Operations::new(ivy.queue()),
         notifier: ivy.notifier(),
@@ -126,15 +158,30 @@ pub(crate) fn start<R: Adapter>(
         mailbox: mailbox.clone(),
         ivy,
     };
-    // Raised however the worker ends.
-    let ends = RaiseOnDrop(finished.clone());
+    // Raised however they end.
+    let (ends, pump_ended) = (RaiseOnDrop(finished.clone()), Flag::default());
+    let (pump_ends, port_closed) = (RaiseOnDrop(pump_ended.clone()), Flag::default());
+    let is_listening = listener.is_some();
+    if let Some(listener) = listener {
+        let port_closes = RaiseOnDrop(port_closed.clone());
+        let listening = async move {
+            serve(listener, pages, pump_ended.raised()).await;
+            drop(port_closes);
+        };
+        R::spawn("ivy-health", listening).map_err(cannot_start)?;
+    }
     let running = async move {
         pump(role, receiver, clock).await;
-        drop((serving, ends));
+        drop((serving, pump_ends));
+        // Another worker may listen there next.
+        if is_listening {
+            port_closed.raised().await;
+        }
+        drop(ends);
     };
     R::spawn("ivy-worker", running).map_err(cannot_start)?;
     let process = Process::current();
-    Ok(Worker { mailbox, finished, events, drain_limit, process, runtime: PhantomData })
+    Ok(Worker { mailbox, finished, events, drain_limit, process, health, health_address })
 }
 
 fn cannot_start<R: Runtime>(error: io::Error) -> Error<R> {
@@ -180,6 +227,7 @@ impl<R: Runtime> Running<R> {
 
 struct WorkerRole<R: Adapter> {
     machine: Metered<R, worker::Worker>,
+    pulse: Arc<Pulse>,
     handlers: R::Handlers,
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
@@ -249,6 +297,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
     }
 
     fn tick(&mut self, now: Moment) {
+        self.pulse.turns(now);
         self.events.tick(now);
         self.feed(Input::Tick, now);
     }
@@ -269,7 +318,9 @@ impl<R: Adapter> Role for WorkerRole<R> {
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);
-                    return Next::Wait(self.events.next_wake(deadline));
+                    let next = self.events.next_wake(deadline);
+                    self.pulse.waits(next);
+                    return Next::Wait(next);
                 }
                 Output::Finished => {
                     self.events.end();
@@ -279,8 +330,8 @@ impl<R: Adapter> Role for WorkerRole<R> {
         }
     }
 
-    fn answer_metrics_requests(&mut self, context: &mut Context<'_>) {
-        self.machine.answer_metrics_requests(context);
+    fn answer_questions(&mut self, context: &mut Context<'_>) {
+        self.machine.answer_questions(context);
     }
 
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<Input> {

@@ -9,6 +9,7 @@ use ivy_proto::worker::{self, ReplayWindow, WorkerSetup};
 
 use crate::error::Error;
 use crate::handlers::{Adapter, Handlers};
+use crate::health::{HealthAddress, HealthListener};
 use crate::ivy::Ivy;
 use crate::random::random;
 use crate::worker::{Worker, start};
@@ -29,6 +30,7 @@ pub struct WorkerBuilder<R: Adapter> {
     states: States,
     setup: WorkerSetup,
     drain_limit: Duration,
+    health: HealthAddress,
 }
 
 impl<R: Adapter> Ivy<R> {
@@ -40,6 +42,7 @@ impl<R: Adapter> Ivy<R> {
             states: States::new(),
             setup: WorkerSetup::new(self.worker_config()),
             drain_limit: DRAIN_LIMIT,
+            health: HealthAddress::default(),
         }
     }
 }
@@ -168,6 +171,24 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
+    /// Listens at this address for probes and scrapers, from the start until the worker has ended:
+    /// `/livez`, `/readyz` and `/metrics` over HTTP/1.1. Write an IP address and a port, such as
+    /// `127.0.0.1:9464`, or `0.0.0.0:9464` to be reached from other hosts;
+    /// [`Worker::health_address`] returns the port that was chosen for 0. Default: the variable
+    /// `IVY_HEALTH`, else none.
+    ///
+    /// `/livez` is 503 if the worker's loop hangs, whatever its servers do. `/readyz` is 503, and
+    /// names the cause, while the worker drains or none of its queues answers. Each page is answered
+    /// to everybody who reaches the port, and contains names of queues and tasks. At most 16
+    /// connections are open, for a few seconds each.
+    ///
+    /// The listener runs in the worker's runtime: a handler that blocks all threads of the runtime
+    /// delays it too.
+    pub fn health(mut self, address: &str) -> Self {
+        self.health = HealthAddress::given(address);
+        self
+    }
+
     /// Prepares its handlers to be run by a test, without a worker.
     pub(crate) fn for_test(mut self) -> Self {
         self.handlers.set_concurrency(TEST_HANDLERS);
@@ -193,14 +214,16 @@ impl<R: Adapter> WorkerBuilder<R> {
 
     /// Starts the worker.
     pub(crate) fn run(self) -> Result<Worker<R>, Error<R>> {
-        let WorkerBuilder { ivy, mut handlers, states, mut setup, drain_limit } = self;
+        let WorkerBuilder { ivy, mut handlers, states, mut setup, drain_limit, health } = self;
         ivy.check_process()?;
         setup.registered(handlers.set_states(states));
         let config = setup.finish(handlers.tasks()).map_err(Error::config)?;
         handlers.set_concurrency(config.concurrency);
         let wall = ivy.clock().wall();
         let machine = worker::Worker::new(config, random()?, wall).map_err(Error::config)?;
-        start(ivy, machine, handlers, drain_limit)
+        let address = health.resolve().map_err(Error::config)?;
+        let listener = address.map(HealthListener::bind).transpose().map_err(Error::config)?;
+        start(ivy, machine, handlers, drain_limit, listener)
     }
 }
 

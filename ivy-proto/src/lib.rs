@@ -21,6 +21,7 @@
 //! [`inspect`] | what operators are shown of messages
 //! [`check`] | whether keys, queue and notifier work
 //! [`metrics`], [`presence`] | what machines count, and what workers publish about themselves
+//! [`health`] | whether a worker is live and ready, and the HTTP of probes
 //!
 //! # Driving a machine
 //!
@@ -74,6 +75,7 @@ pub mod connect;
 mod error;
 pub mod event;
 mod hash_map;
+pub mod health;
 mod id;
 pub mod inspect;
 pub mod metrics;

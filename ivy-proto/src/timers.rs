@@ -43,13 +43,18 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
     /// Removes and returns one timer that is due. It is removed before the caller acts on it, so an
     /// action that fails cannot be due again immediately.
     pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Key> {
+        self.pop_due_with_time(now).map(|(_, key)| key)
+    }
+
+    /// The same, with the time at which it was due.
+    pub(crate) fn pop_due_with_time(&mut self, now: Moment) -> Option<(Moment, Key)> {
         let (at, key) = self.agenda.first()?;
         if *at > now {
             return None;
         }
-        let key = key.clone();
+        let (at, key) = (*at, key.clone());
         self.stop(&key);
-        Some(key)
+        Some((at, key))
     }
 
     pub(crate) fn first_moment(&self) -> Option<Moment> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ivy_driver::{
     AsyncRuntime, Clients, HttpClient, Net, Runtime, TaskPerCallback, Tls, http_client,
 };
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ pub enum Tokio {}
 
 impl Net for Tokio {
     type Tcp = Compat<TcpStream>;
+    type Listener = TcpListener;
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(lookup_host((host, port)).await?.collect())
@@ -31,6 +32,15 @@ impl Net for Tokio {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         Ok(tcp.compat())
+    }
+
+    fn listen(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket)
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<Self::Tcp> {
+        Ok(listener.accept().await?.0.compat())
     }
 }
 

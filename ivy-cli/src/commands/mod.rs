@@ -8,6 +8,7 @@ mod contents;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod exporter;
 mod heard;
 mod lines;
 pub(crate) mod ls;

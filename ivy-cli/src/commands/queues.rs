@@ -66,6 +66,14 @@ impl Queue {
         }
     }
 
+    /// The number of its dead letters, if it is known: none if it has no dead-letter queue.
+    pub(super) fn dead_letters(&self) -> Option<u64> {
+        match self.dead_queue {
+            Some(_) => self.dead,
+            None => Some(0),
+        }
+    }
+
     /// Whether it has messages, and none of them is ready.
     pub(super) fn waits_unready(&self) -> bool {
         self.head == Some(Head::NotReady) && self.size.is_some_and(|size| size > 0)

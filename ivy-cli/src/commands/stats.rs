@@ -63,7 +63,7 @@ async fn total(
 }
 
 /// Whether a physical queue is this one, or one of its priorities.
-fn is_priority_of(physical: &QueueName, queue: &QueueName) -> bool {
+pub(super) fn is_priority_of(physical: &QueueName, queue: &QueueName) -> bool {
     let priority = physical.as_str().strip_prefix(queue.as_str());
     matches!(priority.map(str::as_bytes), Some([] | [b'.', b'p', b'1'..=b'9']))
 }

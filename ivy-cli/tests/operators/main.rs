@@ -7,6 +7,7 @@ mod calls;
 mod changes;
 mod contents;
 mod doctor;
+mod exporter;
 mod failures;
 mod foreign;
 mod golden;

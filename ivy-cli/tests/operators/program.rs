@@ -21,6 +21,7 @@ fn the_help_lists_the_commands_and_the_exit_codes() {
         "queue",
         "workers",
         "doctor",
+        "exporter",
         "serve",
         "keys",
         "completions",

@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -49,6 +49,7 @@ impl<C> fmt::Debug for Threads<C> {
 
 impl<C: Clients> Net for Threads<C> {
     type Tcp = C::Tcp;
+    type Listener = C::Listener;
 
     fn resolve(
         host: String,
@@ -59,6 +60,14 @@ impl<C: Clients> Net for Threads<C> {
 
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<C::Tcp>> + Send {
         C::connect(address)
+    }
+
+    fn listen(socket: TcpListener) -> io::Result<C::Listener> {
+        C::listen(socket)
+    }
+
+    fn accept(listener: &C::Listener) -> impl Future<Output = io::Result<C::Tcp>> + Send {
+        C::accept(listener)
     }
 }
 

@@ -39,7 +39,7 @@ pub use counts::{
 };
 pub use histogram::{Histogram, Scale};
 pub use labels::{MOST_QUEUES, MOST_TASKS, OTHER, TaskKey};
-pub use openmetrics::OPENMETRICS_CONTENT_TYPE;
+pub use openmetrics::{OPENMETRICS_CONTENT_TYPE, QueueGauge, QueueGauges};
 pub use requests::{RequestKind, RequestOutcome, RequestTimes};
 pub use snapshot::{Backends, Snapshot};
 

@@ -13,12 +13,15 @@ use super::labels::Labels;
 use super::requests::{RequestKind, RequestOutcome};
 use super::snapshot::{Backends, Snapshot};
 
+pub use queue_gauges::{QueueGauge, QueueGauges};
+
 /// The `Content-Type` of a response with this text.
 pub const OPENMETRICS_CONTENT_TYPE: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The backend if the adapter does not know its name.
 const UNKNOWN_BACKEND: &str = "unknown";
+const UNKNOWN_BACKENDS: Backends = Backends::new(UNKNOWN_BACKEND, None);
 
 impl Snapshot {
     /// Writes the metrics in the text format of OpenMetrics 1.0, for Prometheus and others. All
@@ -34,11 +37,7 @@ impl Snapshot {
         self.write_queues(&mut writer)?;
         self.write_requests(&mut writer)?;
         self.write_degraded(&mut writer)?;
-        let Backends { queue, .. } = self.backends();
-        writer.family("ivy_build", "info", "The version of ivy and its queue's backend.")?;
-        let version = env!("CARGO_PKG_VERSION");
-        writer.sample("ivy_build_info", &[("version", version), ("backend", queue)], 1)?;
-        writer.out.write_str("# EOF\n")
+        writer.end(self.backends)
     }
 
     fn write_calls<W: Write>(&self, to: &mut Writer<'_, W>) -> fmt::Result {
@@ -153,7 +152,7 @@ impl Snapshot {
     }
 
     fn write_requests<W: Write>(&self, to: &mut Writer<'_, W>) -> fmt::Result {
-        let Backends { queue, notifier } = self.backends();
+        let Backends { queue, notifier } = self.backends.unwrap_or(UNKNOWN_BACKENDS);
         let each = || {
             self.requests.iter().flat_map(move |(kind, times)| {
                 let backend = match kind {
@@ -210,10 +209,6 @@ impl Snapshot {
         let fails = self.degraded.contains(&Part::Notifier);
         to.sample("ivy_degraded", &[("part", "notifier")], u8::from(fails))
     }
-
-    fn backends(&self) -> Backends {
-        self.backends.unwrap_or(Backends { queue: UNKNOWN_BACKEND, notifier: None })
-    }
 }
 
 struct Writer<'a, W> {
@@ -221,6 +216,15 @@ struct Writer<'a, W> {
 }
 
 impl<W: Write> Writer<'_, W> {
+    /// The last lines.
+    fn end(&mut self, backends: Option<Backends>) -> fmt::Result {
+        let Backends { queue, .. } = backends.unwrap_or(UNKNOWN_BACKENDS);
+        self.family("ivy_build", "info", "The version of ivy and its queue's backend.")?;
+        let version = env!("CARGO_PKG_VERSION");
+        self.sample("ivy_build_info", &[("version", version), ("backend", queue)], 1)?;
+        self.out.write_str("# EOF\n")
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
         writeln!(self.out, "# TYPE {name} {kind}\n# HELP {name} {help}")
     }
@@ -320,5 +324,6 @@ impl Display for Seconds {
     }
 }
 
+mod queue_gauges;
 #[cfg(test)]
 mod tests;

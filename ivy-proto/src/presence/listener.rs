@@ -60,6 +60,9 @@ pub struct Heard {
     pub workers: Vec<HeardWorker>,
     /// How long the subscription was up.
     pub listened: Duration,
+    /// How long the present subscription has been up; zero if it is not. After
+    /// [`LISTEN_FOR`](super::LISTEN_FOR), every worker that publishes was heard.
+    pub up: Duration,
     /// How many publications were no records, or could not be opened.
     pub ignored: u64,
     /// Why the last one of them was ignored.
@@ -186,15 +189,19 @@ impl Listener {
         Heard {
             workers,
             listened: self.listened_until(now),
+            up: self.up_for(now),
             ignored: self.ignored,
             last_ignored: self.last_ignored.clone(),
             evicted: self.evicted,
         }
     }
 
+    fn up_for(&self, now: Moment) -> Duration {
+        self.up_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
     fn listened_until(&self, now: Moment) -> Duration {
-        let lately = self.up_since.map_or(Duration::ZERO, |since| now.since(since));
-        self.listened.saturating_add(lately)
+        self.listened.saturating_add(self.up_for(now))
     }
 
     fn forget_old(&mut self, now: Moment) {

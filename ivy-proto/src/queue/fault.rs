@@ -109,6 +109,28 @@ impl FaultKind {
     #[allow(non_upper_case_globals, reason = "it was a variant")]
     pub const BadResponse: FaultKind = FaultKind::BadReply;
 
+    /// Its name, as in code.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            FaultKind::Unreachable => "Unreachable",
+            FaultKind::Tls => "Tls",
+            FaultKind::ReplyLost => "ReplyLost",
+            FaultKind::BadReply => "BadReply",
+            FaultKind::ServerError => "ServerError",
+            FaultKind::TooManyRequests => "TooManyRequests",
+            FaultKind::Unavailable => "Unavailable",
+            FaultKind::Unauthorized => "Unauthorized",
+            FaultKind::Redirected => "Redirected",
+            FaultKind::NoQueue => "NoQueue",
+            FaultKind::NoMessage => "NoMessage",
+            FaultKind::LeaseLost => "LeaseLost",
+            FaultKind::TooLarge => "TooLarge",
+            FaultKind::Refused => "Refused",
+            FaultKind::Unsupported { .. } => "Unsupported",
+        }
+    }
+
     /// What an operator or program can do about it, whatever the backend.
     fn advice(self) -> &'static str {
         match self {

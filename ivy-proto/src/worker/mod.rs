@@ -95,6 +95,7 @@ mod draining;
 mod effects;
 mod failed_decryptions;
 mod fingerprints;
+mod health;
 mod intake;
 mod io;
 mod job;
@@ -132,6 +133,7 @@ pub use replay_window::ReplayWindow;
 pub use setup::{SetupError, WorkerSetup};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::event::Event;
 use crate::id::JobId;
@@ -190,6 +192,8 @@ pub struct Worker {
     /// Whether any message has arrived.
     has_received: bool,
     lateness: Lateness,
+    /// How late the last touch was sent.
+    touch_lag: Option<Duration>,
     waits: NestedWaits,
 }
 
@@ -253,6 +257,7 @@ impl Worker {
             presence,
             has_received: false,
             lateness: Lateness::default(),
+            touch_lag: None,
             waits: NestedWaits::default(),
         })
     }
@@ -358,10 +363,13 @@ impl Worker {
     }
 
     fn act_on_timers(&mut self) {
-        while let Some(why) = self.fx.timers.pop_due(self.fx.now) {
+        while let Some((due, why)) = self.fx.timers.pop_due_with_time(self.fx.now) {
             match why {
                 Timer::Start => self.start(),
-                Timer::Touch(job) => self.touch(job),
+                Timer::Touch(job) => {
+                    self.touch_lag = Some(self.fx.now.since(due));
+                    self.touch(job);
+                }
                 Timer::LeaseEnds(job) => self.lose_lease(job),
                 Timer::TimeLimit(job) => self.stop_overdue(job, CancelReason::TimeLimit),
                 Timer::HoldEnds(job) => self.end_hold(job),

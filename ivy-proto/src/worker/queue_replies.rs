@@ -22,7 +22,10 @@ impl Worker {
         let Some(purpose) = self.fx.ended(op, &result) else { return };
         match reply_for(&purpose, result) {
             Ok(reply) => self.on_success(purpose, reply),
-            Err(fault) => self.on_fault(purpose, &fault),
+            Err(fault) => {
+                self.record_fault(&purpose, fault.kind());
+                self.on_fault(purpose, &fault);
+            }
         }
         if !self.lost_before_arrival.is_empty() && self.poller.promised() == 0 {
             self.lost_before_arrival.clear();
@@ -32,7 +35,7 @@ impl Worker {
     fn on_success(&mut self, purpose: OpPurpose, reply: QueueReply) {
         if let Some(queue) = self.queue_of(&purpose)
             && let Some(served) = self.poller.queue(&queue)
-            && served.succeeded() == Health::Recovered
+            && served.succeeded(self.fx.now) == Health::Recovered
         {
             self.fx.report_recovered(Part::Queue(queue));
         }
@@ -70,6 +73,19 @@ impl Worker {
                 | OpPurpose::DeleteMany { .. },
                 _,
             ) => {}
+        }
+    }
+
+    /// Records for the health of the queue whether its server answered.
+    fn record_fault(&mut self, purpose: &OpPurpose, kind: FaultKind) {
+        let now = self.fx.now;
+        let Some(queue) = self.queue_of(purpose) else { return };
+        let Some(served) = self.poller.queue(&queue) else { return };
+        match kind {
+            // Nothing was sent.
+            FaultKind::Unsupported { .. } => {}
+            _ if is_answer(purpose, kind) => served.answered(now),
+            _ => served.unanswered(kind),
         }
     }
 
@@ -176,6 +192,19 @@ fn reply_for(purpose: &OpPurpose, result: Result<QueueReply, Fault>) -> Result<Q
         }
         (_, reply) => reply,
     })
+}
+
+/// Whether the queue's server answered about this one message, or that it has no such queue.
+fn is_answer(purpose: &OpPurpose, kind: FaultKind) -> bool {
+    let is_about_the_queue =
+        matches!(purpose, OpPurpose::Inspect(_) | OpPurpose::Create(_) | OpPurpose::Poll { .. });
+    match kind {
+        FaultKind::NoQueue => true,
+        FaultKind::NoMessage | FaultKind::LeaseLost | FaultKind::TooLarge | FaultKind::Refused => {
+            !is_about_the_queue
+        }
+        _ => false,
+    }
 }
 
 /// Whether the fault is unlikely to pass by itself, so it is reported immediately. A reply that

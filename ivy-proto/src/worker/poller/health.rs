@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::queue::FaultKind;
 use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::Moment;
@@ -22,7 +23,18 @@ pub(in crate::worker) enum Health {
 }
 
 impl Queue {
-    pub(in crate::worker) fn succeeded(&mut self) -> Health {
+    /// Records that the queue's server answered, though it may have refused the request.
+    pub(in crate::worker) fn answered(&mut self, now: Moment) {
+        (self.answered_at, self.trouble) = (Some(now), None);
+    }
+
+    /// Records that a request was not answered.
+    pub(in crate::worker) fn unanswered(&mut self, why: FaultKind) {
+        self.trouble = Some(why);
+    }
+
+    pub(in crate::worker) fn succeeded(&mut self, now: Moment) -> Health {
+        self.answered(now);
         let was_degraded = self.failures >= DEGRADED_AFTER;
         self.failures = 0;
         if was_degraded { Health::Recovered } else { Health::Unchanged }

@@ -52,6 +52,10 @@ impl Poller {
         self.queues.iter().map(|queue| &queue.served.name)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&QueueName, &Queue)> {
+        self.queues.iter().map(|queue| (&queue.served.name, queue))
+    }
+
     pub(super) fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
         self.queues.iter_mut().find(|queue| &queue.served.name == name)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::queue::FaultKind;
 use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::Moment;
@@ -35,6 +36,10 @@ pub(in crate::worker) struct Queue {
     /// It was missing and created, and no reserve has succeeded since.
     was_created: bool,
     pub(super) failures: u32,
+    /// When it last answered a request.
+    pub(in crate::worker) answered_at: Option<Moment>,
+    /// Why its last request failed, if it did.
+    pub(in crate::worker) trouble: Option<FaultKind>,
     /// The earliest time for the next repetition of a failed request.
     pub(super) not_before: Moment,
     pub(in crate::worker) unprocessable: UnprocessableMessages,
@@ -72,6 +77,8 @@ impl Queue {
             paused: None,
             was_created: false,
             failures: 0,
+            answered_at: None,
+            trouble: None,
             not_before: Moment::EPOCH,
             unprocessable: UnprocessableMessages::default(),
         }

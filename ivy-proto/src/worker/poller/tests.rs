@@ -177,6 +177,6 @@ fn degradation_and_recovery_are_reported_once() {
         .filter(|health| *health != Health::Unchanged)
         .collect();
     assert_eq!(reported, [Health::Degraded]);
-    assert_eq!(queue.succeeded(), Health::Recovered);
-    assert_eq!(queue.succeeded(), Health::Unchanged);
+    assert_eq!(queue.succeeded(Moment::EPOCH), Health::Recovered);
+    assert_eq!(queue.succeeded(Moment::EPOCH), Health::Unchanged);
 }

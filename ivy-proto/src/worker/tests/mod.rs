@@ -8,6 +8,7 @@ mod dead_letters;
 mod deletes;
 mod draining;
 mod encryption;
+mod health;
 mod interrupted;
 mod lateness;
 mod laws;

@@ -186,6 +186,7 @@ impl<R> WithAddresses<R> {
 
 impl<R: Runtime> Net for WithAddresses<R> {
     type Tcp = R::Tcp;
+    type Listener = R::Listener;
 
     async fn resolve(host: String, _: u16) -> io::Result<Vec<SocketAddr>> {
         let known = ADDRESSES.lock().unwrap();
@@ -194,6 +195,14 @@ impl<R: Runtime> Net for WithAddresses<R> {
 
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<R::Tcp>> + Send {
         R::connect(address)
+    }
+
+    fn listen(socket: TcpListener) -> io::Result<R::Listener> {
+        R::listen(socket)
+    }
+
+    fn accept(listener: &R::Listener) -> impl Future<Output = io::Result<R::Tcp>> + Send {
+        R::accept(listener)
     }
 }
 
