@@ -107,6 +107,35 @@ unpack_valkey_server() {
     return $status
 }
 
+# prometheus and promtool: the system's, or Debian's package, unpacked into target/tools.
+need_prometheus() {
+    local own=$tools/prometheus
+    if have prometheus --version && have promtool --version; then
+        export IVY_TEST_PROMETHEUS
+        IVY_TEST_PROMETHEUS=$(dirname "$(command -v prometheus)")
+    else
+        have "$own/promtool" --version || unpack_prometheus
+        export IVY_TEST_PROMETHEUS=$own
+    fi
+    echo "prometheus: $("$IVY_TEST_PROMETHEUS/prometheus" --version 2>&1 | head -n 1 | cut -d ' ' -f 1-3)"
+}
+
+# Its two programs need nothing but the C library.
+unpack_prometheus() {
+    local dir=$tools/prometheus
+    have apt-get --version || fail "prometheus is missing." \
+        "Install Prometheus with promtool and try again."
+    apt_lists_for prometheus
+    rm -rf "$dir"
+    mkdir -p "$dir/package"
+    (cd "$dir/package" && apt-get download prometheus) &&
+        dpkg --extract "$dir"/package/*.deb "$dir/system" &&
+        mv "$dir/system/usr/bin/prometheus" "$dir/system/usr/bin/promtool" "$dir" &&
+        rm -r "$dir/package" "$dir/system" &&
+        have "$dir/promtool" --version || fail "The unpacked Prometheus does not run." \
+        "Install it (on Debian: apt-get install prometheus) and try again."
+}
+
 # Unpacks Debian's package of a server and its missing dependencies into target/tools. The other arguments
 # are options of apt-get.
 unpack_server() {

@@ -120,3 +120,22 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_that_alerts_name_exist() {
+        let rules = include_str!("../../contrib/prometheus/ivy.rules.yml");
+        let commands = rules.lines().filter_map(|line| line.trim().strip_prefix("command: "));
+        let commands: Vec<_> = commands.collect();
+        assert_eq!(commands.len(), rules.matches("- alert: ").count());
+        for command in commands {
+            let words = command.replace("{{ $labels.queue }}", "mail");
+            if let Err(error) = Cli::try_parse_from(words.split(' ')) {
+                panic!("{command}: {error}");
+            }
+        }
+    }
+}

@@ -1,11 +1,12 @@
 //! The log of events.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ivy_proto::Moment;
-use ivy_proto::event::{Event, Level, LogLimit, LogLine};
+use ivy_proto::event::{Event, Fields, Level, LogLimit, LogLine, LogTarget};
+use tracing::level_filters::LevelFilter;
 
 use crate::clock::Clock;
 use crate::runtime::Runtime;
@@ -32,11 +33,14 @@ impl Log {
     }
 
     pub(crate) fn write(&self, event: &Event) {
-        // The current thread may be in the span of something unrelated, so no span is entered.
-        match event.level() {
-            Level::Info => tracing::info!(parent: None, "{event}"),
-            Level::Warn if self.admits(event) => tracing::warn!(parent: None, "{event}"),
-            Level::Warn | Level::Debug => tracing::debug!(parent: None, "{event}"),
+        let level = match event.level() {
+            Level::Info => tracing::Level::INFO,
+            Level::Warn if self.admits(event) => tracing::Level::WARN,
+            Level::Warn | Level::Debug => tracing::Level::DEBUG,
+        };
+        // Most events are at debug, which is seldom enabled.
+        if level <= LevelFilter::current() {
+            write_line(level, event.target(), &event.fields(), event);
         }
     }
 
@@ -81,7 +85,49 @@ impl Log {
 
 fn write_all(lines: &[LogLine]) {
     for line in lines {
-        tracing::warn!(parent: None, "{line}");
+        write_line(tracing::Level::WARN, line.target(), &line.fields(), line);
+    }
+}
+
+/// Writes a line with its fields. The level and the target of each call to `tracing` are constants.
+fn write_line(level: tracing::Level, target: LogTarget, fields: &Fields<'_>, text: &dyn Display) {
+    macro_rules! write_to {
+        ($level:ident, $target:ident) => {
+            tracing::event!(
+                target: LogTarget::$target.as_str(),
+                // The current thread may be in the span of something unrelated.
+                parent: None,
+                tracing::Level::$level,
+                task.id = fields.task_id.map(tracing::field::display),
+                task.name = fields.task_name.map(tracing::field::display),
+                queue = fields.queue.map(tracing::field::display),
+                message.id = fields.message_id.map(tracing::field::display),
+                attempt = fields.attempt,
+                deliveries = fields.deliveries,
+                reason = fields.reason,
+                delay_s = fields.delay.map(|delay| delay.as_secs_f64()),
+                took_s = fields.took.map(|took| took.as_secs_f64()),
+                wait_s = fields.wait.map(|wait| wait.as_secs_f64()),
+                error.kind = fields.error_kind,
+                count = fields.count,
+                "{text}"
+            )
+        };
+    }
+    macro_rules! write_at {
+        ($level:ident) => {
+            match target {
+                LogTarget::Producer => write_to!($level, Producer),
+                LogTarget::Queue => write_to!($level, Queue),
+                LogTarget::Notifier => write_to!($level, Notifier),
+                _ => write_to!($level, Worker),
+            }
+        };
+    }
+    match level {
+        tracing::Level::WARN => write_at!(WARN),
+        tracing::Level::INFO => write_at!(INFO),
+        _ => write_at!(DEBUG),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Events: the stream that applications subscribe to and the log is written from.
 
 mod degraded;
+mod fields;
 mod limit;
 mod release_reason;
 mod text;
 mod worker_started;
 
 pub(crate) use degraded::DegradedParts;
+pub use fields::{Fields, LogTarget};
 pub use limit::{LogLimit, LogLine};
 pub use release_reason::ReleaseReason;
 pub use worker_started::WorkerStarted;
@@ -96,6 +98,9 @@ pub enum Event {
         attempt: u32,
         /// The duration of the run.
         took: Duration,
+        /// How long the task waited from when it was due until this run started: of first attempts
+        /// whose message says when it was due, if the worker still holds the message.
+        waited: Option<Duration>,
         /// The error, if it failed or [postponed](TaskError::postponed_by) its task.
         error: Option<TaskError>,
     },
@@ -465,6 +470,19 @@ pub enum NoticeDropReason {
     Overflow,
     /// The worker has no notifier.
     NoNotifier,
+}
+
+impl NoticeDropReason {
+    /// The reason's name, for labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NoticeDropReason::ForeignChannel => "ForeignChannel",
+            NoticeDropReason::NotifierFailed => "NotifierFailed",
+            NoticeDropReason::Overflow => "Overflow",
+            NoticeDropReason::NoNotifier => "NoNotifier",
+        }
+    }
 }
 
 /// The log level of an event.

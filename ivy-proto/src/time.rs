@@ -113,10 +113,15 @@ impl WallClock {
     /// ```
     #[must_use]
     pub fn follow(&self, unix: Duration, moment: Moment) -> Option<WallClock> {
-        // A clock that shows less than the time since the epoch of the moments is wrong anyway.
-        let now = WallClock::new(unix.saturating_sub(moment.since(Moment::EPOCH)));
+        let now = WallClock::showing(unix, moment);
         let apart = now.unix_at_epoch.abs_diff(self.unix_at_epoch);
         (apart > CLOCKS_APART).then_some(now)
+    }
+
+    /// A clock that shows `unix` (time since 1970-01-01T00:00:00Z) at `moment`.
+    pub(crate) fn showing(unix: Duration, moment: Moment) -> WallClock {
+        // A clock that shows less than the time since the epoch of the moments is wrong anyway.
+        WallClock::new(unix.saturating_sub(moment.since(Moment::EPOCH)))
     }
 
     /// How far this clock is ahead of another one; zero if it is behind.

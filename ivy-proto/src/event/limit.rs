@@ -1,7 +1,8 @@
 //! Limits how many lines of the log one cause can fill.
 //!
-//! Anyone who can post to a queue decides how often its workers warn. Of similar warnings, the
-//! first ten of each minute are therefore written one by one, and the rest as one line with their
+//! Anyone who can post to a queue decides how often its workers warn. Of similar warnings that each
+//! name a task or a message, the first ten of each minute are therefore written one by one; of those
+//! that name only a queue or the notifier, the first one. The rest is written as one line with its
 //! count at the end of the minute. A part that fails and recovers repeatedly is reported as
 //! recovered once the recovery has lasted ten seconds. Only lines of the log are limited, not
 //! events.
@@ -13,7 +14,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::time::Moment;
 
-use super::{Event, Level};
+use super::{Event, Fields, Level, LogTarget};
 use bursts::Bursts;
 use recoveries::Recoveries;
 
@@ -96,6 +97,23 @@ impl LogLimit {
         let mut lines = std::mem::take(&mut self.early);
         self.bursts.flush(&mut lines);
         lines
+    }
+}
+
+impl LogLine {
+    /// The line's target.
+    #[must_use]
+    pub fn target(&self) -> LogTarget {
+        self.event.target()
+    }
+
+    /// The line's fields: if it stands for several events, their count and what they have in common.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        match self.left_out {
+            0 => self.event.fields(),
+            more => self.event.fields().of_many(more),
+        }
     }
 }
 

@@ -47,15 +47,15 @@ impl Display for Event {
                 let message = MessageInQueue(message, queue);
                 write!(f, "{message} was reserved again; it was delivered at most {deliveries} times")
             }
-            Event::TaskExecuted { task, attempt, took, error: None } => {
+            Event::TaskExecuted { task, attempt, took, error: None, .. } => {
                 write!(f, "{task} succeeded at attempt {attempt}, after {took:?}")
             }
-            Event::TaskExecuted { task, attempt, took, error: Some(error) }
+            Event::TaskExecuted { task, attempt, took, error: Some(error), .. }
                 if error.postponed_by().is_some() =>
             {
                 write!(f, "{task} was postponed by its handler at attempt {attempt}, after {took:?}: {error}")
             }
-            Event::TaskExecuted { task, attempt, took, error: Some(error) } => {
+            Event::TaskExecuted { task, attempt, took, error: Some(error), .. } => {
                 write!(f, "{task} failed at attempt {attempt}, after {took:?}: {error}")
             }
             Event::Retried { task, attempt, delay } => {

@@ -148,6 +148,11 @@ impl Snapshot {
             let seconds = Seconds::of(counts.longest_running);
             to.sample("ivy_task_longest_running_seconds", &labels, seconds)?;
         }
+        let help = "How far the clocks of this host and of the queue's server are apart.";
+        to.seconds("ivy_clock_skew_seconds", "gauge", help)?;
+        if let Some(skew) = self.clock_skew {
+            to.sample("ivy_clock_skew_seconds", &[], Seconds::of(skew))?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Everything that was counted, at one time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::event::Part;
 use crate::name::{QueueName, TaskName};
@@ -35,6 +36,9 @@ pub struct Snapshot {
     pub requests: BTreeMap<RequestKind, RequestTimes>,
     /// The parts that keep failing.
     pub degraded: BTreeSet<Part>,
+    /// How far the clock of this host and that of the queue's server are apart, if the server told
+    /// its time when the worker started, and this host's clock was not set since.
+    pub clock_skew: Option<Duration>,
     /// The names of the backends, if the adapter knows them.
     pub backends: Option<Backends>,
 }
@@ -87,6 +91,7 @@ impl Snapshot {
             self.requests.entry(*kind).or_default().combine(times, add);
         }
         self.degraded.extend(other.degraded.iter().cloned());
+        self.clock_skew = self.clock_skew.max(other.clock_skew);
         self.backends = self.backends.or(other.backends);
     }
 
@@ -96,6 +101,7 @@ impl Snapshot {
         ended.queues.values_mut().for_each(QueueCounts::clear_gauges);
         (ended.slots, ended.calls_waiting, ended.outbox_calls) = (0, 0, 0);
         ended.degraded.clear();
+        ended.clock_skew = None;
         self.add(&ended);
     }
 

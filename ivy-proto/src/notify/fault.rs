@@ -34,6 +34,21 @@ pub enum NotifyFaultKind {
     Refused,
 }
 
+impl NotifyFaultKind {
+    /// Its name, as in code.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            NotifyFaultKind::Unreachable => "Unreachable",
+            NotifyFaultKind::Tls => "Tls",
+            NotifyFaultKind::ConnectionLost => "ConnectionLost",
+            NotifyFaultKind::Unauthorized => "Unauthorized",
+            NotifyFaultKind::NoPermission => "NoPermission",
+            NotifyFaultKind::Refused => "Refused",
+        }
+    }
+}
+
 impl NotifyFault {
     /// A fault of this kind without details.
     #[must_use]

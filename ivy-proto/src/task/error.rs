@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::text::Escaped;
-use crate::worker::JobOutcome;
+use crate::worker::{CancelReason, JobOutcome};
 
 use super::args::BadArgs;
 
@@ -61,6 +61,17 @@ enum Consequence {
     Panicked,
     /// The handler does not accept the arguments, so it was not run.
     BadArgs,
+    /// The handler did not return, which counts as a failed attempt.
+    Ended(HandlerEnd),
+}
+
+/// How a handler ended that did not return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandlerEnd {
+    /// It panicked.
+    Panicked,
+    /// It was cancelled for this reason, if the worker had one.
+    Cancelled(Option<CancelReason>),
 }
 
 impl TaskError {
@@ -131,8 +142,30 @@ impl TaskError {
             Consequence::Retry
             | Consequence::DeadLetter
             | Consequence::Panicked
-            | Consequence::BadArgs => None,
+            | Consequence::BadArgs
+            | Consequence::Ended(_) => None,
         }
+    }
+
+    /// The kind of the error, for the log.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.consequence {
+            Consequence::Retry => "Failed",
+            Consequence::DeadLetter => "Fatal",
+            Consequence::Postpone(_) => "Postponed",
+            Consequence::Panicked | Consequence::Ended(HandlerEnd::Panicked) => "Panicked",
+            Consequence::BadArgs => "BadArgs",
+            Consequence::Ended(HandlerEnd::Cancelled(reason)) => match reason {
+                Some(CancelReason::LeaseLost) => "LeaseLost",
+                Some(CancelReason::TimeLimit | CancelReason::LeaseLimit) => "TimeLimit",
+                Some(CancelReason::Drain) | None => "Cancelled",
+            },
+        }
+    }
+
+    /// The error of a handler that did not return. The attempt has failed.
+    pub(crate) fn ended(end: HandlerEnd, message: impl Into<String>) -> Self {
+        TaskError { message: message.into(), consequence: Consequence::Ended(end) }
     }
 
     /// The error that layers receive if the handler panicked.
@@ -150,9 +183,10 @@ impl TaskError {
         match self.consequence {
             Consequence::Panicked => JobOutcome::Panicked(self.message),
             Consequence::BadArgs => JobOutcome::BadArgs(self.message),
-            Consequence::Retry | Consequence::DeadLetter | Consequence::Postpone(_) => {
-                JobOutcome::Failed(self)
-            }
+            Consequence::Retry
+            | Consequence::DeadLetter
+            | Consequence::Postpone(_)
+            | Consequence::Ended(_) => JobOutcome::Failed(self),
         }
     }
 
@@ -174,9 +208,10 @@ impl fmt::Display for TaskError {
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.consequence {
-            Consequence::Retry | Consequence::Panicked | Consequence::BadArgs => {
-                write!(f, "TaskError({self})")
-            }
+            Consequence::Retry
+            | Consequence::Panicked
+            | Consequence::BadArgs
+            | Consequence::Ended(_) => write!(f, "TaskError({self})"),
             Consequence::DeadLetter => write!(f, "TaskError({self}, fatal)"),
             Consequence::Postpone(delay) => write!(f, "TaskError({self}, postponed by {delay:?})"),
         }

@@ -37,6 +37,7 @@ pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
 pub use call::{CallOptions, InvalidCall, InvalidOption};
 pub use callbacks::Callbacks;
 pub use definition::Task;
+pub(crate) use error::HandlerEnd;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, WithCtx, WithoutCtx};
 pub use layer::{BlockingNext, Done, Next, NextFuture};

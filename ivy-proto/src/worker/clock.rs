@@ -15,6 +15,8 @@ impl Worker {
         if planted(Bug::IgnoreClock) {
             return;
         }
+        // Moments may have stood still while the host slept, so it no longer says anything.
+        self.server_clock = None;
         let before = std::mem::replace(&mut self.fx.wall, wall);
         let was_plausible = before.is_plausible(self.fx.now);
         if was_plausible && !self.fx.wall_is_plausible() {

@@ -327,15 +327,16 @@ impl Worker {
             trace: ivy.and_then(|ivy| ivy.trace.clone()),
             tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
         };
-        held.stage = Stage::Running { started_at: now, overdue: None };
         let (row, is_redelivery) = (held.row, held.deliveries.is_redelivery);
         let is_first = scheduled.attempt == 1 && !is_redelivery && scheduled.later() == 0;
         let due = ivy.and_then(|ivy| ivy.due).filter(|_| is_first);
         let waited = due.and_then(|due| {
             let now = self.fx.plausible_unix_millis()?;
-            Some(now.saturating_sub(due).saturating_mul(1000))
+            Some(now.saturating_sub(due))
         });
-        self.fx.meter.started(row, waited);
+        self.fx.meter.started(row, waited.map(|millis| millis.saturating_mul(1000)));
+        let waited = waited.map(Duration::from_millis);
+        held.stage = Stage::Running { started_at: now, waited, overdue: None };
         self.running += 1;
         self.coalescing.began(now);
         if let Some(deadline) = deadline {

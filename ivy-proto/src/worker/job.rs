@@ -99,6 +99,8 @@ pub(super) enum Stage {
     /// Its handler runs.
     Running {
         started_at: Moment,
+        /// How long the task waited before, if that is known.
+        waited: Option<Duration>,
         /// The handler exceeded its time and was cancelled for this reason.
         overdue: Option<CancelReason>,
     },

@@ -21,6 +21,10 @@ impl Worker {
             slots: self.config.concurrency as u64,
             requests: self.fx.requests.by_kind(),
             degraded: self.fx.degraded.parts().cloned().collect(),
+            clock_skew: self.server_clock.map(|server| {
+                let own = self.fx.wall;
+                own.ahead_of(server).max(server.ahead_of(own))
+            }),
             ..Snapshot::default()
         };
         let mut queue = |name: &QueueName, change: &dyn Fn(&mut QueueCounts)| {

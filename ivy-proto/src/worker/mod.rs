@@ -195,6 +195,8 @@ pub struct Worker {
     /// How late the last touch was sent.
     touch_lag: Option<Duration>,
     waits: NestedWaits,
+    /// The clock of the queue's server, if it told its time.
+    server_clock: Option<WallClock>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,6 +261,7 @@ impl Worker {
             lateness: Lateness::default(),
             touch_lag: None,
             waits: NestedWaits::default(),
+            server_clock: None,
         })
     }
 

@@ -7,7 +7,7 @@ use crate::id::JobId;
 use crate::metrics::Execution;
 use crate::planted::{Bug, planted};
 use crate::queue::Retry;
-use crate::task::TaskError;
+use crate::task::{HandlerEnd, TaskError};
 use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
 use super::Worker;
@@ -28,14 +28,14 @@ impl Worker {
             return self.job_without_lease_ended(&job, outcome);
         }
         let Some(held) = self.jobs.get(&job) else { return };
-        let Stage::Running { started_at, overdue } = held.stage else { return };
+        let Stage::Running { started_at, waited, overdue } = held.stage else { return };
         let Some(scheduled) = held.scheduled.clone() else { return };
         let row = held.row;
         self.running -= 1;
         self.coalescing.ended(started_at, self.fx.now);
         self.suspects.ended(job);
         self.fx.timers.stop(&Timer::TimeLimit(job));
-        let took = self.fx.now.since(started_at);
+        let run = EndedRun { took: self.fx.now.since(started_at), waited };
         let mut postponed = None;
         if let JobOutcome::Failed(error) = &mut outcome
             && let Some(delay) = error.postponed_by()
@@ -46,7 +46,7 @@ impl Worker {
             }
         }
         if let Some(execution) = execution(&outcome, overdue) {
-            self.fx.meter.executed(row, execution, took);
+            self.fx.meter.executed(row, execution, run.took);
         }
         if !matches!(outcome, JobOutcome::BadArgs(_) | JobOutcome::NotRun) {
             self.handled(&scheduled);
@@ -54,9 +54,9 @@ impl Worker {
         let failure = match outcome {
             JobOutcome::Done(result) => {
                 let result = Some(&result).filter(|result| !value_is_too_deep(result));
-                return self.succeed(job, &scheduled, result, took);
+                return self.succeed(job, &scheduled, result, run);
             }
-            JobOutcome::ResultTooDeep => return self.succeed(job, &scheduled, None, took),
+            JobOutcome::ResultTooDeep => return self.succeed(job, &scheduled, None, run),
             JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
                 return self.settle_as(job, Settlement::Delete);
             }
@@ -64,25 +64,25 @@ impl Worker {
             JobOutcome::NotRun => return self.release_not_run(job),
             JobOutcome::Failed(error) => match postponed {
                 Some(settlement) => {
-                    self.executed(&scheduled, took, Some(error));
+                    self.executed(&scheduled, run, Some(error));
                     return self.settle_as(job, settlement);
                 }
                 None => error,
             },
             JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue == Some(CancelReason::LeaseLimit) => {
-                TaskError::new("the handler exceeded the queue's limit for holding a message")
+                cancelled(overdue, "the handler exceeded the queue's limit for holding a message")
             }
             JobOutcome::Cancelled if overdue.is_some() => {
                 let limit = scheduled.time_limit.unwrap_or_default();
-                TaskError::new(format!("the handler exceeded its time limit of {limit:?}"))
+                cancelled(overdue, format!("the handler exceeded its time limit of {limit:?}"))
             }
-            JobOutcome::Cancelled => TaskError::new("the handler was cancelled"),
+            JobOutcome::Cancelled => cancelled(None, "the handler was cancelled"),
         };
         if was_interrupted && overdue.is_none() {
-            return self.release_interrupted(job, &scheduled, failure, took);
+            return self.release_interrupted(job, &scheduled, failure, run);
         }
-        self.fail(job, &scheduled, failure, took);
+        self.fail(job, &scheduled, failure, run);
     }
 
     /// Loses an ended lease whose timer has not fired yet because the driver was delayed.
@@ -99,18 +99,18 @@ impl Worker {
         job: JobId,
         scheduled: &Scheduled,
         result: Option<&RawJson>,
-        took: Duration,
+        run: EndedRun,
     ) {
         let Some(held) = self.jobs.get(&job) else { return };
         let message = held.lease.receipt().message.clone();
         self.completed.add(held.message_key, self.fx.now);
-        self.executed(scheduled, took, None);
+        self.executed(scheduled, run, None);
         self.settle_as(job, Settlement::Delete);
         self.notify_success(&message, scheduled, result);
     }
 
-    fn fail(&mut self, job: JobId, scheduled: &Scheduled, error: TaskError, took: Duration) {
-        self.executed(scheduled, took, Some(error.clone()));
+    fn fail(&mut self, job: JobId, scheduled: &Scheduled, error: TaskError, run: EndedRun) {
+        self.executed(scheduled, run, Some(error.clone()));
         let reason = if error.is_fatal() {
             DeadLetterReason::Fatal
         } else if scheduled.attempt >= scheduled.max_attempts {
@@ -133,9 +133,9 @@ impl Worker {
         job: JobId,
         scheduled: &Scheduled,
         error: TaskError,
-        took: Duration,
+        run: EndedRun,
     ) {
-        self.executed(scheduled, took, Some(error));
+        self.executed(scheduled, run, Some(error));
         self.release(job, Duration::ZERO, ReleaseReason::Drain);
     }
 
@@ -174,9 +174,10 @@ impl Worker {
         self.settle_as(job, Settlement::Successor { successor, delay, succession });
     }
 
-    fn executed(&mut self, scheduled: &Scheduled, took: Duration, error: Option<TaskError>) {
-        let task = scheduled.task.clone();
-        self.fx.event(Event::TaskExecuted { task, attempt: scheduled.attempt, took, error });
+    fn executed(&mut self, scheduled: &Scheduled, run: EndedRun, error: Option<TaskError>) {
+        let (task, attempt) = (scheduled.task.clone(), scheduled.attempt);
+        let EndedRun { took, waited } = run;
+        self.fx.event(Event::TaskExecuted { task, attempt, took, waited, error });
     }
 
     fn job_without_lease_ended(&mut self, job: &JobWithoutLease, outcome: JobOutcome) {
@@ -190,23 +191,27 @@ impl Worker {
             JobOutcome::Done(_) | JobOutcome::ResultTooDeep => None,
             JobOutcome::Failed(error) => Some(error),
             JobOutcome::Panicked(message) => Some(panicked(&message)),
-            JobOutcome::Cancelled => Some(match job.reason {
-                CancelReason::LeaseLost => {
-                    TaskError::new("the handler was cancelled because its message's lease was lost")
-                }
-                CancelReason::Drain => TaskError::new(
-                    "the handler was cancelled because the worker's drain limit passed",
-                ),
-                CancelReason::LeaseLimit => TaskError::new(
-                    "the handler was cancelled because the queue's limit for holding a message was reached",
-                ),
-                CancelReason::TimeLimit => TaskError::new("the handler exceeded its time limit"),
-            }),
+            JobOutcome::Cancelled => Some(cancelled(
+                Some(job.reason),
+                match job.reason {
+                    CancelReason::LeaseLost => {
+                        "the handler was cancelled because its message's lease was lost"
+                    }
+                    CancelReason::Drain => {
+                        "the handler was cancelled because the worker's drain limit passed"
+                    }
+                    CancelReason::LeaseLimit => {
+                        "the handler was cancelled because the queue's limit for holding a message was reached"
+                    }
+                    CancelReason::TimeLimit => "the handler exceeded its time limit",
+                },
+            )),
         };
         self.fx.event(Event::TaskExecuted {
             task: job.task.clone(),
             attempt: job.attempt,
             took,
+            waited: None,
             error,
         });
     }
@@ -237,7 +242,19 @@ fn execution(outcome: &JobOutcome, stopped: Option<CancelReason>) -> Option<Exec
 }
 
 fn panicked(message: &str) -> TaskError {
-    TaskError::new(format!("the handler panicked: {message}"))
+    TaskError::ended(HandlerEnd::Panicked, format!("the handler panicked: {message}"))
+}
+
+fn cancelled(reason: Option<CancelReason>, message: impl Into<String>) -> TaskError {
+    TaskError::ended(HandlerEnd::Cancelled(reason), message)
+}
+
+/// The run of a handler that has ended.
+#[derive(Clone, Copy)]
+struct EndedRun {
+    took: Duration,
+    /// How long its task waited before, if that is known.
+    waited: Option<Duration>,
 }
 
 /// The message of the task's next attempt: the same id, the next attempt number, due at this Unix

@@ -8,6 +8,7 @@ use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, entries, only_entry};
 use crate::retry::MAX_RETRY_AFTER;
+use crate::time::WallClock;
 
 use super::Worker;
 use super::effects::OpPurpose;
@@ -41,6 +42,9 @@ impl Worker {
         }
         match (purpose, reply) {
             (OpPurpose::Inspect(queue), QueueReply::Queue(info)) => {
+                if let Some(time) = info.server_time {
+                    self.server_clock = Some(WallClock::showing(time, self.fx.now));
+                }
                 if info.settings.dead_letter.is_some() {
                     self.fx.event(Event::ServerSideDeadLetter { queue });
                 }

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::folder::Folder;
 use crate::port::free_port;
 use crate::process::{Process, retry};
 use crate::{PATIENCE, tools};
@@ -197,31 +197,6 @@ fn spawn(port: u16, settings: &Settings) -> Process {
         args.extend(["--requirepass", password]);
     }
     Process::spawn("redis-server", settings.program.as_os_str(), args, [])
-}
-
-/// A new folder for temporary files, which is deleted when this is dropped.
-struct Folder(String);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("ivy-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a temporary folder can be created");
-        Folder(path.into_os_string().into_string().expect("the path is a text"))
-    }
-
-    fn path(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A server that is being killed may still write to it.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Waits for the reply to a ping, or for the end of the process. Another server may have bound the

@@ -22,6 +22,14 @@ pub(crate) fn valkey_server() -> Option<PathBuf> {
     given("IVY_TEST_VALKEY_SERVER").or_else(|| on_path("valkey-server")).or_else(own)
 }
 
+/// The program `prometheus` or `promtool`, in the same places.
+pub(crate) fn prometheus(program: &str) -> PathBuf {
+    given("IVY_TEST_PROMETHEUS")
+        .map(|folder| folder.join(program))
+        .or_else(|| on_path(program))
+        .unwrap_or_else(|| installed(&format!("prometheus/{program}")))
+}
+
 /// The directory of the installed Node packages.
 pub(crate) fn node_modules() -> PathBuf {
     given("IVY_TEST_NODE_MODULES").unwrap_or_else(|| installed("node/node_modules"))

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use crate::event::{DegradedReason, Event, Part, ReleaseReason};
+use crate::event::Event;
 use crate::name::QueueName;
 use crate::time::Moment;
-use crate::wire::DeadLetterReason;
 
 use super::LogLine;
 
-/// The number of lines of a kind that are written one by one in each minute.
+/// The number of lines of a kind that are written one by one in each minute, if each names another
+/// task or message.
 const ONE_BY_ONE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The maximum number of kinds that are counted; the oldest is evicted.
@@ -30,15 +30,23 @@ struct Minute {
     like: Event,
 }
 
-/// Warnings are similar if event kind, queue and reason are equal.
-type Kind<'a> = (Discriminant<Event>, Option<&'a QueueName>, Option<DeadLetterReason>);
+/// What similar warnings have in common.
+#[derive(PartialEq)]
+struct Kind<'a> {
+    event: Discriminant<Event>,
+    queue: Option<&'a QueueName>,
+    reason: Option<&'static str>,
+    error: Option<&'static str>,
+    /// The text, if it is all that tells events apart.
+    text: Option<&'a str>,
+}
 
 impl Bursts {
     pub(super) fn admits(&mut self, event: &Event, now: Moment, lines: &mut Vec<LogLine>) -> bool {
         self.end(now, lines);
         let kind = kind(event);
         if let Some(minute) = self.0.iter_mut().find(|minute| self::kind(&minute.like) == kind) {
-            if minute.written < ONE_BY_ONE {
+            if minute.written < one_by_one(event) {
                 minute.written += 1;
                 return true;
             }
@@ -84,32 +92,27 @@ impl Minute {
 }
 
 fn kind(event: &Event) -> Kind<'_> {
-    let (queue, reason) = match event {
-        Event::DeadLettered { queue, reason, .. }
-        | Event::DeadLetterRefused { queue, reason, .. }
-        | Event::Released { queue, reason: ReleaseReason::Undecided(reason), .. } => {
-            (Some(queue), Some(*reason))
-        }
-        Event::Degraded {
-            part: Part::Queue(queue) | Part::Messages(queue) | Part::Task { queue, .. },
-            why: DegradedReason::Messages(reason) | DegradedReason::Task { reason, .. },
-        } => (Some(queue), Some(*reason)),
-        Event::Degraded { part: Part::Queue(queue) | Part::Messages(queue), .. }
-        | Event::QueueShared { queue, .. }
-        | Event::PeerFault { queue, .. }
-        | Event::IdReused { queue, .. }
-        | Event::DecryptionsFailed { queue }
-        | Event::ServerSideDeadLetter { queue } => (Some(queue), None),
-        _ => (None, None),
+    let fields = event.fields();
+    let text = match event {
+        Event::QueueServerWarning { warning } => Some(&**warning),
+        _ => None,
     };
-    (discriminant(event), queue, reason)
+    let (queue, reason, error) = (fields.queue, fields.reason, fields.error_kind);
+    Kind { event: discriminant(event), queue, reason, error, text }
+}
+
+/// A warning about a queue or a notifier says nothing new when it is repeated.
+fn one_by_one(event: &Event) -> u32 {
+    if event.fields().name_a_task_or_message() { ONE_BY_ONE } else { 1 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LogLimit;
+    use crate::event::{DegradedReason, LogLimit, Part};
     use crate::id::MessageId;
+    use crate::queue::{Fault, FaultKind};
+    use crate::wire::DeadLetterReason;
 
     fn dead_lettered(queue: &str, reason: DeadLetterReason, number: u32) -> Event {
         Event::DeadLettered {
@@ -173,6 +176,44 @@ mod tests {
         ] {
             assert!(limit.admits(&other, second(0)), "{other}");
         }
+    }
+
+    #[test]
+    fn a_warning_about_a_queue_is_written_once_a_minute_with_the_count_of_its_repeats() {
+        let failing = |queue: &str, kind| Event::Degraded {
+            part: Part::Queue(QueueName::new(queue).unwrap()),
+            why: DegradedReason::Queue(Fault::new(kind)),
+        };
+        let unreachable = failing("shop", FaultKind::Unreachable);
+        let mut limit = LogLimit::default();
+        let admitted = (0..60).filter(|now| limit.admits(&unreachable, second(*now)));
+        assert_eq!(admitted.collect::<Vec<_>>(), [0]);
+        assert!(limit.admits(&failing("mail", FaultKind::Unreachable), second(1)), "another queue");
+        assert!(limit.admits(&failing("shop", FaultKind::Unauthorized), second(1)), "news");
+        let lines: Vec<_> = limit.due(second(60)).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, [format!("59 more within a minute, among them: {unreachable}")]);
+        assert!(limit.admits(&unreachable, second(61)), "the next minute");
+    }
+
+    #[test]
+    fn different_warnings_of_a_server_are_all_written() {
+        let mut limit = LogLimit::default();
+        let warning = |text: &str| Event::QueueServerWarning { warning: text.to_owned() };
+        for text in ["it stores nothing", "it evicts keys"] {
+            assert!(limit.admits(&warning(text), second(0)));
+            assert!(!limit.admits(&warning(text), second(0)));
+        }
+    }
+
+    #[test]
+    fn the_line_of_many_has_the_fields_that_they_have_in_common() {
+        let mut limit = LogLimit::default();
+        written(&mut limit, 15, second(0));
+        let lines = limit.due(second(60));
+        let fields = lines[0].fields();
+        assert_eq!((fields.count, fields.reason), (Some(5), Some("BadJson")));
+        assert_eq!(fields.queue.map(QueueName::as_str), Some("shop"));
+        assert_eq!(fields.message_id, None);
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn example() -> Snapshot {
     requests.ended(RequestKind::Publish, RequestOutcome::NotDone, 90_000_000);
     snapshot.requests = requests.by_kind();
     snapshot.degraded.insert(Part::Queue(queue("mail")));
+    snapshot.clock_skew = Some(Duration::from_millis(400));
     snapshot.backends = Some(Backends::new("memory", Some("other")));
     snapshot
 }
@@ -169,6 +170,7 @@ fn every_part_of_a_snapshot_is_written() {
     for (name, labels, value) in [
         ("ivy_tasks_sent_total", &[mail, task, ("outcome", "sent")][..], "4"),
         ("ivy_resends_total", &[mail], "1"),
+        ("ivy_clock_skew_seconds", &[], "0.4"),
         ("ivy_calls_waiting", &[], "2"),
         ("ivy_outbox_calls", &[], "1"),
         ("ivy_result_seconds_sum", &[("task", "back\\slash"), ("outcome", "failed")], "0.02"),

@@ -240,6 +240,26 @@ fn a_paused_worker_releases_the_messages_of_its_last_poll() {
 }
 
 #[test]
+fn the_skew_of_the_clocks_is_known_until_the_own_clock_is_set() {
+    let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
+    worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
+    assert_eq!(worker.metrics(crate::Moment::EPOCH).clock_skew, None);
+    let op = loop {
+        if let Output::Queue(op, QueueOp::GetQueue { .. }) = worker.poll_output() {
+            break op;
+        }
+    };
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let now = crate::Moment::after_epoch(second);
+    let mut info = QueueInfo::new(queue());
+    info.server_time = Some(UNIX_AT_START + second - minute);
+    worker.handle_input(Input::Queue(op, Ok(QueueReply::Queue(Box::new(info)))), now).unwrap();
+    assert_eq!(worker.metrics(now + minute).clock_skew, Some(minute));
+    worker.handle_input(Input::Clock(WallClock::new(UNIX_AT_START - minute)), now).unwrap();
+    assert_eq!(worker.metrics(now).clock_skew, None);
+}
+
+#[test]
 fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
     let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
     worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
