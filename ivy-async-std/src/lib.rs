@@ -176,7 +176,7 @@ pub use ivy_driver::HttpClient;
 /// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
-pub use ivy_driver::{HealthError, SweepInterrupter, SweepStep};
+pub use ivy_driver::{HealthError, Propagation, SweepInterrupter, SweepStep};
 pub use ivy_proto::admin::{self, Peeked};
 pub use ivy_proto::check::{self, CheckReport};
 pub use ivy_proto::event::{self, Event};
@@ -186,8 +186,10 @@ pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
 pub use ivy_proto::task::{
     CallOptions, Done, NamedTask, State, Task, TaskError, TaskFailure, TimedOut,
 };
-pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
-pub use ivy_proto::worker::ReplayWindow;
+pub use ivy_proto::wire::{
+    Content, DeadLetterReason, TraceContext, TraceParent, TraceState, crypto,
+};
+pub use ivy_proto::worker::{Relation, ReplayWindow, TraceRelation};
 pub use ivy_proto::{
     Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName, health, metrics,
     presence,

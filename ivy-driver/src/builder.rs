@@ -14,6 +14,7 @@ use ivy_proto::config::{ConfigBuilder, NotifierConfig, QueueConfig};
 use ivy_proto::metrics::Backends;
 use ivy_proto::task::discard_panic;
 use ivy_proto::wire::crypto::Encryption;
+use ivy_proto::worker::TraceRelation;
 
 use crate::built_in;
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use crate::guarded_backend::{GuardedNotifier, GuardedQueue};
 use crate::ivy::{Addresses, Ivy, Parts};
 use crate::runtime::Runtime;
 use crate::tls::{self, OwnRoots};
+use crate::trace::{Propagation, Tracer};
 
 use backend_factory::BackendFactory;
 
@@ -39,6 +41,8 @@ pub struct IvyBuilder<R> {
     node_compatible: bool,
     node_peers: bool,
     within: Option<Duration>,
+    propagation: Option<Arc<dyn Propagation>>,
+    trace_relation: TraceRelation,
     roots: OwnRoots,
     bad_roots: bool,
     runtime: PhantomData<fn() -> R>,
@@ -86,6 +90,8 @@ impl<R: Runtime> IvyBuilder<R> {
             node_compatible: false,
             node_peers: true,
             within: None,
+            propagation: None,
+            trace_relation: TraceRelation::default(),
             roots: OwnRoots::default(),
             bad_roots: false,
             runtime: PhantomData,
@@ -193,6 +199,22 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
+    /// Connects the spans of callers and handlers across processes: see [`Propagation`]. Without it,
+    /// a trace context that a call [contains](ivy_proto::task::CallOptions::trace) reaches the handler
+    /// all the same, as [`Ctx::trace`](crate::Ctx::trace). Default: none.
+    pub fn propagation(mut self, propagation: impl Propagation) -> Self {
+        self.propagation = Some(Arc::new(propagation));
+        self
+    }
+
+    /// Whether the handlers of its workers continue the traces of their callers, or begin traces of
+    /// their own with links to them, if there is a [`propagation`](IvyBuilder::propagation). Default:
+    /// [`TraceRelation::Auto`].
+    pub fn trace_relation(mut self, relation: TraceRelation) -> Self {
+        self.trace_relation = relation;
+        self
+    }
+
     /// Trusts these authorities in addition to the default ones, for servers whose certificates are
     /// not signed by a public authority: certificates in PEM form. Available if TLS is compiled in.
     #[cfg(feature = "tls")]
@@ -225,6 +247,8 @@ impl<R: Runtime> IvyBuilder<R> {
             node_compatible,
             node_peers,
             within,
+            propagation,
+            trace_relation,
             roots,
             bad_roots,
             ..
@@ -272,6 +296,7 @@ impl<R: Runtime> IvyBuilder<R> {
             node_compatible,
             node_peers,
             within,
+            tracer: Tracer::new(propagation, trace_relation, backends.queue),
             backends,
             addresses,
             memory: factory.memory(),

@@ -195,6 +195,7 @@ impl<'a, R: Runtime, Output> CallStream<'a, R, Output> {
     /// Makes as many calls as there is room for.
     fn call_next(&mut self) {
         let mut passed = Vec::new();
+        let mut context = None;
         while self.has_room(1)
             && let Some(next_call) = &mut self.next_call
         {
@@ -205,7 +206,11 @@ impl<'a, R: Runtime, Output> CallStream<'a, R, Output> {
             let index = self.sent;
             self.sent += 1;
             match call.and_then(|call| Ok((call, self.ivy.producer()?))) {
-                Ok((call, producer)) => {
+                Ok((mut call, producer)) => {
+                    let context = context.get_or_insert_with(|| self.ivy.tracer().current());
+                    if let Some(context) = context {
+                        call.add_trace(context);
+                    }
                     let watch = CallWatch { changes: Arc::clone(&self.changes), number: index };
                     let waits = self.ivy.waits();
                     let (listener, call) =

@@ -12,6 +12,7 @@ use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
 use crate::handler_waits::HandlerWaits;
 use crate::ivy::Ivy;
 use crate::runtime::Runtime;
+use crate::trace::ProcessSpan;
 
 /// The context of a running handler: its task, message, attempt and deadline. A handler receives it
 /// if it has a parameter of type `Ctx` before its arguments. Cheap to clone.
@@ -21,7 +22,7 @@ struct Running<R: Runtime> {
     run: Run,
     deadline: Option<Instant>,
     cancelled: R::CancellationToken,
-    span: tracing::Span,
+    span: ProcessSpan,
     waits: HandlerWaits,
     ivy: Ivy<R>,
 }
@@ -30,15 +31,7 @@ impl<R: Runtime> Ctx<R> {
     pub(crate) fn new(run: Run, ivy: Ivy<R>, waits: HandlerWaits) -> Self {
         let ivy = ivy.of_handler(waits.clone());
         let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
-        // The code that starts the handler may run in the span of something unrelated.
-        let span = tracing::info_span!(
-            parent: None,
-            "ivy.run",
-            task.id = %run.id,
-            task.name = %run.task,
-            queue = %run.queue,
-            attempt = run.attempt,
-        );
+        let span = ivy.tracer().process(&run);
         let cancelled = R::CancellationToken::default();
         Ctx(Arc::new(Running { run, deadline, cancelled, span, waits, ivy }))
     }
@@ -119,6 +112,10 @@ impl<R: Runtime> Ctx<R> {
     /// The tracing span that the handler runs in, for work that it starts elsewhere.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {
+        self.0.span.span()
+    }
+
+    pub(crate) fn process_span(&self) -> &ProcessSpan {
         &self.0.span
     }
 

@@ -56,9 +56,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: Args,
     ) -> Result<Handle<R, Output>, Error<R>> {
-        let listener = self.begin(task, &args, &CallOptions::new(), Until::Result)?;
+        let sending = self.begin(task, &args, &CallOptions::new(), Until::Result)?;
         drop(args);
-        Ok(Handle::new(listener.sent().await?))
+        Ok(Handle::new(sending.sent().await?))
     }
 
     /// Calls a task as [`call`](Ivy::call) does, with options.
@@ -71,9 +71,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: Args,
         options: CallOptions,
     ) -> Result<Handle<R, Output>, Error<R>> {
-        let listener = self.begin(task, &args, &options, Until::Result)?;
+        let sending = self.begin(task, &args, &options, Until::Result)?;
         drop((args, options));
-        Ok(Handle::new(listener.sent().await?))
+        Ok(Handle::new(sending.sent().await?))
     }
 
     /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
@@ -88,9 +88,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: Args,
     ) -> Result<TaskId, Error<R>> {
-        let listener = self.begin(task, &args, &CallOptions::new(), Until::Sent)?;
+        let sending = self.begin(task, &args, &CallOptions::new(), Until::Sent)?;
         drop(args);
-        Ok(listener.sent().await?.task().id)
+        Ok(sending.sent().await?.task().id)
     }
 
     /// Sends a task as [`send`](Ivy::send) does, with options.
@@ -103,9 +103,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: Args,
         options: CallOptions,
     ) -> Result<TaskId, Error<R>> {
-        let listener = self.begin(task, &args, &options, Until::Sent)?;
+        let sending = self.begin(task, &args, &options, Until::Sent)?;
         drop((args, options));
-        Ok(listener.sent().await?.task().id)
+        Ok(sending.sent().await?.task().id)
     }
 
     /// Calls a task of which only the name is known, as [`call_with`](Ivy::call_with) does.
@@ -118,8 +118,8 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: RawJson,
         options: &CallOptions,
     ) -> Result<Handle<R, RawJson>, Error<R>> {
-        let listener = self.begin_by_name(task, args, options, Until::Result)?;
-        Ok(Handle::new(listener.sent().await?))
+        let sending = self.begin_by_name(task, args, options, Until::Result)?;
+        Ok(Handle::new(sending.sent().await?))
     }
 
     /// Sends a task of which only the name is known, as [`send_with`](Ivy::send_with) does. Returns
@@ -133,8 +133,8 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: RawJson,
         options: &CallOptions,
     ) -> Result<(TaskId, MessageId), Error<R>> {
-        let listener = self.begin_by_name(task, args, options, Until::Sent)?;
-        let (listener, message) = listener.posted().await?;
+        let sending = self.begin_by_name(task, args, options, Until::Sent)?;
+        let (listener, message) = sending.posted().await?;
         Ok((listener.task().id, message))
     }
 }

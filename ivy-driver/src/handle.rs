@@ -7,12 +7,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use ivy_proto::event::TaskRef;
 use ivy_proto::producer::SendError;
 use ivy_proto::task::{Task, TaskOutcome, TaskReleased};
 use ivy_proto::{Cause, MessageId, TaskId};
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
 
 use crate::call_listener::CallListener;
 use crate::error::Error;
@@ -93,21 +91,20 @@ impl<R, Output> fmt::Debug for Handle<R, Output> {
 impl<R: Runtime> CallListener<R> {
     /// Waits until the call has been sent.
     pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
-        self.posted().await.map(|(listener, _)| listener)
+        let sent = poll_fn(|context| self.call.poll_sent(context)).await;
+        self.posted(sent).map(|(listener, _)| listener)
     }
 
-    /// Waits until the call has been sent. Returns the id of its message as well.
-    pub(crate) async fn posted(self) -> Result<(Self, MessageId), Error<R>> {
-        let TaskRef { id, name, queue } = &self.task;
-        let span =
-            tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
-        let sending = poll_fn(|context| self.call.poll_sent(context));
-        let error = match sending.instrument(span).await {
-            Some(Ok(message)) => return Ok((self, message)),
-            Some(Err(error)) => error,
-            None => return Err(Error::from(Cause::Stopped).about(&self.task)),
-        };
-        Err(self.not_sent(error))
+    /// The listener of a call of which this became known, and the id of its message.
+    pub(crate) fn posted(
+        self,
+        sent: Option<Result<MessageId, SendError>>,
+    ) -> Result<(Self, MessageId), Error<R>> {
+        match sent {
+            Some(Ok(message)) => Ok((self, message)),
+            Some(Err(error)) => Err(self.not_sent(error)),
+            None => Err(Error::from(Cause::Stopped).about(&self.task)),
+        }
     }
 
     /// The error of a call that was not sent, or possibly not.

@@ -10,6 +10,7 @@ use ivy_proto::{JobId, TaskName};
 
 use crate::context::Ctx;
 use crate::runtime::Runtime;
+use crate::trace::ProcessSpan;
 
 /// A runtime that runs handlers. Each [`AsyncRuntime`](crate::AsyncRuntime) is one.
 pub trait Adapter: Runtime {
@@ -41,12 +42,13 @@ pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
 pub struct HandlerCompletion {
     job: JobId,
     mailbox: UnboundedSender<Input>,
+    span: ProcessSpan,
     outcome: JobOutcome,
 }
 
 impl HandlerCompletion {
-    pub(crate) fn new(job: JobId, mailbox: UnboundedSender<Input>) -> Self {
-        HandlerCompletion { job, mailbox, outcome: JobOutcome::NotRun }
+    pub(crate) fn new(job: JobId, mailbox: UnboundedSender<Input>, span: ProcessSpan) -> Self {
+        HandlerCompletion { job, mailbox, span, outcome: JobOutcome::NotRun }
     }
 
     /// Reports that the handler begins.
@@ -63,6 +65,7 @@ impl HandlerCompletion {
 impl Drop for HandlerCompletion {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, JobOutcome::Cancelled);
+        self.span.ended(&outcome);
         let _ = self.mailbox.unbounded_send(Input::Job(self.job, outcome));
     }
 }

@@ -33,7 +33,9 @@ use crate::nudge::{Nudges, NudgingQueue};
 use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
+use crate::sending::Sending;
 use crate::served_queues::ServedQueues;
+use crate::trace::Tracer;
 
 /// Calls and runs tasks over a queue and a notifier. Cheap to clone.
 ///
@@ -77,6 +79,7 @@ pub(crate) struct Parts<R> {
     /// The names of the backends.
     pub(crate) backends: Backends,
     pub(crate) addresses: Addresses,
+    pub(crate) tracer: Tracer,
     /// The memory of the queue, if it is in memory.
     pub(crate) memory: Option<Memory<R>>,
     pub(crate) clock: Clock<R>,
@@ -132,13 +135,10 @@ impl<R: Runtime> Ivy<R> {
         args: &Args,
         options: &CallOptions,
         until: Until,
-    ) -> Result<CallListener<R>, Error<R>> {
+    ) -> Result<Sending<R>, Error<R>> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
-        let waits = self.waits();
-        let (call_listener, call) = listen(producer, waits, call, until, None);
-        producer.post(ProducerCommand::Calls(vec![call]));
-        Ok(call_listener)
+        Ok(self.post(producer, call, until))
     }
 
     /// Calls a task by name, as [`begin`](Ivy::begin) does.
@@ -148,14 +148,20 @@ impl<R: Runtime> Ivy<R> {
         args: RawJson,
         options: &CallOptions,
         until: Until,
-    ) -> Result<CallListener<R>, Error<R>> {
+    ) -> Result<Sending<R>, Error<R>> {
         let producer = self.producer()?;
         let id = self.shared.ids.next()?;
         let call = task.to_call(id, args, options, until.reply());
         let call = self.with_callback(call.map_err(|why| invalid_call(id, options, why))?, until);
-        let (call_listener, call) = listen(producer, self.waits(), call, until, None);
+        Ok(self.post(producer, call, until))
+    }
+
+    /// Passes a call to the producer.
+    fn post(&self, producer: &Arc<Producer>, mut call: Call, until: Until) -> Sending<R> {
+        let span = self.tracer().send(&mut call);
+        let (listener, call) = listen(producer, self.waits(), call, until, None);
         producer.post(ProducerCommand::Calls(vec![call]));
-        Ok(call_listener)
+        Sending::new(listener, span)
     }
 
     /// Calls `function` with the arguments and the result of every task of this name that is called
@@ -245,9 +251,10 @@ impl<R: Runtime> Ivy<R> {
     /// The initial configuration of its workers.
     pub(crate) fn worker_config(&self) -> WorkerConfig {
         let Shared { parts, capabilities, .. } = &*self.shared;
-        let Parts { notifier, codec, channel, backends, addresses, .. } = parts;
+        let Parts { notifier, codec, channel, backends, addresses, tracer, .. } = parts;
         let config = WorkerConfig::new(capabilities.clone(), codec.clone())
-            .with_queue_server(addresses.queue.as_deref().unwrap_or(backends.queue));
+            .with_queue_server(addresses.queue.as_deref().unwrap_or(backends.queue))
+            .with_trace_relation(tracer.relation());
         match notifier {
             Some(_) => config.with_notifier(channel.clone()).with_presence(identity::<R>()),
             None => config,
@@ -282,6 +289,10 @@ impl<R: Runtime> Ivy<R> {
 
     pub(crate) fn codec(&self) -> &Codec {
         &self.shared.parts.codec
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.shared.parts.tracer
     }
 
     pub(crate) fn meters(&self) -> &Meters {

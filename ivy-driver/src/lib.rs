@@ -86,6 +86,7 @@ mod pump;
 mod random;
 mod remote;
 mod runtime;
+mod sending;
 mod served_queues;
 mod sweep;
 mod test_worker;
@@ -95,6 +96,7 @@ mod testing;
 mod threads;
 mod timeout;
 mod tls;
+mod trace;
 mod worker;
 mod worker_builder;
 mod worker_watch;
@@ -121,6 +123,7 @@ pub use test_worker::{
 #[cfg(feature = "threads")]
 pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
 pub use tls::Tls;
+pub use trace::Propagation;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
 pub use worker_watch::WorkerWatch;

@@ -168,13 +168,18 @@ impl<R: Runtime> Ivy<R> {
             return calls.map(|_| Err(Error::from(why()))).collect();
         };
         let waits = self.waits();
+        let (mut span, context) = self.tracer().send_many(task.name());
         let mut results = Vec::with_capacity(calls.size_hint().0.min(MAX_PREALLOCATED));
         let mut unsent = VecDeque::new();
         loop {
             let mut passed = Vec::new();
             for (args, options) in calls.by_ref().take(MAX_UNSENT - unsent.len()) {
                 let call = self.prepare(task, &args, &options, until);
-                unsent.push_back(call.map(|call| {
+                unsent.push_back(call.map(|mut call| {
+                    span.add(&call);
+                    if let Some(context) = &context {
+                        call.add_trace(context);
+                    }
                     let (listener, call) = listen(&producer, waits.clone(), call, until, None);
                     passed.push(call);
                     listener
@@ -190,10 +195,14 @@ impl<R: Runtime> Ivy<R> {
             while unsent.len() > rest
                 && let Some(listener) = unsent.pop_front()
             {
-                results.push(match listener {
+                let result = match listener {
                     Ok(listener) => listener.sent().await.map(&sent),
                     Err(error) => Err(error),
-                });
+                };
+                if let Err(error) = &result {
+                    span.failed(error.kind());
+                }
+                results.push(result);
             }
             if has_ended {
                 return results;

@@ -32,6 +32,7 @@ use crate::ivy::Ivy;
 use crate::metrics::Metered;
 use crate::pump::{Next, Operations, Role, check_accepted, pump};
 use crate::runtime::Runtime;
+use crate::trace::ProcessSpan;
 
 /// A running worker.
 ///
@@ -195,6 +196,7 @@ type Published = Result<u64, NotifyFault>;
 pub(crate) struct Running<R: Runtime> {
     cancelled: R::CancellationToken,
     waits: HandlerWaits,
+    span: ProcessSpan,
 }
 
 impl<R: Runtime> Running<R> {
@@ -207,11 +209,13 @@ impl<R: Runtime> Running<R> {
         let job = run.job;
         let waits = HandlerWaits::new(job, mailbox.clone());
         let context = Ctx::new(run, ivy, waits.clone());
-        let cancelled = context.cancelled().clone();
-        (Running { cancelled, waits }, context, HandlerCompletion::new(job, mailbox))
+        let (cancelled, span) = (context.cancelled().clone(), context.process_span().clone());
+        let completion = HandlerCompletion::new(job, mailbox, span.clone());
+        (Running { cancelled, waits, span }, context, completion)
     }
 
-    pub(crate) fn cancel(&self) {
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        self.span.stopped(reason);
         R::cancel(&self.cancelled);
     }
 
@@ -256,7 +260,7 @@ impl<R: Adapter> WorkerRole<R> {
     fn cancel(&self, job: JobId, reason: CancelReason) {
         if let Some(running) = self.running.get(&job) {
             tracing::debug!(?job, ?reason, "cancelling a handler");
-            running.cancel();
+            running.cancel(reason);
         }
     }
 

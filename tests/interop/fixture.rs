@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ivy_test_kit::{IvyServer, PATIENCE, Process, RedisServer, node_script};
 use ivy_tokio::crypto::{Encryption, KeyId, KeySecret, Keyring, Keyset, Policy};
-use ivy_tokio::{Event, Events, Ivy, Secret};
+use ivy_tokio::{Event, Events, Ivy, IvyBuilder, Secret};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -63,6 +63,11 @@ impl Fixture {
 
     /// A new ivy on these servers.
     pub(crate) fn ivy(&self) -> Ivy {
+        self.builder().build().expect("the addresses of the fixture are valid")
+    }
+
+    /// The configuration of a new ivy on these servers.
+    pub(crate) fn builder(&self) -> IvyBuilder {
         let mut builder = Ivy::builder()
             .queue_url(&self.ironmq.url())
             .notifier_url(&self.redis.url())
@@ -77,7 +82,7 @@ impl Fixture {
                 .with_policy(Policy::bridge_from_legacy());
             builder = builder.encryption(encryption);
         }
-        builder.build().expect("the addresses of the fixture are valid")
+        builder
     }
 
     /// A producer of the Node package that has registered these tasks (name to options) and

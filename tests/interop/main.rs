@@ -9,3 +9,4 @@ mod node_peers_survive;
 mod node_producer;
 mod node_worker;
 mod redis_queue;
+mod traces;

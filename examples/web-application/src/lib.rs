@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use ivy_tokio::{Task, TraceParent};
+use ivy_tokio::Task;
 use serde::{Deserialize, Serialize};
 
 /// Renders an invoice.
@@ -44,12 +44,6 @@ pub struct Invoice {
 /// Writes a JSON object to standard output for each line of the log, with the fields of its span.
 pub fn log_as_json() {
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).init();
-}
-
-/// The part of a trace context that all spans of a request have in common.
-#[must_use]
-pub fn trace_id(trace: &TraceParent) -> &str {
-    trace.as_str().split('-').nth(1).unwrap_or_default()
 }
 
 /// Registers the handlers of SIGTERM and SIGINT (Ctrl-C). The future completes with the first signal.

@@ -15,6 +15,7 @@ use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::metrics::Backends;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::worker::TraceRelation;
 use ivy_proto::{ErrorKind, TaskError};
 
 use super::*;
@@ -92,6 +93,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         node_peers: true,
         within: None,
         backends: Backends::new("memory", None),
+        tracer: Tracer::new(None, TraceRelation::default(), "memory"),
         memory: Some(memory),
         events: EventSink::new(clock),
         addresses: Addresses::default(),

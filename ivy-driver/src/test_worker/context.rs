@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use ivy_proto::task::{InvalidTask, Task, TaskSettings, TaskSpec};
 use ivy_proto::wire::{RawJson, TraceParent};
-use ivy_proto::worker::Run;
+use ivy_proto::worker::{Relation, Run};
 use ivy_proto::{JobId, MessageId, QueueName, TaskId, TaskName};
 
 use crate::context::Ctx;
@@ -143,6 +143,8 @@ impl<R: Runtime> CtxBuilder<R> {
             deadline: time_limit.map(|limit| ivy.clock().now() + limit),
             trace: self.trace,
             tracestate: None,
+            relation: Relation::Link,
+            waited: None,
         };
         // No worker tracks what it waits for.
         let waits = HandlerWaits::new(run.job, mpsc::unbounded().0);

@@ -202,7 +202,7 @@ impl<'a, R: Adapter> Delivery<'a, R> {
                 worker::Output::Cancel(job, reason) => {
                     self.cancelled = Some(reason);
                     if let Some((_, running)) = self.running.as_ref().filter(|(id, _)| *id == job) {
-                        running.cancel();
+                        running.cancel(reason);
                     }
                 }
                 worker::Output::Interrupt(job) => {
@@ -256,7 +256,7 @@ impl<'a, R: Adapter> Delivery<'a, R> {
         let cancel_after = self.conditions.cancel_after;
         let is_cancelled = cancel_after.is_some_and(|time| time.is_zero());
         if is_cancelled {
-            running.cancel();
+            running.cancel(CancelReason::LeaseLost);
         }
         self.running = Some((job, running));
         self.handlers.run(context, args, completion);

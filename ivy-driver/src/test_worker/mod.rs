@@ -15,6 +15,7 @@ use ivy_proto::backend::Notifier;
 use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::metrics::Backends;
 use ivy_proto::task::{BadArgs, FromArgs, RegisterError, Task, ToArgs};
+use ivy_proto::worker::TraceRelation;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ use crate::memory::Memory;
 use crate::memory_queue::MemoryQueue;
 use crate::random::random;
 use crate::runtime::Runtime;
+use crate::trace::Tracer;
 use crate::worker_builder::WorkerBuilder;
 
 pub use context::CtxBuilder;
@@ -182,6 +184,7 @@ fn test_ivy<R: Runtime>() -> Result<(Ivy<R>, CallLog), Error<R>> {
         node_peers: false,
         within: None,
         backends: Backends::new(backend, Some(backend)),
+        tracer: Tracer::new(None, TraceRelation::default(), backend),
         addresses: Addresses { queue: address.clone(), notifier: address },
         memory: Some(memory),
         clock,

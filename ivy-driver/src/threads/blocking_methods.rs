@@ -57,9 +57,9 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: Args,
         options: CallOptions,
     ) -> Result<Handle<Threads<C>, Output>, Error<Threads<C>>> {
-        let listener = self.begin(task, &args, &options, Until::Result)?;
+        let sending = self.begin(task, &args, &options, Until::Result)?;
         drop((args, options));
-        Ok(Handle::new(block_on(listener.sent())?))
+        Ok(Handle::new(block_on(sending.sent())?))
     }
 
     /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
@@ -85,9 +85,9 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: Args,
         options: CallOptions,
     ) -> Result<TaskId, Error<Threads<C>>> {
-        let listener = self.begin(task, &args, &options, Until::Sent)?;
+        let sending = self.begin(task, &args, &options, Until::Sent)?;
         drop((args, options));
-        Ok(block_on(listener.sent())?.task().id)
+        Ok(block_on(sending.sent())?.task().id)
     }
 
     /// Calls a task of which only the name is known, as [`call_with`](Ivy::call_with) does.
@@ -100,8 +100,8 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: RawJson,
         options: &CallOptions,
     ) -> Result<Handle<Threads<C>, RawJson>, Error<Threads<C>>> {
-        let listener = self.begin_by_name(task, args, options, Until::Result)?;
-        Ok(Handle::new(block_on(listener.sent())?))
+        let sending = self.begin_by_name(task, args, options, Until::Result)?;
+        Ok(Handle::new(block_on(sending.sent())?))
     }
 
     /// Sends a task of which only the name is known, as [`send_with`](Ivy::send_with) does. Returns
@@ -115,8 +115,8 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: RawJson,
         options: &CallOptions,
     ) -> Result<(TaskId, MessageId), Error<Threads<C>>> {
-        let listener = self.begin_by_name(task, args, options, Until::Sent)?;
-        let (listener, message) = block_on(listener.posted())?;
+        let sending = self.begin_by_name(task, args, options, Until::Sent)?;
+        let (listener, message) = block_on(sending.posted())?;
         Ok((listener.task().id, message))
     }
 }

@@ -10,7 +10,7 @@ use crate::notify::NotifyFault;
 use crate::queue::{Fault, NameNotForBackend, QueueOp, QueueReply};
 use crate::task::{ReservedName, TaskOutcome, TaskReleased};
 use crate::time::{Deadline, WallClock};
-use crate::wire::{MAX_DEPTH, Options, RawJson};
+use crate::wire::{IvyOptions, MAX_DEPTH, Options, RawJson, TraceContext};
 
 /// A call: a task to send.
 #[derive(Clone, Debug)]
@@ -47,6 +47,24 @@ impl Call {
     #[must_use]
     pub fn task_id(&self) -> TaskId {
         self.chosen_id.unwrap_or(self.id)
+    }
+
+    /// Whether the call contains a trace context.
+    #[must_use]
+    pub fn has_trace(&self) -> bool {
+        self.options.ivy().is_some_and(|ivy| ivy.trace.is_some())
+    }
+
+    /// Adds a trace context, unless the caller has chosen one.
+    pub fn add_trace(&mut self, context: &TraceContext) {
+        if self.has_trace() {
+            return;
+        }
+        let mut ivy =
+            self.options.ivy().cloned().unwrap_or_else(|| IvyOptions::new(self.task_id()));
+        ivy.trace = Some(context.parent.clone());
+        ivy.tracestate.clone_from(&context.state);
+        self.options = std::mem::take(&mut self.options).with_ivy(ivy);
     }
 }
 

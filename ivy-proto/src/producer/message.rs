@@ -79,11 +79,14 @@ fn options(
     ivy.reply = reply.map(ChannelName::to_shared);
     ivy.due = Some(times.due);
     ivy.deadline = times.deadline;
-    ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
     if let Some(of_call) = call.options.ivy() {
         ivy.trace.clone_from(&of_call.trace);
         ivy.tracestate.clone_from(&of_call.tracestate);
     }
+    // A worker that traces learns from it that the task was delayed.
+    let is_delayed_in_trace = ivy.trace.is_some() && times.due > times.called;
+    let is_limited = config.codec.policy(&call.queue).max_age().is_some();
+    ivy.called = (is_limited || is_delayed_in_trace).then_some(times.called);
     call.options.clone().with_ivy(ivy)
 }
 

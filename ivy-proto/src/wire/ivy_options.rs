@@ -44,7 +44,7 @@ pub struct IvyOptions {
     /// The deadline for starting the task, in milliseconds since 1970.
     pub deadline: Option<u64>,
     /// When the task was called, in milliseconds since 1970, if its queue limits the age of
-    /// messages.
+    /// messages, or if the task is delayed and has a trace context.
     pub called: Option<u64>,
     /// The caller's trace context. An invalid one is ignored, as the W3C recommendation requires.
     pub trace: Option<TraceParent>,

@@ -35,6 +35,7 @@ mod scan;
 mod shape;
 mod size;
 mod trace;
+mod trace_context;
 mod trace_state;
 mod unescaped_run;
 mod write;
@@ -61,6 +62,7 @@ pub use reason::{DeadLetterReason, UnknownReason};
 pub use shape::{MAX_ARGS, MAX_DEPTH};
 pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;
+pub use trace_context::TraceContext;
 pub use trace_state::TraceState;
 
 /// JSON as text, read and written without building values, for frequent bodies and responses.

@@ -55,6 +55,28 @@ impl TraceParent {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id of the trace, which all its spans have in common: 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.field(1)
+    }
+
+    /// The id of the span that the context is of: 16 hexadecimal digits.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        self.field(2)
+    }
+
+    /// The flags. The lowest bit is set if the trace is sampled.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        u8::from_str_radix(self.field(3), 16).unwrap_or_default()
+    }
+
+    fn field(&self, index: usize) -> &str {
+        self.0.split('-').nth(index).unwrap_or_default()
+    }
 }
 
 fn is_hex(field: &str, digits: usize) -> bool {
@@ -95,6 +117,13 @@ mod tests {
         ] {
             assert!(TraceParent::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_fields_can_be_read_one_by_one() {
+        let trace = TraceParent::parse(GOOD).unwrap();
+        assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!((trace.span_id(), trace.flags()), ("b7ad6b7169203331", 1));
     }
 
     #[test]

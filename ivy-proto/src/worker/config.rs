@@ -12,6 +12,7 @@ use crate::wire::Codec;
 
 use super::lease::UNTIMED;
 use super::replay_window::ReplayWindow;
+use super::trace_relation::TraceRelation;
 
 /// The default bound on the bytes of unpublished notices.
 const NOTICE_BYTES: usize = 16 << 20;
@@ -70,6 +71,8 @@ pub struct WorkerConfig {
     /// What the worker publishes about its process in its presence records. `None`: it publishes no
     /// records.
     pub presence: Option<Identity>,
+    /// Whether handlers continue the traces of their callers.
+    pub trace_relation: TraceRelation,
 }
 
 impl WorkerConfig {
@@ -96,6 +99,7 @@ impl WorkerConfig {
             creates_queues: true,
             notice_bytes: NOTICE_BYTES,
             presence: None,
+            trace_relation: TraceRelation::default(),
         }
     }
 
@@ -213,6 +217,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn with_presence(mut self, identity: Identity) -> Self {
         self.presence = Some(identity);
+        self
+    }
+
+    /// Sets whether handlers continue the traces of their callers, or begin traces of their own.
+    #[must_use]
+    pub fn with_trace_relation(mut self, relation: TraceRelation) -> Self {
+        self.trace_relation = relation;
         self
     }
 

@@ -313,6 +313,14 @@ impl Worker {
         let Some(scheduled) = &held.scheduled else { return };
         let deadline = scheduled.time_limit.map(|limit| now + limit);
         let ivy = scheduled.envelope.options.ivy();
+        let (row, is_redelivery) = (held.row, held.deliveries.is_redelivery);
+        let is_first = scheduled.attempt == 1 && !is_redelivery && scheduled.later() == 0;
+        let due = ivy.and_then(|ivy| ivy.due).filter(|_| is_first);
+        let waited_millis = due.and_then(|due| {
+            let now = self.fx.plausible_unix_millis()?;
+            Some(now.saturating_sub(due))
+        });
+        let waited = waited_millis.map(Duration::from_millis);
         let run = Run {
             job,
             task: scheduled.task.name.clone(),
@@ -326,17 +334,11 @@ impl Worker {
             deadline,
             trace: ivy.and_then(|ivy| ivy.trace.clone()),
             tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
+            relation: self.config.trace_relation.of_run(ivy, is_first),
+            waited,
         };
-        let (row, is_redelivery) = (held.row, held.deliveries.is_redelivery);
-        let is_first = scheduled.attempt == 1 && !is_redelivery && scheduled.later() == 0;
-        let due = ivy.and_then(|ivy| ivy.due).filter(|_| is_first);
-        let waited = due.and_then(|due| {
-            let now = self.fx.plausible_unix_millis()?;
-            Some(now.saturating_sub(due))
-        });
-        self.fx.meter.started(row, waited.map(|millis| millis.saturating_mul(1000)));
-        let waited = waited.map(Duration::from_millis);
         held.stage = Stage::Running { started_at: now, waited, overdue: None };
+        self.fx.meter.started(row, waited_millis.map(|millis| millis.saturating_mul(1000)));
         self.running += 1;
         self.coalescing.began(now);
         if let Some(deadline) = deadline {

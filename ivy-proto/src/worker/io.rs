@@ -12,6 +12,8 @@ use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::crypto::MessageKey;
 use crate::wire::{RawJson, TraceParent, TraceState};
 
+use super::trace_relation::Relation;
+
 /// An input of a worker.
 #[derive(Debug)]
 pub enum Input {
@@ -132,6 +134,10 @@ pub struct Run {
     pub trace: Option<TraceParent>,
     /// The `tracestate` that belongs to it.
     pub tracestate: Option<TraceState>,
+    /// How the span of the handler is related to that context.
+    pub relation: Relation,
+    /// How long the task has waited since it was due, if it is the first run and the time is known.
+    pub waited: Option<Duration>,
 }
 
 /// Why a handler is cancelled.

@@ -93,6 +93,7 @@ mod config;
 mod deleting;
 mod draining;
 mod effects;
+mod error_type;
 mod failed_decryptions;
 mod fingerprints;
 mod health;
@@ -125,12 +126,14 @@ mod settling;
 mod setup;
 mod suspects;
 mod tasks;
+mod trace_relation;
 mod unprocessable;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Timer};
 pub use replay_window::ReplayWindow;
 pub use setup::{SetupError, WorkerSetup};
+pub use trace_relation::{Relation, TraceRelation};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ivy_example_web::{DRAIN, Invoice, Order, RENDER, log_as_json, stop_signal, trace_id};
+use ivy_example_web::{DRAIN, Invoice, Order, RENDER, log_as_json, stop_signal};
 use ivy_tokio::{CallOptions, CancellationToken, ErrorKind, Handle, Ivy, TaskId, TraceParent};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -86,7 +86,7 @@ async fn create(
     let span = tracing::info_span!(
         "request",
         task_id = %id,
-        trace_id = trace.as_ref().map(trace_id),
+        trace_id = trace.as_ref().map(TraceParent::trace_id),
         tenant = order.tenant,
     );
     web.start(id, order, trace).instrument(span).await

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ivy_example_web::{DRAIN, Invoice, Order, RENDER, log_as_json, stop_signal, trace_id};
-use ivy_tokio::{Ctx, Done, Ivy, Next, State, TaskError, WorkerBuilder};
+use ivy_example_web::{DRAIN, Invoice, Order, RENDER, log_as_json, stop_signal};
+use ivy_tokio::{Ctx, Done, Ivy, Next, State, TaskError, TraceParent, WorkerBuilder};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -96,7 +96,7 @@ async fn logged(next: Next, ctx: Ctx) -> Result<Done, TaskError> {
     let span = tracing::info_span!(
         "task",
         task_id = %ctx.task_id(),
-        trace_id = ctx.trace().map(trace_id),
+        trace_id = ctx.trace().map(TraceParent::trace_id),
         tenant = Empty,
     );
     let run = async move {

@@ -8,8 +8,8 @@ use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
 use crate::queue::{Body, Capabilities, NameRule};
 use crate::time::WallClock;
 use crate::wire::{
-    Codec, IvyOptions, LegacyKey, Options, POSTED_UTF16_LIMIT, RawJson, TraceParent, TraceState,
-    posted_utf16_units,
+    Codec, IvyOptions, LegacyKey, Options, POSTED_UTF16_LIMIT, RawJson, TraceContext, TraceParent,
+    TraceState, posted_utf16_units,
 };
 
 fn body_of(call: Call) -> String {
@@ -89,6 +89,38 @@ fn a_trace_state_without_a_trace_context_is_not_sent() {
     ivy.tracestate = TraceState::parse("a=1");
     call.options = Options::new().with_ivy(ivy);
     assert!(!body_of(call).contains("tracestate"));
+}
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const OTHER_TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn context(trace: &str) -> TraceContext {
+    TraceContext::new(TraceParent::parse(trace).unwrap()).with_state(TraceState::parse("a=1"))
+}
+
+#[test]
+fn a_trace_context_is_added_unless_the_caller_has_chosen_one() {
+    let mut call = call(1);
+    assert!(!call.has_trace());
+    call.add_trace(&context(TRACE));
+    assert!(call.has_trace());
+    call.add_trace(&context(OTHER_TRACE));
+    let body = body_of(call);
+    assert!(body.contains(&format!(r#""trace":"{TRACE}","tracestate":"a=1"}}"#)), "{body}");
+}
+
+#[test]
+fn a_delayed_call_with_a_trace_context_says_when_it_was_made() {
+    let delay = Duration::from_secs(60);
+    let traced = |delay| {
+        let mut call = call(1);
+        call.add_trace(&context(TRACE));
+        Call { delay, ..call }
+    };
+    let body = body_of(traced(delay));
+    assert!(body.contains(r#""due":1700000060000,"iat":1700000000000"#), "{body}");
+    assert!(!body_of(traced(Duration::ZERO)).contains("iat"));
+    assert!(!body_of(Call { delay, ..call(1) }).contains("iat"));
 }
 
 #[test]

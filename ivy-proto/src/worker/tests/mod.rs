@@ -26,4 +26,5 @@ mod retries;
 mod scenario;
 mod shares;
 mod stuck;
+mod traces;
 mod with_broker;
