@@ -180,9 +180,7 @@ pub use ivy_driver::HttpClient;
 /// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
-pub use ivy_driver::{
-    HealthError, NothingYet, Propagation, SweepInterrupter, SweepStep,
-};
+pub use ivy_driver::{HealthError, NothingYet, Propagation, SweepInterrupter, SweepStep};
 pub use ivy_proto::admin::{self, Peeked};
 pub use ivy_proto::check::{self, CheckReport};
 pub use ivy_proto::event::{self, Event};
