@@ -1,7 +1,8 @@
 //! ivy for programs on async-std or smol: call a function by its name, let a worker elsewhere run
-//! it, and get its typed result back. async-std is discontinued: 1.13.2 of August 2025 is its last
-//! version, deprecated in favour of [smol](https://docs.rs/smol). This crate works equally
-//! well under smol.
+//! it, and get its typed result back.
+//!
+//! async-std is discontinued: 1.13.2 of August 2025 is its last version, deprecated in favour of
+//! [smol](https://docs.rs/smol). This crate works equally well under smol.
 //!
 //! async-std is built on smol's crates, and only its sockets, timers and tasks are used here. So
 //! the futures can be awaited on any executor, while background work runs on async-std's threads.

@@ -1,6 +1,6 @@
 //! ivy for programs without an async runtime: call a function by its name, let a worker elsewhere
-//! run it, and get its typed result back. No async runtime is needed or compiled in: the only part
-//! of tokio compiled in is the channels that hyper uses.
+//! run it, and get its typed result back. No async runtime is compiled in; of tokio, only the
+//! channels that hyper uses are.
 //!
 //! # Getting started
 //!

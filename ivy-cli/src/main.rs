@@ -1,13 +1,28 @@
-//! The `ivy` program, for the operators of queues and workers.
+//! The `ivy` program lists, inspects and repairs queues and dead letters.
 //!
-//! `cargo install ivy-cli` installs it. Its commands look into the queues that `IVY_QUEUE_URL` or
-//! `--queue-url` names, and change them: `ivy ls`, `ivy stats`, `ivy dead ls mail`, `ivy dead requeue
+//! `cargo install ivy-cli` installs it. Its commands use the queues of the server that `IVY_QUEUE_URL`
+//! or `--queue-url` names: `ivy ls`, `ivy stats`, `ivy dead ls mail`, `ivy dead requeue
 //! mail --all`, `ivy explain mail --task ID`, `ivy workers`, `ivy doctor`. `ivy serve` is a local IronMQ
 //! v3 server for development and tests. `ivy keys` creates, lists and rotates keyset files.
 //!
-//! `ivy --help` lists the commands and the exit codes; `guides/commands.md` of the repository shows how
+//! `ivy --help` lists the commands; `guides/commands.md` of the repository shows how
 //! to use them. The commands contain no logic of their own about messages: it is in
 //! [`ivy_proto::admin`] and [`ivy_proto::inspect`].
+//!
+//! # Exit codes
+//!
+//! code | what happened
+//! --- | ---
+//! 0 | done
+//! 1 | a request failed
+//! 2 | the command line or the configuration is wrong
+//! 3 | nothing was found
+//! 4 | the backend does not support it
+//! 5 | not confirmed
+//! 6 | no result arrived in time
+//! 7 | the task failed
+//! 8 | done in part, or possibly done: see the report
+//! 130 | interrupted
 
 mod commands;
 mod connection;
@@ -34,7 +49,7 @@ use exit::{Exit, Failure};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Look into the queues of a distributed task system, and mend them
+/// Inspect and repair the queues of ivy
 #[derive(Debug, Parser)]
 #[command(name = "ivy", version, propagate_version = true, after_help = exit::HELP)]
 struct Cli {

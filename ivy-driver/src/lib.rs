@@ -1,5 +1,5 @@
-//! The runtime-independent half of ivy's adapters: the typed interface, and the pump that drives
-//! the protocol core over any runtime.
+//! The runtime-independent half of ivy's adapters: the typed interface, and the pump, a future that
+//! feeds a state machine of the protocol core with inputs and executes its outputs, on any runtime.
 //!
 //! Programs depend on an adapter, `ivy-tokio`, `ivy-async-std` or `ivy-blocking`, which re-exports
 //! these types for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. Depend on this crate to write an

@@ -2,14 +2,14 @@
 
 mod degraded;
 mod fields;
-mod limit;
+mod log_limit;
 mod release_reason;
 mod text;
 mod worker_started;
 
 pub(crate) use degraded::DegradedParts;
 pub use fields::{Fields, LogTarget};
-pub use limit::{LogLimit, LogLine};
+pub use log_limit::{LogLimit, LogLine};
 pub use release_reason::ReleaseReason;
 pub use worker_started::WorkerStarted;
 

@@ -10,7 +10,7 @@
 //! module | contents
 //! --- | ---
 //! [`task`] | what programs write: tasks, call options, handlers, errors
-//! [`producer`], [`worker`], [`broker`] | state machines: calls become messages, messages become results, a queue in memory
+//! [`producer`], [`worker`], [`broker`] | state machines: a producer turns calls into messages, a worker messages into results, a broker is a queue in memory
 //! [`queue`], [`notify`] | operations, replies, capabilities and faults of queues and notifiers
 //! [`wire`] | the message format and its encryption, as `PROTOCOL.md` of this crate specifies them
 //! [`backend`] | traits for backends, and how URLs name them

@@ -58,6 +58,6 @@ crate::cases! { Fixture:
     a_peek_changes_no_count,
     a_clear_deletes_reserved_messages_too,
     the_size_includes_reserved_and_delayed_messages,
-    a_missing_queue_is_reported_as_missing,
-    queues_are_listed_in_order,
+    the_size_of_a_missing_queue_is_the_fault_no_queue,
+    queues_with_a_prefix_are_listed_in_order_after_a_name,
 }

@@ -36,9 +36,9 @@
 //! | P10 | no panic | `run` |
 //!
 //! A run ends at the first breach; `failure_report` reports it and searches for the fewest faults that lead
-//! to it. `exhaustive` tries all faults for one task, and `sweeps`, with laws A1 to A7 of its own, all
+//! to it. `exhaustive` tries all faults for one task, and `dead_letter_sweeps`, with laws A1 to A7 of its own, all
 //! faults for an operator's sweep of dead letters; `planted` checks that planted bugs are found;
-//! `many_messages` tests large numbers. The tests `models` of the package `ivy-contract` compare the
+//! `many_messages` tests large numbers. The tests `models_match_servers` of the package `ivy-contract` compare the
 //! models of servers with real servers.
 
 #![allow(clippy::print_stdout, reason = "a run prints its outcome")]
@@ -76,12 +76,12 @@ mod rates;
 mod redis_sessions;
 mod regressions;
 
+mod dead_letter_sweeps;
 mod run;
 mod seeds;
 mod setup;
 mod shared;
 mod state_coverage;
-mod sweeps;
 mod task;
 mod trace;
 mod world;

@@ -6,13 +6,13 @@ use ivy_proto::planted::{Bug, choose};
 use ivy_redis::planted as session;
 use ivy_sim::planted as script;
 
+use crate::dead_letter_sweeps::first_breach;
 use crate::failure_report::{shrink, write};
 use crate::frames::try_frames;
 use crate::laws::Breach;
 use crate::regressions::{self, Regression};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
-use crate::sweeps::first_breach;
 
 /// Each bug must be found within this many seeds.
 const SEEDS: u64 = 10_000;

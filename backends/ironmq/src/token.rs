@@ -12,7 +12,7 @@ const MAX_LENGTH: usize = 4096;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Secret);
 
-/// A text is not a valid token. Contains its length and never the text.
+/// The text is not a valid token. The error contains its length, never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a token must be 1 to {MAX_LENGTH} visible ASCII characters without spaces or line breaks; this text of {len} bytes is not"
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_never_shown() {
+    fn debug_does_not_show_the_token() {
         let token = Token::new("marker").unwrap();
         assert_eq!(format!("{token:?}"), "[redacted]");
     }

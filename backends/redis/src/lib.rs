@@ -46,24 +46,6 @@
 //!
 //! Each database of a server has its own keys; channels are shared by all of them.
 //!
-//! # Permissions
-//!
-//! A user with limited permissions needs these for a queue and a notifier with the default prefix
-//! and channel:
-//!
-//! ```text
-//! ACL SETUSER ivy on >PASSWORD resetkeys ~ivy1:* resetchannels &ivy-notifier &ivy-notifier.r.* &ivy-notifier.w
-//!     -@all +rpush +lpush +lrange +ltrim +llen +lpos +hset +hdel +hget +hmget +hexists +hlen +hscan
-//!     +zadd +zrem +zrange +zrangebyscore +zrangebylex +zcard +zscore +zmscore +zscan +blmove +eval +evalsha
-//!     +time +unlink +publish +subscribe +ping +select +client|id +client|unblock
-//! ```
-//!
-//! With another prefix, `~shop1:*` takes the place of `~ivy1:*`. `+info +config|get +exists
-//! ~ivy2:queues` allow the session to check the server at its start, and whether programs of a later
-//! version store queues there in the next format; without them it skips the check. A notifier alone needs `+subscribe +publish +ping` and the
-//! channels. If the server does not accept the user name together with the password, the password
-//! alone is tried.
-//!
 //! # Promises of a queue
 //!
 //! * Messages of a queue are reserved in the order in which they were posted; those that return to
@@ -156,6 +138,24 @@
 //! an unexpected reply | `BadReply` | `ConnectionLost`
 //!
 //! Errors in a URL are a [`ConfigError`](ivy_proto::config::ConfigError), which shows no secret.
+//!
+//! # Permissions
+//!
+//! A user with limited permissions needs these for a queue and a notifier with the default prefix
+//! and channel:
+//!
+//! ```text
+//! ACL SETUSER ivy on >PASSWORD resetkeys ~ivy1:* resetchannels &ivy-notifier &ivy-notifier.r.* &ivy-notifier.w
+//!     -@all +rpush +lpush +lrange +ltrim +llen +lpos +hset +hdel +hget +hmget +hexists +hlen +hscan
+//!     +zadd +zrem +zrange +zrangebyscore +zrangebylex +zcard +zscore +zmscore +zscan +blmove +eval +evalsha
+//!     +time +unlink +publish +subscribe +ping +select +client|id +client|unblock
+//! ```
+//!
+//! With another prefix, `~shop1:*` takes the place of `~ivy1:*`. `+info +config|get +exists
+//! ~ivy2:queues` allow the session to check the server at its start, and whether programs of a later
+//! version store queues there in the next format; without them it skips the check. A notifier alone needs `+subscribe +publish +ping` and the
+//! channels. If the server does not accept the user name together with the password, the password
+//! alone is tried.
 //!
 //! # Without an adapter
 //!

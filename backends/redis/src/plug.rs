@@ -22,7 +22,7 @@ pub const fn plug() -> Plug {
 
 fn queue(url: &BackendUrl, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
     let address = address(url, environment)?;
-    let prefix = Prefix::of(url.query("prefix")).map_err(|problem| url.refuse(problem))?;
+    let prefix = Prefix::from_url(url.query("prefix")).map_err(|problem| url.refuse(problem))?;
     let mut shown = address.to_string();
     if let Some(prefix) = url.query("prefix") {
         shown.push_str(&format!("?prefix={prefix}"));

@@ -12,14 +12,14 @@ use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
 /// A request to the broker. `None` means not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Create a queue, or merge these settings into an existing one.
+    /// Create a queue with these settings, or change the given ones of an existing queue.
     PutQueue {
         /// The queue.
         queue: QueueName,
         /// Its settings.
         settings: QueueSettings,
     },
-    /// Merge these settings into an existing queue. Creates a missing one, unless the broker is
+    /// Change the given settings of an existing queue. Creates a missing one, unless the broker is
     /// [strict](super::BrokerConfig::strict).
     PatchQueue {
         /// The queue.
@@ -131,7 +131,7 @@ pub enum Request {
         target: Target,
         /// How long it stays invisible, up to 604,800 seconds.
         delay: Duration,
-        /// Whether an attempt failed, which is counted separately.
+        /// Whether the release counts as a failed attempt ([`Delivery::failed`]).
         failed: bool,
     },
 }
@@ -177,7 +177,7 @@ pub enum Response {
     Posted(Vec<MessageId>),
     /// The outcome of each message, in the order of the request.
     PostedEach(Vec<Result<MessageId, Refusal>>),
-    /// The messages that were reserved or, with `delete`, removed.
+    /// The messages that were reserved or, with `delete`, deleted.
     Reserved(Vec<Delivery>),
     /// The message.
     Message(MessageView),
@@ -214,7 +214,7 @@ pub struct Delivery {
     pub reserved_count: u32,
     /// The number of releases with a failed attempt.
     pub failed: u32,
-    /// The number of leases that ended.
+    /// The number of deliveries whose lease expired.
     pub lost: u32,
 }
 
@@ -245,7 +245,7 @@ pub enum Refusal {
     /// The named reservation is not the current one of the message.
     #[error("Reservation timed out")]
     ReservationTimedOut,
-    /// Whether a queue is reservable cannot be changed.
+    /// A queue's kind, reservable or not, cannot be changed.
     #[error("Queue type cannot be changed")]
     KindIsFixed,
     /// A value is out of range, or invalid for the queue's kind.
@@ -277,15 +277,15 @@ pub enum Input {
 pub enum Output {
     /// The response to a request.
     Response(RequestId, Result<Response, Refusal>),
-    /// Nothing to do until this deadline or the next input.
+    /// Nothing to do before this deadline or the next input.
     Wait(Option<crate::time::Deadline<Timer>>),
 }
 
-/// Why the broker needs its next call.
+/// What happens at the deadline of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Timer {
-    /// When a reservation ends.
+    /// When a lease expires.
     LeaseEnds,
     /// When a delayed message becomes ready.
     DelayEnds,

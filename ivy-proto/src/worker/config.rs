@@ -228,7 +228,9 @@ impl WorkerConfig {
     }
 
     /// The channel of presence records and what they say of the process, if there are any.
-    pub(super) fn presence_on(&self) -> Result<Option<(ChannelName, Identity)>, InvalidConfig> {
+    pub(super) fn presence_identity(
+        &self,
+    ) -> Result<Option<(ChannelName, Identity)>, InvalidConfig> {
         let (Some(prefix), Some(identity)) = (&self.notifier, &self.presence) else {
             return Ok(None);
         };
@@ -247,7 +249,7 @@ impl WorkerConfig {
     }
 
     /// Adapts the configuration to the backend: if leases are bound to a connection, none expires.
-    pub(super) fn fitted(mut self) -> Self {
+    pub(super) fn adapted_to_backend(mut self) -> Self {
         if self.capabilities.lease == Lease::Connection {
             self.lease = UNTIMED;
             self.reserve_times.clear();
@@ -259,7 +261,7 @@ impl WorkerConfig {
     }
 
     /// The physical queues to serve, most urgent first.
-    pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
+    pub(super) fn served_queues(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
         let mut names: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
         let mut priorities = self.priorities.clone();
         for settings in self.tasks.values() {
@@ -320,7 +322,7 @@ impl WorkerConfig {
         if let Some(queue) = self.weights.keys().find(|queue| !is_served(queue)) {
             return Err(InvalidConfig::WeightOfUnservedQueue(queue.clone()));
         }
-        let served = self.served()?;
+        let served = self.served_queues()?;
         for one in &served {
             let dead = one.name.dead_letter_queue().map_err(InvalidConfig::QueueName)?;
             if served.iter().any(|other| other.name == dead) {

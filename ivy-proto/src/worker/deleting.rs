@@ -24,18 +24,18 @@ impl Worker {
         let linger = self.config.capabilities.ack_linger;
         let added = self.pending_deletes.add(queue, job, self.config.capabilities.batch.delete);
         match added {
-            Added::Full => self.send_acks(queue),
-            _ if self.is_draining() => self.send_acks(queue),
-            Added::First if linger.is_zero() => self.send_acks(queue),
-            Added::First => self.fx.set_timer(Timer::AckLinger(queue.clone()), linger),
+            Added::Full => self.send_deletes(queue),
+            _ if self.is_draining() => self.send_deletes(queue),
+            Added::First if linger.is_zero() => self.send_deletes(queue),
+            Added::First => self.fx.set_timer(Timer::SendDeletes(queue.clone()), linger),
             Added::Waits => {}
         }
     }
 
     /// Sends the batch of deletes of a queue, except those whose receipt a touch is about to
     /// replace: they join the next batch.
-    pub(super) fn send_acks(&mut self, queue: &QueueName) {
-        self.fx.timers.stop(&Timer::AckLinger(queue.clone()));
+    pub(super) fn send_deletes(&mut self, queue: &QueueName) {
+        self.fx.timers.stop(&Timer::SendDeletes(queue.clone()));
         let gathered = self.pending_deletes.take(queue);
         let mut batch: Vec<(JobId, Receipt)> = Vec::with_capacity(gathered.len());
         let mut size = 0;
@@ -68,7 +68,7 @@ impl Worker {
         if !touched.is_empty() {
             self.pending_deletes.put_back(queue, touched);
             let linger = self.config.capabilities.ack_linger.max(SHORTEST_LINGER);
-            self.fx.set_timer(Timer::AckLinger(queue.clone()), linger);
+            self.fx.set_timer(Timer::SendDeletes(queue.clone()), linger);
         }
     }
 
@@ -137,6 +137,6 @@ impl Worker {
             }
         }
         self.pending_deletes.put_back(queue, again);
-        self.fx.set_timer(Timer::AckLinger(queue.clone()), delay);
+        self.fx.set_timer(Timer::SendDeletes(queue.clone()), delay);
     }
 }

@@ -22,8 +22,8 @@ impl Worker {
     pub(super) fn drain(&mut self, limit: Duration) {
         if self.is_draining() {
             let at = self.fx.now + limit;
-            if self.fx.timers.at(&Timer::DrainLimit).is_some_and(|set| at < set) {
-                self.fx.set_timer(Timer::DrainLimit, limit);
+            if self.fx.timers.at(&Timer::DrainCancelHandlers).is_some_and(|set| at < set) {
+                self.fx.set_timer(Timer::DrainCancelHandlers, limit);
             }
             return;
         }
@@ -38,9 +38,9 @@ impl Worker {
         if self.config.capabilities.takes_back_reserves {
             self.cancel_polls();
         } else {
-            self.fx.set_timer(Timer::DrainPolls, POLLS_MAY_END.min(limit));
+            self.fx.set_timer(Timer::DrainCancelPolls, POLLS_MAY_END.min(limit));
         }
-        self.fx.set_timer(Timer::DrainLimit, limit);
+        self.fx.set_timer(Timer::DrainCancelHandlers, limit);
         self.interrupt_waits();
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();
@@ -51,7 +51,7 @@ impl Worker {
             self.release(job, Duration::ZERO, ReleaseReason::Drain);
         }
         for queue in self.pending_deletes.queues() {
-            self.send_acks(&queue);
+            self.send_deletes(&queue);
         }
         self.notices.drain(&mut self.fx);
     }
@@ -78,7 +78,7 @@ impl Worker {
     /// The drain limit has passed: cancels the running handlers and releases their messages.
     pub(super) fn pass_drain_limit(&mut self) {
         self.mode = Mode::Draining { limit_passed: true };
-        self.fx.set_timer(Timer::DrainEnd, SETTLEMENT_GRACE);
+        self.fx.set_timer(Timer::DrainAbandon, SETTLEMENT_GRACE);
         let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
         let mut running = self.jobs.sorted_keys();
         running.retain(|job| self.jobs.get(job).is_some_and(runs));

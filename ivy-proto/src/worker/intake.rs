@@ -200,7 +200,7 @@ impl Worker {
         };
         if let Some(longest) = self.config.capabilities.longest_hold {
             let hold = handler_hold(longest, held.lease.length());
-            self.fx.timers.set(Timer::HoldEnds(job), granted.from + hold);
+            self.fx.timers.set(Timer::HoldLimit(job), granted.from + hold);
         }
         self.fx.timers.set(Timer::LeaseEnds(job), held.lease.until(self.fx.wall));
         let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);

@@ -167,11 +167,11 @@ pub enum Timer {
     /// A handler reaches its task's time limit.
     TimeLimit(JobId),
     /// Cancel the handler of a message whose maximum hold time is almost over.
-    HoldEnds(JobId),
+    HoldLimit(JobId),
     /// Retry the settlement of a message.
     Settle(JobId),
     /// Send the batch of deletes of a queue.
-    AckLinger(QueueName),
+    SendDeletes(QueueName),
     /// Poll a queue again.
     Poll(QueueName),
     /// Reserve for slots that were held back.
@@ -183,9 +183,9 @@ pub enum Timer {
     /// Report that all slots wait for tasks of this worker.
     Standstill,
     /// Cancel the polls in flight while draining.
-    DrainPolls,
+    DrainCancelPolls,
     /// Cancel the running handlers while draining.
-    DrainLimit,
+    DrainCancelHandlers,
     /// End the drain even if the queue does not reply.
-    DrainEnd,
+    DrainAbandon,
 }

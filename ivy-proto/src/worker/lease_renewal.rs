@@ -122,7 +122,7 @@ impl Worker {
     }
 
     /// The maximum hold time of the queue is almost over.
-    pub(super) fn end_hold(&mut self, job: JobId) {
+    pub(super) fn pass_hold_limit(&mut self, job: JobId) {
         let Some(held) = self.jobs.get(&job) else { return };
         match held.stage {
             Stage::Waiting => {
@@ -176,7 +176,7 @@ impl Worker {
         self.fx.timers.stop(&Timer::Touch(job));
         self.fx.timers.stop(&Timer::LeaseEnds(job));
         if self.config.capabilities.longest_hold.is_some() {
-            self.fx.timers.stop(&Timer::HoldEnds(job));
+            self.fx.timers.stop(&Timer::HoldLimit(job));
         }
         match held.stage {
             Stage::Waiting => {}

@@ -19,7 +19,7 @@
 //! or its dead-letter copy. If anything goes wrong in between, its lease ends and the message is
 //! delivered again.
 //!
-//! # Driving it
+//! # Driving a worker
 //!
 //! A worker on the in-memory broker, without an adapter:
 //!
@@ -176,9 +176,11 @@ pub struct Worker {
     jobs: SlabMap<JobId, Job>,
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
+    /// Messages that may be crashing workers. Each runs alone.
     suspects: Suspects,
     replacing: Replacing,
     completed: CompletedMessages,
+    /// The bodies of recent messages, to detect a queue that uses an id twice.
     fingerprints: Fingerprints,
     failed_decryptions: FailedDecryptions,
     lost_before_arrival: LostBeforeArrival,
@@ -197,7 +199,7 @@ pub struct Worker {
     lateness: Lateness,
     /// How late the last touch was sent.
     touch_lag: Option<Duration>,
-    waits: NestedWaits,
+    nested_waits: NestedWaits,
     /// The clock of the queue's server, if it told its time.
     server_clock: Option<WallClock>,
 }
@@ -227,17 +229,20 @@ impl Worker {
         wall: WallClock,
     ) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let config = config.fitted();
+        let config = config.adapted_to_backend();
         let capabilities = &config.capabilities;
-        let poller =
-            Poller::new(config.served()?, capabilities.long_poll, capabilities.batch.reserve);
+        let poller = Poller::new(
+            config.served_queues()?,
+            capabilities.long_poll,
+            capabilities.batch.reserve,
+        );
         let meter = Meter::new(poller.names(), config.tasks.keys());
         let mut fx = Effects::new(seed, wall, meter);
         fx.timers.set(Timer::Start, Moment::EPOCH);
         let completed = CompletedMessages::new(config.replay_window);
         let notices = Notices::new(config.notice_bytes, config.concurrency);
         let presence = config
-            .presence_on()?
+            .presence_identity()?
             .map(|(channel, identity)| Presence::new(channel, identity, &mut fx.rng));
         Ok(Worker {
             tasks: Tasks::of(&config),
@@ -263,7 +268,7 @@ impl Worker {
             has_received: false,
             lateness: Lateness::default(),
             touch_lag: None,
-            waits: NestedWaits::default(),
+            nested_waits: NestedWaits::default(),
             server_clock: None,
         })
     }
@@ -322,7 +327,7 @@ impl Worker {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }
 
-    /// The physical queues that it serves, most urgent first.
+    /// The physical queues that the worker serves, most urgent first.
     pub fn queues(&self) -> impl Iterator<Item = &QueueName> {
         self.poller.names()
     }
@@ -378,9 +383,9 @@ impl Worker {
                 }
                 Timer::LeaseEnds(job) => self.lose_lease(job),
                 Timer::TimeLimit(job) => self.stop_overdue(job, CancelReason::TimeLimit),
-                Timer::HoldEnds(job) => self.end_hold(job),
+                Timer::HoldLimit(job) => self.pass_hold_limit(job),
                 Timer::Settle(job) => self.settle(job),
-                Timer::AckLinger(queue) => self.send_acks(&queue),
+                Timer::SendDeletes(queue) => self.send_deletes(&queue),
                 Timer::Poll(queue) => {
                     if let Some(queue) = self.poller.queue(&queue) {
                         queue.wake();
@@ -391,16 +396,16 @@ impl Worker {
                 Timer::Publish => self.notices.on_backoff_ended(&mut self.fx),
                 Timer::Presence => self.presence_is_due(),
                 Timer::Standstill => self.report_standstill(),
-                Timer::DrainPolls => self.cancel_polls(),
-                Timer::DrainLimit => self.pass_drain_limit(),
-                Timer::DrainEnd => self.abandon_all(),
+                Timer::DrainCancelPolls => self.cancel_polls(),
+                Timer::DrainCancelHandlers => self.pass_drain_limit(),
+                Timer::DrainAbandon => self.abandon_all(),
             }
         }
     }
 
-    /// Before the first poll, reports the start, leases that are shorter than the backend's documented
-    /// minimum, and looks for dead-letter rules of the server, which would move messages without a
-    /// reason.
+    /// Runs once, before the first poll: reports the start, a lease below the backend's documented
+    /// minimum, an implausible clock and too many labels; looks for dead-letter rules of the server,
+    /// which would move messages without a reason; and begins to publish presence records.
     fn start(&mut self) {
         if self.mode != Mode::New {
             return;

@@ -49,26 +49,26 @@ impl Worker {
         if !self.has_running(job) {
             return;
         }
-        let since = self.waits.in_flight.get(&job).map_or(self.fx.now, |wait| wait.since);
-        self.waits.in_flight.insert(job, Wait { waits_for, since });
+        let since = self.nested_waits.in_flight.get(&job).map_or(self.fx.now, |wait| wait.since);
+        self.nested_waits.in_flight.insert(job, Wait { waits_for, since });
         if self.is_draining() {
             self.interrupt(job);
         }
     }
 
     pub(super) fn end_wait(&mut self, job: JobId) {
-        self.waits.in_flight.remove(&job);
+        self.nested_waits.in_flight.remove(&job);
     }
 
     /// Ends the waits of all handlers, because the worker drains.
     pub(super) fn interrupt_waits(&mut self) {
-        for job in self.waits.in_flight.keys().copied().collect::<Vec<_>>() {
+        for job in self.nested_waits.in_flight.keys().copied().collect::<Vec<_>>() {
             self.interrupt(job);
         }
     }
 
     fn interrupt(&mut self, job: JobId) {
-        if self.waits.interrupted.insert(job) {
+        if self.nested_waits.interrupted.insert(job) {
             self.fx.outputs.push_back(Output::Interrupt(job));
         }
     }
@@ -76,7 +76,7 @@ impl Worker {
     /// Starts or stops the timer that reports a standstill.
     pub(super) fn watch_for_standstill(&mut self) {
         let report_at = self.standstill_since().map(|since| {
-            let earliest = self.waits.reported_at.map(|reported| reported + REPORT_EVERY);
+            let earliest = self.nested_waits.reported_at.map(|reported| reported + REPORT_EVERY);
             earliest.unwrap_or_default().max(since + REPORT_AFTER)
         });
         match report_at {
@@ -85,16 +85,16 @@ impl Worker {
                 self.fx.set_timer(Timer::Standstill, at.since(self.fx.now));
             }
             Some(_) => {}
-            None if self.waits.is_watched => self.fx.timers.stop(&Timer::Standstill),
+            None if self.nested_waits.is_watched => self.fx.timers.stop(&Timer::Standstill),
             None => {}
         }
-        self.waits.is_watched = report_at.is_some();
+        self.nested_waits.is_watched = report_at.is_some();
     }
 
     /// Since when every slot has been taken by a handler that waits for a task of a queue this
     /// worker serves, if that is the case.
     fn standstill_since(&self) -> Option<Moment> {
-        let waits = &self.waits.in_flight;
+        let waits = &self.nested_waits.in_flight;
         let taken = self.running + self.without_lease.len();
         // A suspect runs alone.
         let is_full = taken >= self.config.concurrency || self.suspects.one_runs();
@@ -110,8 +110,8 @@ impl Worker {
 
     pub(super) fn report_standstill(&mut self) {
         let Some(since) = self.standstill_since() else { return };
-        self.waits.reported_at = Some(self.fx.now);
-        let named = self.waits.in_flight.iter().filter_map(|(job, wait)| {
+        self.nested_waits.reported_at = Some(self.fx.now);
+        let named = self.nested_waits.in_flight.iter().filter_map(|(job, wait)| {
             let task = match self.without_lease.get(job) {
                 Some(job) => job.task.clone(),
                 None => self.jobs.get(job)?.scheduled.as_ref()?.task.clone(),
@@ -119,7 +119,7 @@ impl Worker {
             Some(NestedWait { task, waits_for: wait.waits_for.clone() })
         });
         let waits = named.take(MAX_NAMED).collect();
-        let (slots, lasting) = (self.waits.in_flight.len(), self.fx.now.since(since));
+        let (slots, lasting) = (self.nested_waits.in_flight.len(), self.fx.now.since(since));
         self.fx.event(Event::SlotsWait { slots, waits, lasting });
     }
 }

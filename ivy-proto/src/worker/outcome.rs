@@ -21,7 +21,7 @@ const NO_THREAD_DELAY: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, mut outcome: JobOutcome) {
-        let was_interrupted = self.waits.handler_ended(job);
+        let was_interrupted = self.nested_waits.handler_ended(job);
         self.lose_ended_lease(job);
         if let Some(job) = self.without_lease.remove(&job) {
             // Another worker may be running its message, so its result does not count.

@@ -108,7 +108,7 @@ impl Worker {
         }
         self.settle_as(job, Settlement::Delete);
         // Delete it soon to shorten the time in which both exist.
-        self.send_acks(&queue);
+        self.send_deletes(&queue);
     }
 
     /// The queue refused the copy: starts or releases the message itself.

@@ -1,4 +1,4 @@
-//! Programs of others that do what ivy does: those in `peers`, driven step by step.
+//! Programs of others that do what ivy does: those in `other_libraries`, driven step by step.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Peer {
         let packages = tools().join("peers/node_modules");
         let mut command = Command::new("node");
         command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("other_libraries").join(script))
             .args(args)
             .env("NODE_PATH", installed(&packages))
             // The Node package uses what Node discourages.

@@ -1,4 +1,4 @@
-//! The operations of operators.
+//! What operators use: peek, clear, size and the list of queues.
 
 use std::time::Duration;
 
@@ -43,11 +43,11 @@ pub(super) async fn the_size_includes_reserved_and_delayed_messages(fixture: Fix
     assert_eq!(fixture.size().await, Ok(Some(3)));
 }
 
-pub(super) async fn a_missing_queue_is_reported_as_missing(fixture: Fixture) {
+pub(super) async fn the_size_of_a_missing_queue_is_the_fault_no_queue(fixture: Fixture) {
     assert_eq!(fixture.size().await, Err(FaultKind::NoQueue));
 }
 
-pub(super) async fn queues_are_listed_in_order(fixture: Fixture) {
+pub(super) async fn queues_with_a_prefix_are_listed_in_order_after_a_name(fixture: Fixture) {
     let prefix = "listed.".to_owned();
     for name in ["listed.b", "listed.a", "listed.c", "other"] {
         fixture.on(name).post("hello").await;
@@ -63,7 +63,6 @@ pub(super) async fn queues_are_listed_in_order(fixture: Fixture) {
     }
 }
 
-/// Whether a backend reports that it does not support this operation.
 fn is_unsupported(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unsupported { .. })
 }

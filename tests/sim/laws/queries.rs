@@ -12,17 +12,17 @@ impl LawChecker {
         alive.filter(|message| message.queue == *queue).count() as u64
     }
 
-    /// A message that has arrived at this process and is reserved for it, if there is one that the
-    /// broker delivered correctly.
-    pub(crate) fn still_held(&self, who: ProcessId, broker_now: Moment) -> Option<String> {
+    /// Describes a message that this process still holds, if any. Those of unknown tasks, those that
+    /// may have been delivered twice, and those whose clock was changed are ignored.
+    pub(crate) fn still_held(&self, process: ProcessId, broker_now: Moment) -> Option<String> {
         let held = self.messages.iter().enumerate().find(|(at, message)| {
-            let holder = message.holder.as_ref().filter(|holder| holder.who == who);
+            let holder = message.holder.as_ref().filter(|holder| holder.who == process);
             let causes = message.task.map(|task| self.tasks[task].causes);
-            let (twice, clock) = (Cause::Delivery, Cause::Clock);
             message.alive
                 && holder.is_some_and(|holder| holder.until > broker_now)
-                && self.grants.contains_key(&(who, *at))
-                && causes.is_some_and(|causes| !causes.has(twice) && !causes.has(clock))
+                && self.grants.contains_key(&(process, *at))
+                && causes
+                    .is_some_and(|causes| !causes.has(Cause::Delivery) && !causes.has(Cause::Clock))
         });
         held.map(|(_, message)| format!("{message:?}"))
     }
@@ -44,11 +44,12 @@ impl LawChecker {
     }
 
     /// When a message first arrived at this process.
-    pub(crate) fn first_arrived(&self, who: ProcessId, id: &MessageId) -> Option<Moment> {
-        self.first_arrived.get(&(who, self.ids.index_of(id)?)).copied()
+    pub(crate) fn first_arrived(&self, process: ProcessId, id: &MessageId) -> Option<Moment> {
+        self.first_arrived.get(&(process, self.ids.index_of(id)?)).copied()
     }
 
-    /// Whether the broker delivered this message although it should not have.
+    /// Whether the broker may have delivered this message when it should not have; true if its task is
+    /// unknown.
     pub(crate) fn may_be_duplicated(&self, id: &MessageId) -> bool {
         let task = self.task_of_message(id);
         task.is_none_or(|task| self.tasks[task].causes.has(Cause::Delivery))

@@ -33,7 +33,7 @@ impl Default for Prefix {
 
 impl Prefix {
     /// The prefix of a URL, or the default one.
-    pub(crate) fn of(configured: Option<&str>) -> Result<Self, UrlProblem> {
+    pub(crate) fn from_url(configured: Option<&str>) -> Result<Self, UrlProblem> {
         let Some(prefix) = configured else { return Ok(Prefix::default()) };
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         let has_length = (1..=MAX_PREFIX).contains(&prefix.len());
@@ -56,7 +56,8 @@ impl Prefix {
     /// The keys of a queue.
     pub(crate) fn keys(&self, queue: &QueueName) -> Keys {
         let mut name = Cow::Borrowed(queue.as_str());
-        // Empty braces would put the keys of one queue into different slots.
+        // A name that begins with `}` would make the hash tag empty, and Redis would hash each key as a
+        // whole. `%` is encoded too, so that different names stay different.
         for (character, encoded) in [('%', "%25"), ('{', "%7B"), ('}', "%7D")] {
             if name.contains(character) {
                 name = Cow::Owned(name.replace(character, encoded));
@@ -66,8 +67,8 @@ impl Prefix {
     }
 }
 
-/// The keys of one queue. The text between the braces is the same in all of them, so that a cluster
-/// stores them in one slot.
+/// The keys of one queue. All of them have the same hash tag, the text between the braces, so a
+/// cluster stores them in one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys {
     /// The part that all of them begin with.
@@ -93,17 +94,18 @@ impl Keys {
         self.key(b"l")
     }
 
-    /// A hash: the reserved messages, by reservation.
+    /// A hash: the reserved messages, by reservation (`h` for held).
     pub(crate) fn reserved(&self) -> Key<'_> {
         self.key(b"h")
     }
 
-    /// A list: the messages popped by waiting reserves (`BLMOVE`), until their scripts reserve them.
+    /// A list: the messages popped by waiting reserves (`BLMOVE`), until their scripts reserve
+    /// them (`p` for popped).
     pub(crate) fn claimed(&self) -> Key<'_> {
         self.key(b"p")
     }
 
-    /// The first keys of all scripts, in order.
+    /// `KEYS[1]` to `KEYS[4]` of every script except `get.lua`.
     pub(crate) fn script_keys(&self) -> [Key<'_>; 4] {
         [self.ready(), self.delayed(), self.leases(), self.reserved()]
     }
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     fn ready(queue: &str) -> String {
-        let prefix = Prefix::of(None).unwrap();
+        let prefix = Prefix::from_url(None).unwrap();
         let keys = prefix.keys(&QueueName::new(queue).unwrap());
         shown(keys.ready())
     }
@@ -138,9 +140,9 @@ mod tests {
 
     #[test]
     fn a_prefix_contains_no_character_that_would_change_the_slot() {
-        assert_eq!(Prefix::of(Some("shop:eu")).unwrap().queues(), "shop:eu1:queues");
+        assert_eq!(Prefix::from_url(Some("shop:eu")).unwrap().queues(), "shop:eu1:queues");
         for refused in ["", "{", "a}", "a b", "a*", "\u{e9}", &"x".repeat(65)] {
-            assert!(Prefix::of(Some(refused)).is_err(), "{refused}");
+            assert!(Prefix::from_url(Some(refused)).is_err(), "{refused}");
         }
     }
 }

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn each_queue_is_listed_again_after_a_minute_or_when_it_was_deleted() {
-        let prefix = Prefix::of(None).unwrap();
+        let prefix = Prefix::from_url(None).unwrap();
         let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
         let mut maintenance = Maintenance::default();
         let after = |seconds| Moment::EPOCH + Duration::from_secs(seconds);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_queue_that_may_have_been_lost_is_listed_again_at_most_once_a_second() {
-        let prefix = Prefix::of(None).unwrap();
+        let prefix = Prefix::from_url(None).unwrap();
         let mail = QueueName::new("mail").unwrap();
         let mut maintenance = Maintenance::default();
         let after = |millis| Moment::EPOCH + Duration::from_millis(millis);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_server_is_checked_once() {
-        let prefix = Prefix::of(None).unwrap();
+        let prefix = Prefix::from_url(None).unwrap();
         let mut maintenance = Maintenance::default();
         assert!(maintenance.at_start(&prefix).is_some());
         assert!(maintenance.at_start(&prefix).is_none());

@@ -1,4 +1,4 @@
-//! The workers that were heard, as a table and as JSON.
+//! Workers that published a presence record while the command listened, as a table and as JSON.
 
 use ivy_proto::TaskName;
 use ivy_proto::inspect::Span;
@@ -9,13 +9,12 @@ use crate::commands::heard::SILENCE;
 use crate::commands::time::seconds;
 use crate::output::{Column, Page, Report};
 
-/// How many names a cell contains.
-const NAMES: usize = 3;
+/// The most names that a cell shows; the rest are counted.
+const MAX_NAMES: usize = 3;
 
-/// The workers that were heard.
 pub(super) struct Workers {
     pub(super) workers: Vec<HeardWorker>,
-    /// How many they are, and for how long somebody listened.
+    /// The number of workers, and how long the command listened.
     pub(super) summary: String,
 }
 
@@ -33,7 +32,7 @@ const COLUMNS: [Column; 10] = [
 ];
 
 impl Report for Workers {
-    type Record<'a> = Record<'a>;
+    type Record<'a> = WorkerJson<'a>;
 
     fn page(&self, page: &mut Page) {
         page.table(&COLUMNS, self.workers.iter().map(cells));
@@ -45,8 +44,8 @@ impl Report for Workers {
         page.line(&format!("{}; {SILENCE}", self.summary));
     }
 
-    fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.workers.iter().map(Record::of)
+    fn records(&self) -> impl Iterator<Item = WorkerJson<'_>> {
+        self.workers.iter().map(WorkerJson::of)
     }
 }
 
@@ -65,14 +64,14 @@ fn cells(worker: &HeardWorker) -> Vec<Option<String>> {
         Some(Span(record.up).to_string()),
         Some(format!("{}/{}", record.running, record.slots)),
         Some(record.held.to_string()),
-        some(queues, record.more.queues),
-        some(tasks, record.more.tasks),
+        first_names(queues, record.more.queues),
+        first_names(tasks, record.more.tasks),
         longest,
         Some(format!("{} {}", record.identity.version, record.identity.runtime)),
     ]
 }
 
-/// What it does, as far as is known.
+/// The state that the worker reported, unless it is silent or degraded.
 fn state(worker: &HeardWorker) -> &'static str {
     match worker.liveness {
         Liveness::Silent => "silent",
@@ -82,9 +81,9 @@ fn state(worker: &HeardWorker) -> &'static str {
 }
 
 /// The first names, and how many more there are.
-fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>, more: u64) -> Option<String> {
-    let more = more + names.len().saturating_sub(NAMES) as u64;
-    let mut text = names.take(NAMES).collect::<Vec<_>>().join(", ");
+fn first_names<'a>(names: impl ExactSizeIterator<Item = &'a str>, more: u64) -> Option<String> {
+    let more = more + names.len().saturating_sub(MAX_NAMES) as u64;
+    let mut text = names.take(MAX_NAMES).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text += &format!(" +{more}");
     }
@@ -93,7 +92,7 @@ fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>, more: u64) -> Option<
 
 /// A worker in JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct Record<'a> {
+pub(super) struct WorkerJson<'a> {
     worker: String,
     host: Option<&'a str>,
     pid: Option<u32>,
@@ -101,30 +100,31 @@ pub(super) struct Record<'a> {
     runtime: &'a str,
     state: &'static str,
     liveness: &'static str,
-    /// Since its last record.
+    /// Seconds since its last record.
     silence: f64,
+    /// How many of its records were lost, by their numbers.
     missed: u64,
     started_at: u64,
     up: f64,
     slots: u64,
     running: u64,
     held: u64,
-    queues: Vec<Queue<'a>>,
+    queues: Vec<QueueJson<'a>>,
     more_queues: u64,
     tasks: Vec<&'a str>,
     more_tasks: u64,
-    longest: Vec<Running<'a>>,
-    degraded: Vec<Part<'a>>,
+    longest: Vec<TaskJson<'a>>,
+    degraded: Vec<DegradedJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Queue<'a> {
+struct QueueJson<'a> {
     queue: &'a str,
     degraded: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Running<'a> {
+struct TaskJson<'a> {
     task_id: String,
     task: &'a str,
     queue: &'a str,
@@ -133,30 +133,30 @@ struct Running<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Part<'a> {
+struct DegradedJson<'a> {
     part: String,
     why: &'a str,
 }
 
-impl<'a> Record<'a> {
+impl<'a> WorkerJson<'a> {
     fn of(worker: &'a HeardWorker) -> Self {
         let HeardWorker { record, liveness, silence, missed, .. } = worker;
-        let queue = |queue: &'a QueuePresence| Queue {
+        let queue = |queue: &'a QueuePresence| QueueJson {
             queue: queue.name.as_str(),
             degraded: queue.is_degraded,
         };
-        let running = |longest: &'a RunningTask| Running {
+        let running = |longest: &'a RunningTask| TaskJson {
             task_id: longest.task.id.to_string(),
             task: longest.task.name.as_str(),
             queue: longest.task.queue.as_str(),
             attempt: longest.attempt,
             running: seconds(longest.running),
         };
-        let part = |degraded: &'a Degraded| Part {
+        let part = |degraded: &'a Degraded| DegradedJson {
             part: degraded.part.to_string(),
             why: degraded.why.as_str(),
         };
-        Record {
+        WorkerJson {
             worker: record.worker.to_string(),
             host: record.identity.host.as_ref().map(|host| host.as_str()),
             pid: record.identity.pid,

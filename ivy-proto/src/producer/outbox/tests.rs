@@ -2,16 +2,20 @@ use super::*;
 use crate::id::IdGenerator;
 use crate::queue::FaultKind;
 
-fn outbox_after(act: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
+/// An outbox whose only message was posted, after `record_result` has recorded how that ended.
+fn outbox_after(record_result: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
     let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
     let queue = QueueName::new("testpackage").unwrap();
     let id = TaskId::from_random([1; 16]);
-    outbox.add(&queue, OutgoingMessage::new(id, Body::new("{}"), Duration::ZERO, 30, true));
+    let (encoded_bytes, repeatable) = (30, true);
+    let body = Body::new("{}");
+    let message = OutgoingMessage::new(id, body, Duration::ZERO, encoded_bytes, repeatable);
+    outbox.add(&queue, message);
     let post = outbox.next_post(&queue, true).unwrap();
     let op = IdGenerator::default().next_op();
     outbox.posted(op, &queue, post, Moment::EPOCH);
     outbox.finish_post(op).unwrap();
-    act(&mut outbox, &queue);
+    record_result(&mut outbox, &queue);
     outbox.tidy(&queue);
     outbox
 }

@@ -47,7 +47,7 @@ fn a_copy_whose_reply_was_lost_is_posted_again() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::ReplyLost);
+    worker.reply_fault(post, FaultKind::ReplyLost);
     worker.advance(Duration::from_secs(1));
     assert!(worker.take_post().is_some());
     assert!(worker.take_deletes().is_none());
@@ -58,10 +58,10 @@ fn a_message_whose_copy_is_refused_is_released_with_the_longest_delay_and_never_
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::Refused);
+    worker.reply_fault(post, FaultKind::Refused);
     let (bare, (_, message)) = worker.take_post().unwrap();
     assert_eq!(message.body, Body::new("nonsense"), "the original without its envelope");
-    worker.faulty(bare, FaultKind::Refused);
+    worker.reply_fault(bare, FaultKind::Refused);
     let (_, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::from_secs(300));
     assert!(worker.has_event(|event| matches!(event, Event::DeadLetterRefused { .. })));

@@ -10,11 +10,11 @@ fn fault(kind: FaultKind) -> Fault {
 }
 
 /// A worker whose handlers for this many messages have returned.
-fn with_done(count: usize) -> Scenario {
-    with_done_by(config(), count)
+fn worker_after_handlers(count: usize) -> Scenario {
+    configured_worker_after_handlers(config(), count)
 }
 
-fn with_done_by(config: WorkerConfig, count: usize) -> Scenario {
+fn configured_worker_after_handlers(config: WorkerConfig, count: usize) -> Scenario {
     let mut worker = started_with(config.with_concurrency(count));
     let body = plain_body();
     worker.deliver(&vec![body.as_str(); count]);
@@ -26,7 +26,7 @@ fn with_done_by(config: WorkerConfig, count: usize) -> Scenario {
 
 #[test]
 fn deletes_are_batched_for_fifty_milliseconds() {
-    let mut worker = with_done(3);
+    let mut worker = worker_after_handlers(3);
     worker.advance(Duration::from_millis(49));
     assert!(worker.take_deletes().is_none());
     worker.advance(Duration::from_millis(1));
@@ -35,13 +35,13 @@ fn deletes_are_batched_for_fifty_milliseconds() {
 
 #[test]
 fn a_hundred_deletes_are_sent_immediately() {
-    let mut worker = with_done(100);
+    let mut worker = worker_after_handlers(100);
     assert_eq!(worker.take_deletes().unwrap().1.len(), 100);
 }
 
 #[test]
 fn a_task_is_reported_as_acknowledged_when_its_message_is_deleted() {
-    let mut worker = with_done(1);
+    let mut worker = worker_after_handlers(1);
     worker.advance(Duration::from_millis(50));
     assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
     let (op, _) = worker.take_deletes().unwrap();
@@ -52,24 +52,24 @@ fn a_task_is_reported_as_acknowledged_when_its_message_is_deleted() {
 
 #[test]
 fn a_refused_batch_is_deleted_one_by_one() {
-    let mut worker = with_done(3);
+    let mut worker = worker_after_handlers(3);
     worker.advance(Duration::from_millis(50));
     let (batch, _) = worker.take_deletes().unwrap();
-    worker.faulty(batch, FaultKind::NoMessage);
+    worker.reply_fault(batch, FaultKind::NoMessage);
     let (first, _) = worker.take_deletes().unwrap();
     let (second, _) = worker.take_deletes().unwrap();
     let (third, _) = worker.take_deletes().unwrap();
     worker.reply(first, Ok(QueueReply::all_deleted(1)));
-    worker.faulty(second, FaultKind::NoMessage);
-    worker.faulty(third, FaultKind::LeaseLost);
+    worker.reply_fault(second, FaultKind::NoMessage);
+    worker.reply_fault(third, FaultKind::LeaseLost);
     assert_eq!(worker.worker.load().held, 0);
     let lost = worker.events.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
-    assert_eq!(lost.count(), 1, "a missing message is done; a lost lease is reported");
+    assert_eq!(lost.count(), 1, "a missing message counts as deleted; a lost lease is reported");
 }
 
 #[test]
 fn each_message_of_a_batch_is_settled_according_to_its_entry() {
-    let mut worker = with_done(5);
+    let mut worker = worker_after_handlers(5);
     worker.advance(Duration::from_millis(50));
     let (batch, receipts) = worker.take_deletes().unwrap();
     let refused = [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::ServerError].map(fault);
@@ -90,9 +90,9 @@ fn each_message_of_a_batch_is_settled_according_to_its_entry() {
 }
 
 #[test]
-fn a_reply_with_another_number_of_entries_settles_no_message() {
+fn a_reply_with_the_wrong_number_of_entries_settles_no_message() {
     for count in [0, 2, 4] {
-        let mut worker = with_done(3);
+        let mut worker = worker_after_handlers(3);
         worker.advance(Duration::from_millis(50));
         let (batch, receipts) = worker.take_deletes().unwrap();
         worker.reply(batch, Ok(QueueReply::all_deleted(count)));
@@ -103,11 +103,11 @@ fn a_reply_with_another_number_of_entries_settles_no_message() {
 }
 
 #[test]
-fn a_batch_that_may_succeed_later_is_sent_again() {
-    let mut worker = with_done(3);
+fn a_batch_whose_reply_was_lost_is_sent_again() {
+    let mut worker = worker_after_handlers(3);
     worker.advance(Duration::from_millis(50));
     let (batch, receipts) = worker.take_deletes().unwrap();
-    worker.faulty(batch, FaultKind::ReplyLost);
+    worker.reply_fault(batch, FaultKind::ReplyLost);
     assert!(worker.take_deletes().is_none());
     worker.advance(Duration::from_secs(1));
     assert_eq!(worker.take_deletes().unwrap().1, receipts);
@@ -115,12 +115,12 @@ fn a_batch_that_may_succeed_later_is_sent_again() {
 
 #[test]
 fn messages_whose_deletes_cannot_be_sent_keep_their_leases() {
-    let mut worker = with_done(1);
+    let mut worker = worker_after_handlers(1);
     let mut touches = 0;
     for _ in 0..120 {
         worker.advance(Duration::from_millis(500));
         while let Some((op, _)) = worker.take_deletes() {
-            worker.faulty(op, FaultKind::Unreachable);
+            worker.reply_fault(op, FaultKind::Unreachable);
         }
         while let Some((op, _)) = worker.take_touch() {
             touches += 1;
@@ -133,20 +133,22 @@ fn messages_whose_deletes_cannot_be_sent_keep_their_leases() {
 
 #[test]
 fn a_delete_request_does_not_exceed_the_size_limit() {
-    // The ids of each message take 3 bytes, and 32 are the overhead.
-    for (most, batches) in [(35, &[1, 1, 1][..]), (69, &[1, 1, 1]), (70, &[2, 1]), (105, &[3])] {
+    // Each message takes 35 bytes: 3 for its ids, 32 of overhead.
+    for (max_request, batches) in
+        [(35, &[1, 1, 1][..]), (69, &[1, 1, 1]), (70, &[2, 1]), (105, &[3])]
+    {
         let mut config = config();
-        config.capabilities.max_request = most;
-        let mut worker = with_done_by(config, 3);
+        config.capabilities.max_request = max_request;
+        let mut worker = configured_worker_after_handlers(config, 3);
         worker.advance(Duration::from_millis(50));
         let deletes = std::iter::from_fn(|| worker.take_deletes());
         let deleted: Vec<usize> = deletes.map(|(_, receipts)| receipts.len()).collect();
-        assert_eq!(deleted, batches, "{most}");
+        assert_eq!(deleted, batches, "{max_request}");
     }
 }
 
 #[test]
-fn nothing_is_deleted_before_its_handler_returned() {
+fn no_message_is_deleted_before_its_handler_returns() {
     let mut worker = started();
     worker.running(&plain_body());
     worker.advance(Duration::from_secs(10));

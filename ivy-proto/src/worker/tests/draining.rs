@@ -19,7 +19,7 @@ fn an_idle_worker_cancels_its_poll_after_a_second_and_ends() {
     drain(&mut worker);
     worker.advance(Duration::from_secs(1));
     assert_eq!(worker.cancelled_ops, [poll]);
-    worker.faulty(poll, FaultKind::ReplyLost);
+    worker.reply_fault(poll, FaultKind::ReplyLost);
     assert!(worker.finished);
 }
 
@@ -30,7 +30,7 @@ fn a_poll_that_cannot_lose_a_message_is_cancelled_immediately() {
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
     assert_eq!(worker.cancelled_ops, [poll]);
-    worker.faulty(poll, FaultKind::ReplyLost);
+    worker.reply_fault(poll, FaultKind::ReplyLost);
     assert!(worker.finished);
 }
 
@@ -68,7 +68,7 @@ fn draining_waits_for_running_handlers_and_deletes_immediately() {
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::ReplyLost);
+    worker.reply_fault(poll, FaultKind::ReplyLost);
     assert!(!worker.finished);
     worker.done(&run);
     let (notice, _) = worker.take_publication().unwrap();
@@ -93,7 +93,7 @@ fn at_the_limit_running_handlers_are_cancelled_and_their_messages_released() {
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::ReplyLost);
+    worker.reply_fault(poll, FaultKind::ReplyLost);
     worker.advance_renewing(LIMIT);
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::Drain)]);
     let (op, _) = worker.take_release().unwrap();
@@ -150,7 +150,7 @@ fn a_finished_worker_has_no_deadline_and_accepts_no_input() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
-    worker.faulty(poll, FaultKind::ReplyLost);
+    worker.reply_fault(poll, FaultKind::ReplyLost);
     assert!(worker.finished);
     assert_eq!(worker.worker.handle_input(Input::Tick, worker.now), Err(Misuse::Finished));
     assert!(matches!(worker.worker.poll_output(), Output::Wait(None)));

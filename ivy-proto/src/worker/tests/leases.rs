@@ -34,7 +34,7 @@ fn a_lost_lease_cancels_the_handler_and_never_deletes() {
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
-    worker.faulty(touch, FaultKind::LeaseLost);
+    worker.reply_fault(touch, FaultKind::LeaseLost);
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
     worker.done(&run);
     worker.advance(Duration::from_secs(60));
@@ -51,7 +51,7 @@ fn a_handler_that_lost_its_message_keeps_its_slot_until_it_ends() {
     worker.advance(Duration::from_secs(21));
     while let Some((touch, (receipt, _))) = worker.take_touch() {
         if receipt.message.as_str() == "1" {
-            worker.faulty(touch, FaultKind::LeaseLost);
+            worker.reply_fault(touch, FaultKind::LeaseLost);
         }
     }
     assert!(worker.runs.is_empty());
@@ -124,7 +124,7 @@ fn a_refused_release_of_a_lost_message_is_not_repeated() {
         let mut worker = started();
         worker.deliver(&[r#"{"name":"nobody.knows","options":{},"args":[]}"#]);
         let (release, _) = worker.take_release().unwrap();
-        worker.faulty(release, kind);
+        worker.reply_fault(release, kind);
         assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })), "{kind:?}");
         assert_eq!(worker.worker.load().held, 0, "{kind:?}");
         worker.advance(LEASE);
@@ -138,7 +138,7 @@ fn a_touch_whose_reply_was_lost_is_repeated_with_the_old_receipt() {
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
-    worker.faulty(touch, FaultKind::ReplyLost);
+    worker.reply_fault(touch, FaultKind::ReplyLost);
     worker.advance(Duration::from_millis(1));
     let (again, (receipt, _)) = worker.take_touch().unwrap();
     assert_eq!(receipt.reservation.as_str(), "r1");
@@ -202,7 +202,7 @@ fn no_handler_starts_when_too_little_of_the_lease_is_left() {
     worker.deliver(&[&body]);
     worker.advance(Duration::from_secs(26));
     while let Some((touch, _)) = worker.take_touch() {
-        worker.faulty(touch, FaultKind::Unreachable);
+        worker.reply_fault(touch, FaultKind::Unreachable);
     }
     worker.done(&first);
     assert!(worker.runs.is_empty());
@@ -254,7 +254,7 @@ fn a_waiting_message_whose_lease_is_lost_leaves_the_order_of_the_others() {
     }
     touches.sort();
     let [.., (_, first), (second, other)] = touches[..] else { panic!("{touches:?}") };
-    worker.faulty(first, FaultKind::LeaseLost);
+    worker.reply_fault(first, FaultKind::LeaseLost);
     let receipt = Receipt {
         message: MessageId::new(second.to_string()),
         reservation: ReservationId::new("renewed"),

@@ -141,7 +141,7 @@ fn renewed_lost_and_released_messages_are_counted() {
     worker.advance(21 * SECOND);
     let (op, _) = worker.take_touch().unwrap();
     assert_eq!(worker.queue_counts().touches, 1);
-    worker.faulty(op, FaultKind::LeaseLost);
+    worker.reply_fault(op, FaultKind::LeaseLost);
     assert_eq!((worker.queue_counts().leases_lost, worker.counts().leases_lost), (1, 1));
     assert_eq!(worker.queue_counts().running, 1, "the handler has not ended");
 
@@ -174,7 +174,7 @@ fn requests_are_timed_by_their_outcome() {
     let mut worker = started();
     let (op, _) = worker.take_poll().unwrap();
     worker.advance(SECOND);
-    worker.faulty(op, FaultKind::Unreachable);
+    worker.reply_fault(op, FaultKind::Unreachable);
     let requests = worker.metrics().requests;
     let times = requests[&RequestKind::Reserve].of(RequestOutcome::NotDone);
     assert_eq!((times.count(), times.sum()), (1, SECOND));
@@ -200,7 +200,7 @@ fn a_degraded_queue_is_in_the_snapshot_until_it_recovers() {
     for _ in 0..3 {
         worker.until_polled();
         let (op, _) = worker.take_poll().unwrap();
-        worker.faulty(op, FaultKind::Unreachable);
+        worker.reply_fault(op, FaultKind::Unreachable);
     }
     assert_eq!(worker.metrics().degraded.len(), 1);
     worker.until_polled();

@@ -140,6 +140,6 @@ fn a_wait_after_the_end_of_its_handler_is_ignored() {
     worker.feed(Input::Drain { limit: 30 * SECOND });
     assert_eq!((reports(&worker), worker.interrupted_jobs.len()), (0, 0));
     for op in std::mem::take(&mut worker.cancelled_ops) {
-        worker.faulty(op, FaultKind::ReplyLost);
+        worker.reply_fault(op, FaultKind::ReplyLost);
     }
 }

@@ -48,7 +48,7 @@ fn a_draining_worker_releases_a_message_without_a_thread() {
     worker.reply(op, Ok(QueueReply::Released));
     worker.advance(2 * SECOND);
     for op in std::mem::take(&mut worker.cancelled_ops) {
-        worker.faulty(op, crate::queue::FaultKind::ReplyLost);
+        worker.reply_fault(op, crate::queue::FaultKind::ReplyLost);
     }
     assert!(worker.finished);
 }

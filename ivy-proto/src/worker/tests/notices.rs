@@ -108,7 +108,7 @@ fn a_failed_release_notifies_nobody() {
     let mut worker = started();
     worker.deliver(&[&for_another_worker()]);
     let (release, _) = worker.take_release().unwrap();
-    worker.faulty(release, FaultKind::LeaseLost);
+    worker.reply_fault(release, FaultKind::LeaseLost);
     assert!(worker.take_publication().is_none());
 }
 

@@ -80,7 +80,7 @@ fn an_idle_worker_polls_every_thirty_seconds() {
 fn a_missing_queue_is_created_and_then_polled() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
-    worker.faulty(poll, FaultKind::NoQueue);
+    worker.reply_fault(poll, FaultKind::NoQueue);
     let (op, ()) =
         worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(())).unwrap();
     assert!(worker.take_poll().is_none());
@@ -95,7 +95,7 @@ fn a_missing_queue_that_must_not_be_created_is_polled_at_growing_intervals() {
     for _ in 0..600 {
         while let Some((poll, _)) = worker.take_poll() {
             polls += 1;
-            worker.faulty(poll, FaultKind::NoQueue);
+            worker.reply_fault(poll, FaultKind::NoQueue);
         }
         worker.advance(Duration::from_millis(100));
     }
@@ -124,7 +124,7 @@ fn a_failing_queue_is_polled_at_most_twice_a_second_and_reported_once() {
     for _ in 0..600 {
         while let Some((poll, _)) = worker.take_poll() {
             polls += 1;
-            worker.faulty(poll, FaultKind::Unreachable);
+            worker.reply_fault(poll, FaultKind::Unreachable);
         }
         worker.advance(Duration::from_millis(100));
     }
@@ -140,7 +140,7 @@ fn the_recovery_of_a_queue_is_reported() {
     let mut worker = started();
     for _ in 0..5 {
         let poll = next_poll(&mut worker);
-        worker.faulty(poll, FaultKind::ServerError);
+        worker.reply_fault(poll, FaultKind::ServerError);
     }
     worker.advance(Duration::from_secs(20));
     let (poll, _) = worker.take_poll().unwrap();
@@ -153,7 +153,7 @@ fn a_reply_that_cannot_be_decoded_is_reported_even_if_the_next_one_is_valid() {
     let mut worker = started();
     for round in 1..=2 {
         let poll = next_poll(&mut worker);
-        worker.faulty(poll, FaultKind::BadReply);
+        worker.reply_fault(poll, FaultKind::BadReply);
         let degraded = worker.events.iter().filter(|event| matches!(event, Event::Degraded { .. }));
         assert_eq!(degraded.count(), round);
         let poll = next_poll(&mut worker);
@@ -165,7 +165,7 @@ fn a_reply_that_cannot_be_decoded_is_reported_even_if_the_next_one_is_valid() {
 fn refused_credentials_are_tried_once_a_minute() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
-    worker.faulty(poll, FaultKind::Unauthorized);
+    worker.reply_fault(poll, FaultKind::Unauthorized);
     assert!(
         worker.has_event(|event| matches!(event, Event::Degraded { .. })),
         "reported immediately"
@@ -186,7 +186,7 @@ fn a_nudge_ends_the_pause_of_an_empty_queue_but_not_of_a_failing_one() {
     assert!(worker.take_poll().is_none());
     worker.feed(Input::Nudge(queue()));
     let (poll, _) = worker.take_poll().unwrap();
-    worker.faulty(poll, FaultKind::Unauthorized);
+    worker.reply_fault(poll, FaultKind::Unauthorized);
     worker.feed(Input::Nudge(queue()));
     assert!(worker.take_poll().is_none());
 }
@@ -202,7 +202,7 @@ fn of_the_pauses_of_concurrent_polls_the_longest_applies() {
     let (second, _) = worker.take_poll().unwrap();
     let alone = Fault::new(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(30));
     worker.reply(first, Err(alone));
-    worker.faulty(second, FaultKind::ServerError);
+    worker.reply_fault(second, FaultKind::ServerError);
     worker.advance(Duration::from_secs(29));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(2));
@@ -215,7 +215,7 @@ fn a_queue_missing_just_after_its_creation_is_polled_with_pauses() {
     let mut created = 0;
     for _ in 0..100 {
         while let Some((poll, _)) = worker.take_poll() {
-            worker.faulty(poll, FaultKind::NoQueue);
+            worker.reply_fault(poll, FaultKind::NoQueue);
             let create = worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(()));
             if let Some((op, ())) = create {
                 created += 1;

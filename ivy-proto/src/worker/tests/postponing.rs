@@ -231,7 +231,7 @@ fn a_successor_that_the_queue_refuses_is_replaced_by_a_release_that_counts_nothi
     let run = worker.running(&our_body(1, None));
     postpone(&mut worker, &run, DELAY);
     let (op, _) = worker.take_post().unwrap();
-    worker.faulty(op, FaultKind::Refused);
+    worker.reply_fault(op, FaultKind::Refused);
     let released = worker.take(|op| match op {
         QueueOp::Release { delay, failed, .. } => Some((*delay, *failed)),
         _ => None,

@@ -53,7 +53,7 @@ impl Scenario {
     fn end_poll(&mut self) {
         self.advance(SECOND);
         for op in std::mem::take(&mut self.cancelled_ops) {
-            self.faulty(op, FaultKind::ReplyLost);
+            self.reply_fault(op, FaultKind::ReplyLost);
         }
     }
 }
@@ -158,7 +158,7 @@ fn what_is_degraded_is_reported_with_its_cause() {
     for _ in 0..3 {
         worker.until_polled();
         let (op, _) = worker.take_poll().unwrap();
-        worker.faulty(op, FaultKind::Unreachable);
+        worker.reply_fault(op, FaultKind::Unreachable);
     }
     worker.until_record();
     let record = worker.heard(0);

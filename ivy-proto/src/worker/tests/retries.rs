@@ -119,7 +119,7 @@ fn a_successor_whose_reply_was_lost_is_posted_again() {
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
     let (post, (_, first)) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::ReplyLost);
+    worker.reply_fault(post, FaultKind::ReplyLost);
     worker.advance(Duration::from_secs(1));
     let (_, (_, second)) = worker.take_post().unwrap();
     assert_eq!(first.body, second.body);
@@ -131,7 +131,7 @@ fn a_message_whose_successor_is_refused_is_released_with_the_same_delay() {
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
     let (post, (_, message)) = worker.take_post().unwrap();
-    worker.faulty(post, FaultKind::Refused);
+    worker.reply_fault(post, FaultKind::Refused);
     let (_, delay) = worker.take_release().unwrap();
     assert_eq!(delay, message.delay);
 }

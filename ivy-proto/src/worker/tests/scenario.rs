@@ -305,7 +305,7 @@ impl Scenario {
         self.reply(op, Ok(QueueReply::all_posted([MessageId::new("99")])));
     }
 
-    pub(super) fn faulty(&mut self, op: OpId, kind: FaultKind) {
+    pub(super) fn reply_fault(&mut self, op: OpId, kind: FaultKind) {
         self.reply(op, Err(Fault::new(kind)));
     }
 

@@ -9,7 +9,7 @@ use crate::queue::{FaultKind, QueueReply};
 /// Fails all posts, and accepts all releases.
 fn refuse_posts(worker: &mut Scenario) {
     while let Some((post, _)) = worker.take_post() {
-        worker.faulty(post, FaultKind::Unreachable);
+        worker.reply_fault(post, FaultKind::Unreachable);
     }
     while let Some((release, _)) = worker.take_release() {
         worker.reply(release, Ok(QueueReply::Released));
@@ -38,7 +38,7 @@ fn a_suspect_does_not_wait_for_a_cancelled_handler_that_does_not_end() {
     let never_ends = worker.running(&plain_body());
     worker.advance(Duration::from_secs(22));
     let (touch, _) = worker.take_touch().unwrap();
-    worker.faulty(touch, FaultKind::LeaseLost);
+    worker.reply_fault(touch, FaultKind::LeaseLost);
     assert_eq!(worker.cancelled_jobs.len(), 1);
     worker.deliver_counted(&[(&lost_body(5), 1)]);
     let suspect = worker.runs.pop_front().expect("the suspect runs");

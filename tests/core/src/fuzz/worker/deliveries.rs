@@ -12,15 +12,17 @@ use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::{DeadLetter, Envelope, Notice};
 use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
 
-/// The wall clock at the epoch.
+/// The Unix time at [`Moment::EPOCH`].
 pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
 /// A message that a queue delivers.
 #[derive(Arbitrary, Debug)]
 pub(super) struct QueuedMessage {
-    /// One that was delivered before, delivered again.
-    again: Option<u8>,
+    /// Chooses a message that was delivered before, to be delivered again.
+    redeliver: Option<u8>,
     content: Content,
+    /// What the queue reports of earlier deliveries. An exact count has the failed ones in its lower
+    /// four bits, the lost ones in its upper four.
     count: Option<u8>,
 }
 
@@ -30,34 +32,34 @@ enum Content {
     Fast,
     Slow,
     /// As ivy's producers write it.
-    Ours {
+    FromIvy {
         attempt: u8,
         lost: u8,
         wants_result: bool,
         deadline: bool,
     },
-    Once,
+    WithoutRetry,
     UnknownTask,
-    NoJson,
+    NotJson,
     NotText,
     Missing,
-    Frame,
+    LegacyFrame,
     DeadLetter,
     Anything(Vec<u8>),
 }
 
 /// A message that was delivered.
-struct Delivered {
+struct DeliveredMessage {
     body: ReceivedBody,
     done: bool,
-    copied: bool,
+    has_copy: bool,
     released: bool,
     deliveries: usize,
     starts: usize,
 }
 
 /// One delivery, from its reservation through all renewals.
-struct Grant {
+struct Delivery {
     message: MessageId,
     /// The newest receipt.
     reservation: ReservationId,
@@ -69,14 +71,15 @@ struct Grant {
 
 #[derive(Default)]
 pub(super) struct Deliveries {
+    /// Whether the queue reports how deliveries ended, instead of a count that includes renewals.
     exact_counts: bool,
-    messages: BTreeMap<MessageId, Delivered>,
-    /// The delivery of each reservation.
+    messages: BTreeMap<MessageId, DeliveredMessage>,
+    /// For each reservation, the index of its delivery.
     reservations: BTreeMap<ReservationId, usize>,
-    grants: Vec<Grant>,
-    /// When each request was sent, and the lease that it requests.
+    deliveries: Vec<Delivery>,
+    /// When each request was sent.
     requests: BTreeMap<OpId, Moment>,
-    /// Deliveries whose reply is about to be handled.
+    /// Indices of the deliveries in the reply that the worker receives next.
     arriving: Vec<usize>,
 }
 
@@ -89,17 +92,17 @@ impl Deliveries {
 
     /// Creates a message and a reservation of it.
     pub(super) fn deliver(&mut self, queue: &QueueName, queued: &QueuedMessage) -> ReservedMessage {
-        let known = queued.again.and_then(|number| {
+        let known = queued.redeliver.and_then(|number| {
             let number = usize::from(number) % self.messages.len().max(1);
             self.messages.keys().nth(number).cloned()
         });
         let message = known.unwrap_or_else(|| {
             let number = self.messages.len();
             let message = MessageId::new(number.to_string());
-            let delivered = Delivered {
+            let delivered = DeliveredMessage {
                 body: queued.content.write(queue, number),
                 done: false,
-                copied: false,
+                has_copy: false,
                 released: false,
                 deliveries: 0,
                 starts: 0,
@@ -108,9 +111,9 @@ impl Deliveries {
             message
         });
         let reservation = ReservationId::new(format!("r{}", self.reservations.len()));
-        self.reservations.insert(reservation.clone(), self.grants.len());
-        self.arriving.push(self.grants.len());
-        self.grants.push(Grant {
+        self.reservations.insert(reservation.clone(), self.deliveries.len());
+        self.arriving.push(self.deliveries.len());
+        self.deliveries.push(Delivery {
             message: message.clone(),
             reservation: reservation.clone(),
             until: Moment::EPOCH,
@@ -134,10 +137,10 @@ impl Deliveries {
 
     /// Replaces a receipt.
     pub(super) fn renew(&mut self, receipt: &Receipt) -> Receipt {
-        let grant = self.reservations[&receipt.reservation];
+        let delivery = self.reservations[&receipt.reservation];
         let reservation = ReservationId::new(format!("r{}", self.reservations.len()));
-        self.reservations.insert(reservation.clone(), grant);
-        self.grants[grant].reservation = reservation.clone();
+        self.reservations.insert(reservation.clone(), delivery);
+        self.deliveries[delivery].reservation = reservation.clone();
         Receipt { message: receipt.message.clone(), reservation }
     }
 
@@ -145,29 +148,30 @@ impl Deliveries {
         self.requests.insert(op, now);
         match operation {
             QueueOp::Touch { receipt, .. } | QueueOp::Release { receipt, .. } => {
-                self.used(op, receipt);
+                self.check_receipt(op, receipt);
             }
-            QueueOp::Delete { receipt, .. } => self.deleting(op, receipt),
+            QueueOp::Delete { receipt, .. } => self.check_delete(op, receipt),
             QueueOp::DeleteMany { receipts, .. } => {
-                receipts.items().iter().for_each(|receipt| self.deleting(op, receipt));
+                receipts.items().iter().for_each(|receipt| self.check_delete(op, receipt));
             }
             _ => {}
         }
     }
 
-    /// A request uses a receipt: it must be the newest, with no other request in flight for it.
-    fn used(&mut self, op: OpId, receipt: &Receipt) {
-        let grant = self.reservations.get(&receipt.reservation).expect("a receipt of the queue");
-        let grant = &mut self.grants[*grant];
-        assert_eq!(grant.message, receipt.message, "a receipt of another message");
-        assert_eq!(grant.reservation, receipt.reservation, "a receipt that was replaced");
-        assert_eq!(grant.in_use.replace(op), None, "a receipt is used twice at a time");
+    /// Checks that the receipt of a request is the newest, and that no other request in flight uses it.
+    fn check_receipt(&mut self, op: OpId, receipt: &Receipt) {
+        let delivery = self.reservations.get(&receipt.reservation).expect("a receipt of the queue");
+        let delivery = &mut self.deliveries[*delivery];
+        assert_eq!(delivery.message, receipt.message, "a receipt of another message");
+        assert_eq!(delivery.reservation, receipt.reservation, "a receipt that was replaced");
+        assert_eq!(delivery.in_use.replace(op), None, "a receipt is used twice at a time");
     }
 
-    fn deleting(&mut self, op: OpId, receipt: &Receipt) {
-        self.used(op, receipt);
+    /// Checks that a message is deleted only after its handler returned or its copy was accepted.
+    fn check_delete(&mut self, op: OpId, receipt: &Receipt) {
+        self.check_receipt(op, receipt);
         let delivered = &self.messages[&receipt.message];
-        assert!(delivered.done || delivered.copied, "an unfinished message is deleted");
+        assert!(delivered.done || delivered.has_copy, "an unfinished message is deleted");
     }
 
     /// Records what a reply means before the worker receives it.
@@ -179,40 +183,40 @@ impl Deliveries {
         now: Moment,
     ) {
         let asked_at = self.requests.remove(&op).expect("the request was sent");
-        for grant in self.grants.iter_mut().filter(|grant| grant.in_use == Some(op)) {
-            grant.in_use = None;
+        for delivery in self.deliveries.iter_mut().filter(|delivery| delivery.in_use == Some(op)) {
+            delivery.in_use = None;
         }
         match (operation, result) {
             (QueueOp::Reserve { lease, wait, .. }, Ok(_)) => {
                 let granted_at = if wait.is_zero() { asked_at } else { now };
-                for grant in std::mem::take(&mut self.arriving) {
-                    self.grants[grant].until = granted_at + *lease;
-                    self.grants[grant].length = *lease;
+                for delivery in std::mem::take(&mut self.arriving) {
+                    self.deliveries[delivery].until = granted_at + *lease;
+                    self.deliveries[delivery].length = *lease;
                 }
             }
             (QueueOp::Touch { receipt, lease, .. }, Ok(_)) => {
-                let grant = self.reservations[&receipt.reservation];
-                self.grants[grant].until = asked_at + *lease;
-                self.grants[grant].length = *lease;
+                let delivery = self.reservations[&receipt.reservation];
+                self.deliveries[delivery].until = asked_at + *lease;
+                self.deliveries[delivery].length = *lease;
             }
             (QueueOp::Release { receipt, .. }, Ok(_)) => {
                 self.messages.get_mut(&receipt.message).expect("it was delivered").released = true;
             }
             (QueueOp::Post { queue, messages }, Ok(_)) => {
-                messages.items().iter().for_each(|copy| self.copied(queue, &copy.body));
+                messages.items().iter().for_each(|copy| self.mark_copied(queue, &copy.body));
             }
             _ => {}
         }
     }
 
-    /// Finds whose successor or dead letter was accepted.
-    fn copied(&mut self, queue: &QueueName, copy: &Body) {
+    /// Marks the messages whose successor or dead letter the queue accepted.
+    fn mark_copied(&mut self, queue: &QueueName, copy: &Body) {
         if queue.as_str().ends_with(".dead")
-            && let Ok(queued) = DeadLetter::parse(copy)
-            && let Some(delivered) = self.messages.get_mut(&queued.id)
-            && queued.body.as_bytes() == bytes(&delivered.body)
+            && let Ok(dead_letter) = DeadLetter::parse(copy)
+            && let Some(delivered) = self.messages.get_mut(&dead_letter.id)
+            && dead_letter.body.as_bytes() == bytes(&delivered.body)
         {
-            delivered.copied = true;
+            delivered.has_copy = true;
             return;
         }
         let envelope = Envelope::parse(copy.as_str()).ok();
@@ -229,24 +233,28 @@ impl Deliveries {
                 originals.insert(message.clone());
             }
         }
-        assert!(!originals.is_empty(), "a copy of nothing");
+        assert!(!originals.is_empty(), "a post that is neither a successor nor a dead letter");
         let allows_retries = |envelope: &Envelope| envelope.options.retry() != Some(false);
-        assert!(envelope.as_ref().is_none_or(allows_retries), "a second copy of what runs once");
+        assert!(
+            envelope.as_ref().is_none_or(allows_retries),
+            "a successor of a task with `retry: false`"
+        );
         for message in originals {
             if let Some(delivered) = self.messages.get_mut(&message) {
-                delivered.copied = true;
+                delivered.has_copy = true;
             }
         }
     }
 
-    /// A handler starts: once for each delivery, with enough of the lease left.
+    /// Checks that a handler starts at most once per delivery, with enough of the lease left.
     pub(super) fn started(&mut self, message: &MessageId, now: Moment) {
         let delivered = self.messages.get_mut(message).expect("it was delivered");
         delivered.starts += 1;
         assert!(delivered.starts <= delivered.deliveries, "one delivery starts two handlers");
-        let mut grants = self.grants.iter().filter(|grant| grant.message == *message);
-        let in_time = grants
-            .any(|grant| grant.until.since(now) >= (grant.length / 5).min(Duration::from_secs(5)));
+        let mut deliveries = self.deliveries.iter().filter(|delivery| delivery.message == *message);
+        let in_time = deliveries.any(|delivery| {
+            delivery.until.since(now) >= (delivery.length / 5).min(Duration::from_secs(5))
+        });
         assert!(in_time, "a handler starts too late");
     }
 
@@ -254,12 +262,12 @@ impl Deliveries {
         self.messages.get_mut(message).expect("it was delivered").done = true;
     }
 
-    /// A notice reports only what is already true.
+    /// Checks that a notice reports only what is already true.
     pub(super) fn published(&self, publication: &Publication) {
         let notice = Notice::parse(publication.payload.as_str().as_bytes()).expect("a notice");
         let delivered = &self.messages[notice.message()];
         match notice.outcome() {
-            Some(TaskOutcome::Failed(_)) => assert!(delivered.copied, "not dead-lettered yet"),
+            Some(TaskOutcome::Failed(_)) => assert!(delivered.has_copy, "not dead-lettered yet"),
             Some(_) => assert!(delivered.done, "not done yet"),
             None => assert!(delivered.released, "not released yet"),
         }
@@ -281,7 +289,7 @@ impl Content {
         let text = match self {
             Content::Fast => task("fast", ""),
             Content::Slow => task("slow", ""),
-            Content::Ours { attempt, lost, wants_result, deadline } => {
+            Content::FromIvy { attempt, lost, wants_result, deadline } => {
                 let channel = if *wants_result { "ivy-notifier.r." } else { "elsewhere." };
                 let seconds = UNIX_AT_START.as_secs() + u64::from(*deadline) * 120;
                 let ivy = format!(
@@ -291,14 +299,14 @@ impl Content {
                 );
                 task("fast", &ivy)
             }
-            Content::Once => task("fast", r#""retry":false"#),
+            Content::WithoutRetry => task("fast", r#""retry":false"#),
             Content::UnknownTask => task("unknown", ""),
-            Content::NoJson => format!("no JSON {number}"),
+            Content::NotJson => format!("no JSON {number}"),
             Content::NotText => return ReceivedBody::NotText(Body::new(format!("[{number}]"))),
             Content::Missing => return ReceivedBody::Missing,
-            Content::Frame => format!("$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==&{number}"),
+            Content::LegacyFrame => format!("$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==&{number}"),
             Content::DeadLetter => {
-                let queued = DeadLetter {
+                let dead_letter = DeadLetter {
                     queue: queue.clone(),
                     id: MessageId::new("elsewhere"),
                     reason: ivy_proto::wire::DeadLetterReason::Fatal,
@@ -308,7 +316,7 @@ impl Content {
                     at: 0,
                     body: Body::new(task("fast", "")),
                 };
-                return ReceivedBody::Text(queued.to_body());
+                return ReceivedBody::Text(dead_letter.to_body());
             }
             Content::Anything(bytes) => return Body::from_bytes(bytes.clone()).into(),
         };
