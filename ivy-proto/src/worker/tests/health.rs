@@ -23,7 +23,7 @@ impl Scenario {
         let end = self.now + time;
         while self.now < end {
             while let Some((op, ())) = self.take(|_| Some(())) {
-                self.faulty(op, kind);
+                self.reply_fault(op, kind);
             }
             self.advance(SECOND);
         }
@@ -87,7 +87,7 @@ fn a_refusal_about_one_message_is_an_answer() {
     let run = worker.running(&our_body(1, None));
     worker.advance(20 * SECOND);
     let (op, _) = worker.take_touch().unwrap();
-    worker.faulty(op, FaultKind::LeaseLost);
+    worker.reply_fault(op, FaultKind::LeaseLost);
     let queue = worker.queue_health();
     assert_eq!((queue.last_reply, queue.trouble), (Some(Duration::ZERO), None));
     worker.done(&run);
