@@ -19,16 +19,20 @@ use crate::timeout::timeout;
 /// A client and its request; `None` if it did not send one.
 type Received<Tcp> = Option<(Tcp, Result<Request, Refusal>)>;
 
+/// A client, and the head and body of its response.
+type Answered<Tcp> = (Tcp, String, String);
+
 /// The connections that are open: at most [`MAX_CONNECTIONS`].
 ///
 /// If a client connects when there are as many, the oldest of those is closed whose client has its
-/// response, or else has not sent its request: one that reads its response is not disturbed by those
-/// that send nothing.
+/// response, or else has not sent its request, or else does not read its response as fast as it is
+/// written. While all wait for their responses, no client is accepted.
 pub(super) struct Connections<R: Runtime, P> {
     pages: Arc<P>,
     counters: Counters,
     receiving: VecDeque<BoxFuture<'static, Received<R::Tcp>>>,
-    responding: FuturesUnordered<BoxFuture<'static, Option<R::Tcp>>>,
+    answering: FuturesUnordered<BoxFuture<'static, Answered<R::Tcp>>>,
+    writing: VecDeque<BoxFuture<'static, Option<R::Tcp>>>,
     closing: VecDeque<BoxFuture<'static, ()>>,
 }
 
@@ -38,17 +42,23 @@ impl<R: Runtime, P: Pages> Connections<R, P> {
             pages,
             counters,
             receiving: VecDeque::new(),
-            responding: FuturesUnordered::new(),
+            answering: FuturesUnordered::new(),
+            writing: VecDeque::new(),
             closing: VecDeque::new(),
         }
     }
 
-    /// Adds a connection.
+    /// Whether a connection may be added.
+    pub(super) fn has_place(&self) -> bool {
+        self.answering.len() < MAX_CONNECTIONS
+    }
+
+    /// Adds a connection, if there is a place.
     pub(super) fn add(&mut self, tcp: R::Tcp) {
-        let open = self.receiving.len() + self.responding.len() + self.closing.len();
-        if open >= MAX_CONNECTIONS && self.closing.pop_front().is_none() {
+        let others = self.receiving.len() + self.writing.len() + self.closing.len();
+        if others + self.answering.len() >= MAX_CONNECTIONS && self.closing.pop_front().is_none() {
             self.counters.cut_off();
-            if self.receiving.pop_front().is_none() {
+            if self.receiving.pop_front().is_none() && self.writing.pop_front().is_none() {
                 return;
             }
         }
@@ -67,10 +77,13 @@ impl<R: Runtime, P: Pages> Connections<R, P> {
                 Err(_) => self.counters.refused(),
             }
             let pages = Arc::clone(&self.pages);
-            self.responding.push(respond::<R, P>(pages, tcp, request).boxed());
+            self.answering.push(answer(pages, tcp, request).boxed());
         }
-        while let Poll::Ready(Some(responded)) = self.responding.poll_next_unpin(context) {
-            self.closing.extend(responded.map(|tcp| close::<R>(tcp).boxed()));
+        while let Poll::Ready(Some((tcp, head, body))) = self.answering.poll_next_unpin(context) {
+            self.writing.push_back(write::<R>(tcp, head, body).boxed());
+        }
+        while let Some(written) = poll_any(&mut self.writing, context) {
+            self.closing.extend(written.map(|tcp| close::<R>(tcp).boxed()));
         }
         while let Some(()) = poll_any(&mut self.closing, context) {}
     }
@@ -110,17 +123,21 @@ async fn read_request(tcp: &mut (impl AsyncRead + Unpin)) -> Option<Result<Reque
     }
 }
 
-/// Returns the connection if the client took the response in time.
-async fn respond<R: Runtime, P: Pages>(
+async fn answer<Tcp, P: Pages>(
     pages: Arc<P>,
-    mut tcp: R::Tcp,
+    tcp: Tcp,
     request: Result<Request, Refusal>,
-) -> Option<R::Tcp> {
+) -> Answered<Tcp> {
     let (response, method) = match request {
         Ok(Request { page, method }) => (pages.page(page).await, method),
         Err(refusal) => (Response::from(refusal), Method::Get),
     };
     let (head, body) = response.into_head_and_body(method);
+    (tcp, head, body)
+}
+
+/// Returns the connection if the client took the response in time.
+async fn write<R: Runtime>(mut tcp: R::Tcp, head: String, body: String) -> Option<R::Tcp> {
     let write = async {
         tcp.write_all(head.as_bytes()).await?;
         tcp.write_all(body.as_bytes()).await?;

@@ -77,6 +77,9 @@ pub async fn serve<R: Runtime, P: Pages>(
                 return Poll::Ready(None);
             }
             connections.poll(context);
+            if !connections.has_place() {
+                return Poll::Pending;
+            }
             accepting.as_mut().poll(context).map(Some)
         });
         match accepted.await {

@@ -241,7 +241,7 @@ impl<W: Write> Writer<'_, W> {
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) -> fmt::Result {
         self.out.write_str(name)?;
-        self.labels(labels, None)?;
+        self.labels(labels)?;
         writeln!(self.out, " {value}")
     }
 
@@ -251,63 +251,65 @@ impl<W: Write> Writer<'_, W> {
         labels: &[(&str, &str)],
         histogram: &Histogram,
     ) -> fmt::Result {
+        // The labels are written once, and copied for each bucket.
+        let mut text = String::new();
+        write_labels(&mut text, labels)?;
+        let separator = if text.is_empty() { "" } else { "," };
         let mut count = 0_u64;
         let bounds = histogram.scale().bounds().iter().map(Some).chain([None]);
         for (bound, in_bucket) in bounds.zip(histogram.buckets()) {
             count = count.saturating_add(*in_bucket);
-            write!(self.out, "{name}_bucket")?;
-            self.labels(labels, Some(Bound(bound.copied())))?;
-            writeln!(self.out, " {count}")?;
-        }
-        write!(self.out, "{name}_count")?;
-        self.labels(labels, None)?;
-        writeln!(self.out, " {count}")?;
-        write!(self.out, "{name}_sum")?;
-        self.labels(labels, None)?;
-        writeln!(self.out, " {}", Seconds::of(histogram.sum()))
-    }
-
-    fn labels(&mut self, labels: &[(&str, &str)], bound: Option<Bound>) -> fmt::Result {
-        let mut separator = '{';
-        for (name, value) in labels {
-            write!(self.out, "{separator}{name}=\"{}\"", LabelValue(value))?;
-            separator = ',';
-        }
-        if let Some(bound) = bound {
-            write!(self.out, "{separator}le=\"{bound}\"")?;
-            separator = ',';
-        }
-        if separator == ',' { self.out.write_char('}') } else { Ok(()) }
-    }
-}
-
-/// A label value, escaped.
-struct LabelValue<'a>(&'a str);
-
-impl Display for LabelValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '\\' => f.write_str("\\\\")?,
-                '"' => f.write_str("\\\"")?,
-                '\n' => f.write_str("\\n")?,
-                other => f.write_char(other)?,
+            for part in [name, "_bucket{", &text, separator, "le=\""] {
+                self.out.write_str(part)?;
             }
+            match bound {
+                Some(micros) => write!(self.out, "{}", Seconds(*micros))?,
+                None => self.out.write_str("+Inf")?,
+            }
+            writeln!(self.out, "\"}} {count}")?;
         }
-        Ok(())
+        let braced = if text.is_empty() { text } else { format!("{{{text}}}") };
+        writeln!(self.out, "{name}_count{braced} {count}")?;
+        writeln!(self.out, "{name}_sum{braced} {}", Seconds::of(histogram.sum()))
+    }
+
+    fn labels(&mut self, labels: &[(&str, &str)]) -> fmt::Result {
+        if labels.is_empty() {
+            return Ok(());
+        }
+        self.out.write_char('{')?;
+        write_labels(self.out, labels)?;
+        self.out.write_char('}')
     }
 }
 
-/// The upper bound of a bucket, in microseconds, written in seconds.
-struct Bound(Option<u64>);
+/// Writes labels, without braces.
+fn write_labels(out: &mut impl Write, labels: &[(&str, &str)]) -> fmt::Result {
+    let mut separator = "";
+    for (name, value) in labels {
+        for part in [separator, name, "=\""] {
+            out.write_str(part)?;
+        }
+        write_escaped(out, value)?;
+        out.write_char('"')?;
+        separator = ",";
+    }
+    Ok(())
+}
 
-impl Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(micros) => Seconds(micros).fmt(f),
-            None => f.write_str("+Inf"),
+/// Writes a label's value.
+fn write_escaped(out: &mut impl Write, value: &str) -> fmt::Result {
+    for part in value.split_inclusive(['\\', '"', '\n']) {
+        let plain = part.trim_end_matches(['\\', '"', '\n']);
+        out.write_str(plain)?;
+        match part.strip_prefix(plain) {
+            Some("\\") => out.write_str("\\\\")?,
+            Some("\"") => out.write_str("\\\"")?,
+            Some("\n") => out.write_str("\\n")?,
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// Microseconds, written as a decimal number of seconds that has at least one digit after its
@@ -323,9 +325,11 @@ impl Seconds {
 impl Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
-        let digits = format!("{micros:06}");
-        let digits = digits.trim_end_matches('0');
-        write!(f, "{seconds}.{}", if digits.is_empty() { "0" } else { digits })
+        let (mut fraction, mut digits) = (micros, 6);
+        while digits > 1 && fraction % 10 == 0 {
+            (fraction, digits) = (fraction / 10, digits - 1);
+        }
+        write!(f, "{seconds}.{fraction:0digits$}")
     }
 }
 

@@ -83,8 +83,11 @@ impl<'a> Looks<'a> {
         // Before that time, a worker may not have been heard yet.
         if let Some(heard) = heard.filter(|heard| heard.up >= LISTEN_FOR) {
             let by_queue = heard.by_queue();
-            for (queue, gauge) in &mut gauges.queues {
-                gauge.workers_heard = Some(by_queue.get(queue).map_or(0, |queue| queue.workers));
+            // A record that could not be opened may be of a worker of any queue.
+            if heard.ignored == 0 {
+                for gauge in gauges.queues.values_mut() {
+                    gauge.workers_heard = Some(0);
+                }
             }
             for (queue, activity) in by_queue.into_iter().filter(|(queue, _)| self.is_wanted(queue))
             {

@@ -264,7 +264,7 @@ proptest! {
                 prop_assert_eq!(number("ivy_tasks_dead_total", &labels), Some(*count));
             }
             let mut read = Vec::new();
-            let bounds = Scale::Tasks.bounds().iter().map(|bound| Bound(Some(*bound)).to_string());
+            let bounds = Scale::Tasks.bounds().iter().map(|bound| Seconds(*bound).to_string());
             for bound in bounds.chain(["+Inf".to_owned()]) {
                 let labels = [queue, task, ("le", &*bound)];
                 read.push(number("ivy_task_run_seconds_bucket", &labels).unwrap());
