@@ -50,7 +50,7 @@ fn each_alert_is_tested_to_fire_and_to_stay_silent() {
         let is_silent = cases.contains(&(name(alert), false)) || alert["for"].is_null();
         assert!(is_silent, "{} is not tested to stay silent", name(alert));
     }
-    assert_eq!(alerts.len(), 9);
+    assert_eq!(alerts.len(), 10);
 }
 
 #[test]

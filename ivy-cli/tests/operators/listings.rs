@@ -108,7 +108,9 @@ async fn totals_are_those_of_all_queues_or_of_one_with_its_priorities() {
             .collect();
         assert_eq!(physical, [("mail", Some(2)), ("mail.p1", Some(1))]);
         let table = backend.done(&["stats", "mail"]);
-        assert!(table.contains("\nQUEUE    SIZE  DEAD  HEAD AGE\nmail        2     4"), "{table}");
+        // The width of the last column depends on the age.
+        assert!(table.contains("\nQUEUE    SIZE  DEAD  "), "{table}");
+        assert!(table.contains("\nmail        2     4  "), "{table}");
     })
     .await;
 }

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     queues: Vec<QueueName>,
 
     /// The IP address and port to listen on; port 0 picks any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9465")]
     listen: SocketAddr,
 
     /// How often to ask the server
