@@ -17,12 +17,6 @@ use crate::world::{Due, World};
 /// How long after its call a task with a deadline must start at the latest.
 const EXPIRES_AFTER: Duration = Duration::from_secs(20);
 
-/// Whether calls that are made together wait for room. It depends on the tasks alone, so that a
-/// recorded run is repeated.
-pub(crate) fn waits_for_room(tasks: &[usize]) -> bool {
-    matches!(tasks, [first, _, ..] if first % 2 == 1)
-}
-
 impl World {
     /// Plans what is scheduled in this run, by which host and when.
     pub(crate) fn schedule_tasks(&mut self) {
@@ -185,10 +179,6 @@ impl World {
         };
         if !self.hosts[who.host].calls.remove(&id) {
             self.checker.broken("S3", || format!("task {number} was reported twice"));
-        }
-        let waited_for_room = self.hosts[who.host].patient_calls.remove(&id);
-        if waited_for_room && matches!(result, Err(SendError::Full { .. })) {
-            self.checker.broken("S7", || format!("task {number} waits for room and is refused"));
         }
         let responses_mixed_up = self.setup.has(Class::Responses);
         let accepted = self.checker.tasks[number].accepted;

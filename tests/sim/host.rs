@@ -35,8 +35,6 @@ pub(crate) struct Host {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Calls whose outcome its producer has not reported yet.
     pub(crate) calls: BTreeSet<TaskId>,
-    /// Those of them that wait until the outbox has room, or have waited.
-    pub(crate) patient_calls: BTreeSet<TaskId>,
     /// Handles that its application holds and whose results have not arrived.
     pub(crate) handles: BTreeSet<TaskId>,
     /// Notices that its machine publishes and that have no reply yet, with their sizes.
@@ -171,7 +169,6 @@ impl Host {
             pending: BTreeMap::new(),
             jobs: BTreeMap::new(),
             calls: BTreeSet::new(),
-            patient_calls: BTreeSet::new(),
             handles: BTreeSet::new(),
             publishing: BTreeMap::new(),
             connection_number: 0,

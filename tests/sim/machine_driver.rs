@@ -13,7 +13,6 @@ use ivy_proto::queue::{Effect, Fault, QueueOp, QueueReply};
 use ivy_proto::worker::{self, Worker, WorkerConfig};
 use ivy_proto::{Misuse, OpId, WallClock};
 
-use crate::app::waits_for_room;
 use crate::clock::{Clock, HostWallClock};
 use crate::fault::{Class, Opportunity};
 use crate::fault_injection::one_of;
@@ -284,18 +283,7 @@ impl World {
                 let payload = payload.as_str().as_bytes().to_vec();
                 producer::Input::Notice { channel, payload }
             }
-            ProcessInput::Calls(tasks) => {
-                let waits = waits_for_room(&tasks);
-                let calls = self.calls_of(who, tasks);
-                if waits {
-                    input_name = "waiting calls";
-                    let ids = calls.iter().map(|call| call.id);
-                    self.hosts[who.host].patient_calls.extend(ids);
-                    producer::Input::WaitingCalls(calls)
-                } else {
-                    producer::Input::Calls(calls)
-                }
-            }
+            ProcessInput::Calls(tasks) => producer::Input::Calls(self.calls_of(who, tasks)),
             ProcessInput::WaitEnds(id) => return self.wait_ended(who, id),
             ProcessInput::Forget(id) => {
                 self.hosts[who.host].handles.remove(&id);
@@ -325,9 +313,7 @@ impl World {
             _ => {}
         }
         let called: Vec<_> = match &input {
-            producer::Input::Calls(calls) | producer::Input::WaitingCalls(calls) => {
-                calls.iter().map(|call| call.id).collect()
-            }
+            producer::Input::Calls(calls) => calls.iter().map(|call| call.id).collect(),
             _ => Vec::new(),
         };
         match producer.handle_input(input, local) {
@@ -336,7 +322,6 @@ impl World {
             Err(Misuse::Finished) if host.has_outputs_left || followed => {
                 for id in called {
                     host.calls.remove(&id);
-                    host.patient_calls.remove(&id);
                     host.handles.remove(&id);
                 }
             }

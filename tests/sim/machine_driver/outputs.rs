@@ -244,12 +244,7 @@ impl World {
     /// No more calls wait to be sent than the outbox can hold.
     pub(super) fn check_outbox(&mut self, who: ProcessId) {
         let host = &self.hosts[who.host];
-        let max = self.setup.outbox;
-        if host.calls.len() <= max {
-            return;
-        }
-        // Those that wait for room are not in the outbox yet.
-        let unsent = host.calls.difference(&host.patient_calls).count();
+        let (unsent, max) = (host.calls.len(), self.setup.outbox);
         if unsent > max && !host.has_outputs_left {
             self.checker
                 .broken("S7", || format!("{who:?} stores {unsent} calls, the limit is {max}"));

@@ -30,7 +30,6 @@ const COMMON: &[Row] = &[
             "post refused",
             "post unknown",
             "tick",
-            "waiting calls",
         ],
     ),
     ("producer, not subscribed, draining", &["calls", "post ok", "tick"]),
@@ -48,7 +47,6 @@ const COMMON: &[Row] = &[
             "post unknown",
             "subscription lost",
             "tick",
-            "waiting calls",
         ],
     ),
     (
@@ -68,7 +66,6 @@ const COMMON: &[Row] = &[
             "subscribed",
             "subscription lost",
             "tick",
-            "waiting calls",
         ],
     ),
     ("producer, subscribing, draining", &["subscribed", "tick"]),
@@ -275,11 +272,11 @@ const SELDOM: &[Row] = &[
     ("broker, touch", &["no queue"]),
     (
         "producer, not subscribed, draining",
-        &["clock", "drain", "post not done", "post refused", "post unknown", "waiting calls"],
+        &["clock", "drain", "post not done", "post refused", "post unknown"],
     ),
     (
         "producer, subscribed, draining",
-        &["clock", "forget", "post not done", "post refused", "subscription lost", "waiting calls"],
+        &["clock", "forget", "post not done", "post refused", "subscription lost"],
     ),
     ("producer, subscribing", &["forget", "notice"]),
     (
@@ -295,14 +292,10 @@ const SELDOM: &[Row] = &[
             "post refused",
             "post unknown",
             "subscription lost",
-            "waiting calls",
         ],
     ),
     // Inputs of the subscription from before its loss may arrive after the loss.
-    (
-        "producer, subscription lost",
-        &["clock", "notice", "post not done", "post refused", "waiting calls"],
-    ),
+    ("producer, subscription lost", &["clock", "notice", "post not done", "post refused"]),
     (
         "producer, subscription lost, draining",
         &[
@@ -314,7 +307,6 @@ const SELDOM: &[Row] = &[
             "post ok",
             "post refused",
             "post unknown",
-            "waiting calls",
         ],
     ),
     (
