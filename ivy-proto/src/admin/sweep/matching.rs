@@ -168,6 +168,12 @@ impl Sweep {
             {
                 Err(Obstacle::Sealed(bad.reason()))
             }
+            // It is bound to this queue, so no worker of another one could open it.
+            (Content::Unreadable(bad), None)
+                if target != from && Codec::form(text).is_some_and(BodyForm::is_authenticated) =>
+            {
+                Err(Obstacle::Sealed(bad.reason()))
+            }
             // A body that was dead-lettered without an envelope is bound to its original queue.
             (Content::Task(_) | Content::Unreadable(_), live) => {
                 let origin = live.as_ref().unwrap_or(from);

@@ -331,6 +331,23 @@ fn a_sealed_letter_without_its_key_is_not_moved_and_the_key_is_asked_for() {
 }
 
 #[test]
+fn a_sealed_message_without_its_key_moves_to_no_other_queue_although_its_bytes_are_requested_unchanged()
+ {
+    for requeue in [Requeue::new(), Requeue::new().raw()] {
+        let mut scenario = Scenario::new();
+        scenario.post("mail", [Body::new("$ivy2$k1$AAAA")]);
+        let report = scenario.run(SweepConfig::transfer(name("mail"), name("post"), requeue));
+        assert_eq!((report.posted, report.refused), (0, 1));
+        assert_eq!(scenario.bodies("mail"), ["$ivy2$k1$AAAA"]);
+        let problems = scenario.problems();
+        assert!(
+            matches!(problems[..], [ProblemKind::Obstacle(Obstacle::Sealed(_))]),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn a_request_is_not_larger_than_the_backend_accepts() {
     let mut scenario = Scenario::new();
     scenario.backend.max_request = 1_000;
